@@ -1,0 +1,46 @@
+//! The vocabulary and the contracts of larder: what a key is, what an error says, what a moment
+//! is, when an entry is fresh, and what a source must do.
+//!
+//! Every other crate stands on this one, so it stays small, and there is much that it does not
+//! know: no runtime, no socket, no driver, no file. Where waiting is unavoidable it says so with
+//! a [`BoxFuture`], and somebody above decides how to wait.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`key`] | [`CacheKey`]: a key is a value in memory and a text everywhere else |
+//! | [`template`] | [`KeyTemplate`]: `user:{id:int}`, what a declared key looks like |
+//! | [`value`] | [`Value`]: bytes and what they are, the server's type of value |
+//! | [`error`] | [`Error`]: one type, whose kind says what the caller can do |
+//! | [`time`] | [`Moment`] and [`Clock`]: time is an argument, never fetched from the air |
+//! | [`freshness`] | [`Window`] and [`Times`]: fresh, stale or gone, as arithmetic |
+//! | [`answer`] | [`Answer`]: a value with its tier, age, state and reason |
+//! | [`source`] | [`Source`]: the system of record, asked one key or many |
+//! | [`spawn`] | [`Spawn`]: who runs the engine's own tasks |
+//! | [`sync`] | the locks and atomics of engine and memory tier, exchangeable for a checker's |
+
+pub mod answer;
+pub mod error;
+pub mod freshness;
+pub mod key;
+pub mod source;
+pub mod spawn;
+pub mod sync;
+pub mod template;
+pub mod time;
+pub mod value;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use answer::{Answer, Reason, State, Tier};
+pub use error::{Error, ErrorKind, Result};
+pub use freshness::{Times, Window};
+pub use key::{CacheKey, Key, KeyText};
+pub use source::{LoadContext, LoadError, Source};
+pub use spawn::Spawn;
+pub use template::KeyTemplate;
+pub use time::{Clock, Moment};
+pub use value::{Media, Value};
+
+/// A future in a box: what a contract returns when it must be an object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,95 @@
+//! The system of record, as larder reads it.
+
+use std::future::Future;
+use std::time::Duration;
+
+/// What a load fails with: any error at all.
+///
+/// An [`Error`](crate::Error) keeps its kind on the way to the caller; anything else arrives as
+/// [`ErrorKind::Loader`](crate::ErrorKind::Loader) with the original inside.
+pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What the engine tells a source about the load that it asks for.
+#[derive(Debug)]
+pub struct LoadContext {
+    timeout: Duration,
+}
+
+impl LoadContext {
+    /// The context of a load that is given `timeout`.
+    #[must_use]
+    pub const fn new(timeout: Duration) -> Self {
+        Self { timeout }
+    }
+
+    /// How long this load may take. The engine drops it after that; a source whose server can be
+    /// told should tell it.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+}
+
+/// The system of record behind a cache.
+///
+/// `Ok(None)` means that the source was asked and has no such value; it is an answer, and the
+/// cache remembers it.
+///
+/// ```
+/// use larder_core::{LoadContext, LoadError, Source};
+///
+/// struct Squares;
+///
+/// impl Source<u64, u64> for Squares {
+///     async fn load(&self, key: &u64, _: &mut LoadContext) -> Result<Option<u64>, LoadError> {
+///         Ok(key.checked_mul(*key))
+///     }
+/// }
+/// ```
+///
+/// # Cancel safety
+///
+/// The engine drops a load that exceeds its timeout, so dropping either future must leave the
+/// source usable.
+pub trait Source<K, V>: Send + Sync + 'static
+where
+    K: Sync,
+    V: Send,
+{
+    /// Loads one value.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong; every caller that waits for this load receives it.
+    fn load(
+        &self,
+        key: &K,
+        context: &mut LoadContext,
+    ) -> impl Future<Output = Result<Option<V>, LoadError>> + Send;
+
+    /// Loads many values with one question, in the order of `keys`: the answer has the same
+    /// length. Never called with more than [`batch_max`](Source::batch_max) keys.
+    ///
+    /// # Errors
+    ///
+    /// Whatever went wrong; it fails the whole batch.
+    fn load_many(
+        &self,
+        keys: &[K],
+        context: &mut LoadContext,
+    ) -> impl Future<Output = Result<Vec<Option<V>>, LoadError>> + Send {
+        async move {
+            let mut values = Vec::with_capacity(keys.len());
+            for key in keys {
+                values.push(self.load(key, context).await?);
+            }
+            Ok(values)
+        }
+    }
+
+    /// How many keys one [`load_many`](Source::load_many) takes. A source that answers 1, as by
+    /// default, is asked key by key, concurrently, and `load_many` is not used.
+    fn batch_max(&self) -> usize {
+        1
+    }
+}
