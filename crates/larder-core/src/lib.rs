@@ -19,6 +19,7 @@
 //! | [`sync`] | the locks and atomics of engine and memory tier, exchangeable for a checker's |
 
 pub mod answer;
+mod counter;
 pub mod error;
 pub mod freshness;
 pub mod key;

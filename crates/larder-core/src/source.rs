@@ -1,6 +1,7 @@
 //! The system of record, as larder reads it.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a load fails with: any error at all.
@@ -91,5 +92,32 @@ where
     /// default, is asked key by key, concurrently, and `load_many` is not used.
     fn batch_max(&self) -> usize {
         1
+    }
+}
+
+impl<K, V, S> Source<K, V> for Arc<S>
+where
+    K: Sync,
+    V: Send,
+    S: Source<K, V>,
+{
+    fn load(
+        &self,
+        key: &K,
+        context: &mut LoadContext,
+    ) -> impl Future<Output = Result<Option<V>, LoadError>> + Send {
+        S::load(self, key, context)
+    }
+
+    fn load_many(
+        &self,
+        keys: &[K],
+        context: &mut LoadContext,
+    ) -> impl Future<Output = Result<Vec<Option<V>>, LoadError>> + Send {
+        S::load_many(self, keys, context)
+    }
+
+    fn batch_max(&self) -> usize {
+        S::batch_max(self)
     }
 }

@@ -12,6 +12,7 @@ use shuttle::sync as imp;
 
 use std::sync::PoisonError;
 
+pub use crate::counter::Counter;
 pub use imp::MutexGuard;
 pub use imp::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 

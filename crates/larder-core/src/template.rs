@@ -1,5 +1,319 @@
-//! Placeholder.
+//! What a declared key looks like: `user:{id:int}`.
+//!
+//! A template is text with typed parameters. Each parameter has one canonical spelling and each
+//! is set off from what follows it, so a key matches a template in exactly one way, and no two
+//! keys name one row. It stands below everything that names rows by keys: the server's keyspace
+//! and the sources that bind the parameters. It knows neither.
+//!
+//! | type | what a key may hold |
+//! |---|---|
+//! | `int` | `0`, or an optional `-` and digits without a leading zero, within 64 bits |
+//! | `text` | at least one character, no control character, not the character that follows it |
+//! | `uuid` | 36 characters, lower case, with hyphens |
+//! | `bool` | `true` or `false` |
+//!
+//! `{{` and `}}` are the braces themselves.
 
-/// Placeholder.
-#[derive(Debug)]
-pub struct KeyTemplate;
+mod canonical;
+mod nearest;
+mod overlap;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use crate::Result;
+use crate::key::{KEY_BYTES_MAX, KeyFault};
+
+pub use nearest::nearest;
+
+/// The most parameters that one template may have.
+pub const PARAMETERS_MAX: usize = 16;
+
+/// What a declared key looks like.
+///
+/// ```
+/// use larder_core::KeyTemplate;
+/// use larder_core::template::ParameterValue;
+///
+/// let orders = KeyTemplate::parse("order:{shop:text}:{no:int}")?;
+/// let values = orders.matches("order:berlin:42").unwrap();
+/// assert_eq!(values, [ParameterValue::Text("berlin".into()), ParameterValue::Int(42)]);
+/// assert_eq!(orders.render(&values).unwrap(), "order:berlin:42");
+/// assert!(orders.matches("order:berlin:042").is_err());
+/// # Ok::<(), larder_core::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyTemplate {
+    text: String,
+    segments: Vec<Segment>,
+    parameters: Vec<Parameter>,
+}
+
+/// A stretch of a template. The first is a literal, and two parameters never touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Literal(String),
+    /// The index of a parameter.
+    Parameter(usize),
+}
+
+/// A named, typed hole in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// A letter or `_`, then letters, digits and `_`, all of them ASCII.
+    pub name: String,
+    /// What it holds.
+    pub kind: ParameterKind,
+}
+
+/// What a parameter holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParameterKind {
+    /// A signed integer of 64 bits.
+    Int,
+    /// At least one character.
+    Text,
+    /// 128 bits, written as RFC 9562 writes them.
+    Uuid,
+    /// True or false.
+    Bool,
+}
+
+impl ParameterKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Int, Self::Text, Self::Uuid, Self::Bool];
+
+    /// The word for it in a template.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Int => "int",
+            Self::Text => "text",
+            Self::Uuid => "uuid",
+            Self::Bool => "bool",
+        }
+    }
+}
+
+impl fmt::Display for ParameterKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a key holds where its template has a parameter.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ParameterValue {
+    /// An `int`.
+    Int(i64),
+    /// A `text`.
+    Text(String),
+    /// A `uuid`, its first byte in the highest eight bits.
+    Uuid(u128),
+    /// A `bool`.
+    Bool(bool),
+}
+
+impl ParameterValue {
+    /// The kind of parameter that holds such a value.
+    #[must_use]
+    pub const fn kind(&self) -> ParameterKind {
+        match self {
+            Self::Int(_) => ParameterKind::Int,
+            Self::Text(_) => ParameterKind::Text,
+            Self::Uuid(_) => ParameterKind::Uuid,
+            Self::Bool(_) => ParameterKind::Bool,
+        }
+    }
+}
+
+impl fmt::Display for ParameterValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        canonical::write(self, f)
+    }
+}
+
+/// Why a key does not match a template, or values do not make a key, in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch(String);
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Mismatch {}
+
+impl KeyTemplate {
+    /// The template that `text` spells.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config), saying what to write instead.
+    pub fn parse(text: &str) -> Result<Self> {
+        parse::parse(text)
+    }
+
+    /// The template as it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The literal text that every key of this template begins with. It is never empty: it
+    /// claims a namespace.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        match self.segments.first() {
+            Some(Segment::Literal(literal)) => literal,
+            _ => "",
+        }
+    }
+
+    /// The parameters, in the order of the key.
+    #[must_use]
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// What `key` holds for each parameter.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not match.
+    pub fn matches(&self, key: &str) -> Result<Vec<ParameterValue>, Mismatch> {
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Mismatch(KeyFault::TooLong.to_string()));
+        }
+        if key.chars().any(char::is_control) {
+            return Err(Mismatch(KeyFault::Control.to_string()));
+        }
+        let mut values = Vec::with_capacity(self.parameters.len());
+        let mut rest = key;
+        for (at, segment) in self.segments.iter().enumerate() {
+            match segment {
+                Segment::Literal(literal) => {
+                    rest = rest
+                        .strip_prefix(literal.as_str())
+                        .ok_or_else(|| self.lacks(key, rest, literal))?;
+                }
+                Segment::Parameter(index) => {
+                    let parameter = &self.parameters[*index];
+                    let part = canonical::split(parameter.kind, rest, self.stop(at));
+                    let value = canonical::read(parameter.kind, part)
+                        .map_err(|hint| self.unfit(parameter, part, &hint))?;
+                    values.push(value);
+                    rest = &rest[part.len()..];
+                }
+            }
+        }
+        if rest.is_empty() { Ok(values) } else { Err(self.left_over(rest)) }
+    }
+
+    /// The key that holds `values`: the inverse of [`matches`](Self::matches).
+    ///
+    /// # Errors
+    ///
+    /// Why there is no such key: a value too many or too few, of another kind, a text that no
+    /// key can hold in that place, or a key longer than [`KEY_BYTES_MAX`].
+    pub fn render(&self, values: &[ParameterValue]) -> Result<String, Mismatch> {
+        if values.len() != self.parameters.len() {
+            let (given, asked) = (values.len(), self.parameters.len());
+            return Err(Mismatch(format!("{} asks for {asked} values, not {given}", self.text)));
+        }
+        let mut key = String::new();
+        for (at, segment) in self.segments.iter().enumerate() {
+            match segment {
+                Segment::Literal(literal) => key.push_str(literal),
+                Segment::Parameter(index) => {
+                    let (parameter, value) = (&self.parameters[*index], &values[*index]);
+                    let spelt = value.to_string();
+                    if value.kind() != parameter.kind {
+                        return Err(self.unfit(parameter, &spelt, ""));
+                    }
+                    canonical::read(parameter.kind, &spelt)
+                        .map_err(|hint| self.unfit(parameter, &spelt, &hint))?;
+                    if parameter.kind == ParameterKind::Text
+                        && let Some(stop) = self.stop(at).filter(|&stop| spelt.contains(stop))
+                    {
+                        let hint = format!("; a {stop:?} would end it");
+                        return Err(self.unfit(parameter, &spelt, &hint));
+                    }
+                    key.push_str(&spelt);
+                }
+            }
+        }
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Mismatch(KeyFault::TooLong.to_string()));
+        }
+        Ok(key)
+    }
+
+    /// A key that both templates match, the shortest there is, if there is one.
+    ///
+    /// ```
+    /// use larder_core::KeyTemplate;
+    ///
+    /// let by_id = KeyTemplate::parse("user:{id:int}")?;
+    /// let by_name = KeyTemplate::parse("user:{name:text}")?;
+    /// assert_eq!(by_id.overlaps(&by_name).as_deref(), Some("user:1"));
+    /// let by_mail = KeyTemplate::parse("user:mail:{address:text}")?;
+    /// assert_eq!(by_id.overlaps(&by_mail), None);
+    /// # Ok::<(), larder_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> Option<String> {
+        overlap::shortest_common_key(self, other)
+    }
+
+    /// The character that ends a parameter which is the segment `at`; none if it is the last.
+    fn stop(&self, at: usize) -> Option<char> {
+        match self.segments.get(at + 1) {
+            Some(Segment::Literal(literal)) => literal.chars().next(),
+            _ => None,
+        }
+    }
+
+    fn lacks(&self, key: &str, rest: &str, literal: &str) -> Mismatch {
+        let sentence = if rest.len() == key.len() {
+            format!("`{}` does not begin with `{literal}`, as {} asks", shown(key), self.text)
+        } else if rest.is_empty() {
+            format!("`{}` ends where {} asks for `{literal}`", shown(key), self.text)
+        } else {
+            format!("`{}` stands where {} asks for `{literal}`", shown(rest), self.text)
+        };
+        Mismatch(sentence)
+    }
+
+    fn left_over(&self, rest: &str) -> Mismatch {
+        Mismatch(format!("`{}` is left over after {}", shown(rest), self.text))
+    }
+
+    fn unfit(&self, parameter: &Parameter, part: &str, hint: &str) -> Mismatch {
+        let article = if parameter.kind == ParameterKind::Int { "an" } else { "a" };
+        let Parameter { name, kind } = parameter;
+        let (part, text) = (shown(part), &self.text);
+        Mismatch(format!(
+            "`{part}` is not {article} {kind}, as the parameter {name} of {text} asks{hint}"
+        ))
+    }
+}
+
+impl fmt::Display for KeyTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A piece of a key for people: escaped, and cut where it is long.
+fn shown(part: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 64;
+    let escaped = |text: &str| text.escape_debug().to_string();
+    match part.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", escaped(&part[..end])),
+        None => escaped(part),
+    }
+}

@@ -1,1 +1,52 @@
-//! Placeholder.
+//! The read engine: what is fresh, stale or gone; who loads, who waits, and what is kept.
+//!
+//! [`Cache`] is the whole of it for a user. Inside, one idea has one file:
+//!
+//! | file | idea |
+//! |---|---|
+//! | `read` | the life of a read, on one page |
+//! | `load` | what the leader of a flight sets going |
+//! | `many` | many keys with one call |
+//! | `flight` | one running load and everyone who waits for it |
+//! | `fence` | what a reader captures before it reads |
+//! | `ticket` | cache-aside without the race |
+//! | `invalidate` | the one door of every invalidation |
+//! | `plain` | keys without a source: what was written is what is read |
+//! | `bulkhead` | how many loads a source is asked at a time |
+//! | `runtime` | the only file that knows tokio |
+//!
+//! The engine knows the memory tier, and of everything else only the contracts in
+//! `larder-core`: no database, no protocol, no file. Lock order: a shard of the memory tier and a
+//! shard of the flight map are never held together; a flight's own lock is the innermost. No
+//! lock is held across an `.await`.
+
+mod builder;
+pub mod bulkhead;
+mod cache;
+pub mod counters;
+mod engine;
+mod erased;
+mod fence;
+mod flight;
+mod invalidate;
+mod load;
+mod many;
+mod plain;
+mod read;
+pub mod runtime;
+mod slot;
+mod ticket;
+mod wait;
+
+pub use builder::CacheBuilder;
+pub use bulkhead::{Bulkhead, BulkheadBounds};
+pub use cache::Cache;
+pub use counters::{CacheStats, HistogramSnapshot};
+pub use engine::Engine;
+#[cfg(shuttle)]
+pub use engine::Omit;
+pub use flight::Fill;
+pub use invalidate::Invalidation;
+pub use plain::{Plain, PlainChange, PlainHeld};
+pub use slot::Slot;
+pub use ticket::{Lookup, NotAToken, Ticket, Token};

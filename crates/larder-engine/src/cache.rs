@@ -1,0 +1,124 @@
+//! `Cache<K, V>`: a named set of entries with one policy, and what it is made of.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result, Window};
+use larder_memory::Memory;
+
+use crate::builder::CacheBuilder;
+use crate::bulkhead::Bulkhead;
+use crate::counters::{CacheStats, Counters};
+use crate::engine::Engine;
+use crate::erased::DynSource;
+use crate::fence::Fence;
+use crate::flight::Flights;
+use crate::slot::Slot;
+
+/// How many bytes a key and its value take beyond their own `size_of`.
+pub(crate) type Weigh<K, V> = Box<dyn Fn(&K, Option<&V>) -> usize + Send + Sync>;
+
+/// A cache in front of a source. Cloning it is cheap and shares it.
+///
+/// ```
+/// use larder_core::{LoadContext, LoadError, Source};
+/// use larder_engine::Cache;
+/// use std::time::Duration;
+///
+/// struct Users;
+///
+/// impl Source<u64, String> for Users {
+///     async fn load(&self, id: &u64, _: &mut LoadContext) -> Result<Option<String>, LoadError> {
+///         Ok((*id == 42).then(|| "Ada".to_owned()))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+/// let users =
+///     Cache::builder("user").max_staleness(Duration::from_secs(2)).source(Users).build()?;
+/// assert_eq!(users.get(&42).await?.as_deref(), Some("Ada"));
+/// assert_eq!(users.get(&7).await?, None);
+/// # Ok(()) }
+/// ```
+pub struct Cache<K, V>(pub(crate) Arc<Parts<K, V>>);
+
+/// What the handles of one cache share.
+pub(crate) struct Parts<K, V> {
+    pub(crate) name: Box<str>,
+    pub(crate) scope: u64,
+    pub(crate) engine: Engine,
+    pub(crate) memory: Arc<Memory<K, Slot<V>>>,
+    pub(crate) window: Window,
+    pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
+    pub(crate) bulkhead: Bulkhead,
+    pub(crate) load_timeout: Duration,
+    pub(crate) deadline: Duration,
+    pub(crate) weigh: Weigh<K, V>,
+    pub(crate) flights: Flights<K, V>,
+    pub(crate) counters: Counters,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// Begins a cache of this name. Logs, metrics and errors use the name.
+    pub fn builder(name: impl Into<Box<str>>) -> CacheBuilder<K, V> {
+        CacheBuilder::new(name.into())
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The windows that this cache promises.
+    #[must_use]
+    pub fn window(&self) -> &Window {
+        &self.0.window
+    }
+
+    /// What it has counted so far.
+    #[must_use]
+    pub fn stats(&self) -> CacheStats {
+        self.0.counters.snapshot()
+    }
+
+    /// Whether `other` is a handle of the same cache.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// How many flights are running.
+    #[must_use]
+    pub fn flights(&self) -> usize {
+        self.0.flights.count()
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Captures the fence of `key`; before any I/O.
+    pub(crate) fn fence(&self, key: &K) -> Fence {
+        self.engine.epochs().capture(self.scope, key)
+    }
+
+    /// The text of `key`, which everything but memory knows it by.
+    pub(crate) fn text(&self, key: &K) -> Result<String> {
+        KeyText::of(key).map_err(|fault| {
+            let message = format!("the cache {} can't have this key: {fault}", self.name);
+            Error::new(ErrorKind::BadKey, message).for_key(KeyText::lossy(key))
+        })
+    }
+}
+
+impl<K, V> Clone for Cache<K, V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}

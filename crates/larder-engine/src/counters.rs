@@ -1,0 +1,165 @@
+//! What a cache counts, and how it is read.
+//!
+//! A hit costs two relaxed additions: the ages at hit are a histogram with its sum, and the
+//! number of hits is how many ages it holds.
+
+use std::time::Duration;
+
+use larder_core::State;
+use larder_core::sync::Counter;
+
+/// The upper bounds of the buckets in which durations are counted, in nanoseconds: 100 µs, then
+/// threefold and tenfold in turn, up to about a day. The last bucket has no bound.
+pub const BUCKET_BOUNDS: [u64; 18] = {
+    let mut bounds = [0; 18];
+    let mut at = 0;
+    let mut decade = 100_000;
+    while at < bounds.len() {
+        bounds[at] = decade;
+        bounds[at + 1] = decade * 3;
+        decade *= 10;
+        at += 2;
+    }
+    bounds
+};
+
+/// Durations counted in buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    buckets: [Counter; BUCKET_BOUNDS.len() + 1],
+    nanos: Counter,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub(crate) fn record(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let at = BUCKET_BOUNDS.partition_point(|&bound| bound < nanos);
+        self.buckets[at].add(1);
+        self.nanos.add(nanos);
+    }
+
+    fn snapshot(&self) -> HistogramSnapshot {
+        HistogramSnapshot {
+            buckets: std::array::from_fn(|at| self.buckets[at].get()),
+            sum: Duration::from_nanos(self.nanos.get()),
+        }
+    }
+}
+
+/// A histogram at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    /// How many fell under each of [`BUCKET_BOUNDS`] and not under the one before, then those
+    /// above all.
+    pub buckets: [u64; BUCKET_BOUNDS.len() + 1],
+    /// The sum of all durations.
+    pub sum: Duration,
+}
+
+impl HistogramSnapshot {
+    /// How many were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// The counters of one cache.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    fresh_age: Histogram,
+    stale_age: Histogram,
+    pub(crate) misses: Counter,
+    pub(crate) joined: Counter,
+    pub(crate) loads: Histogram,
+    pub(crate) load_errors: Counter,
+    pub(crate) absent: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) invalidations: Counter,
+}
+
+impl Counters {
+    /// Counts a hit of that state and age.
+    pub(crate) fn hit(&self, state: State, age: Duration) {
+        let ages = if state == State::Fresh { &self.fresh_age } else { &self.stale_age };
+        ages.record(age);
+    }
+
+    pub(crate) fn snapshot(&self) -> CacheStats {
+        CacheStats {
+            fresh_hit_age: self.fresh_age.snapshot(),
+            stale_hit_age: self.stale_age.snapshot(),
+            misses: self.misses.get(),
+            joined: self.joined.get(),
+            loads: self.loads.snapshot(),
+            load_errors: self.load_errors.get(),
+            absent: self.absent.get(),
+            fills_refused: self.refused.get(),
+            invalidations: self.invalidations.get(),
+        }
+    }
+}
+
+/// What a cache has counted since it was built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheStats {
+    /// The ages of the fresh entries that were served from memory.
+    pub fresh_hit_age: HistogramSnapshot,
+    /// The ages of the stale entries that were served while a refresh ran.
+    pub stale_hit_age: HistogramSnapshot,
+    /// Keys that memory could not serve.
+    pub misses: u64,
+    /// Misses that joined a flight which another caller led.
+    pub joined: u64,
+    /// The durations of all questions to the source, failed ones included; a batch is one.
+    pub loads: HistogramSnapshot,
+    /// Questions to the source that failed.
+    pub load_errors: u64,
+    /// Loaded keys for which the source had nothing.
+    pub absent: u64,
+    /// Loaded keys that were not kept because an invalidation or a newer fill came in between.
+    pub fills_refused: u64,
+    /// Keys that were invalidated or marked stale.
+    pub invalidations: u64,
+}
+
+impl CacheStats {
+    /// Keys that were served from memory.
+    #[must_use]
+    pub fn hits(&self) -> u64 {
+        self.fresh_hit_age.count() + self.stale_hit_age.count()
+    }
+
+    /// The share of keys that were served from memory, from 0 to 1; `None` before the first.
+    #[must_use]
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let hits = self.hits();
+        let all = hits + self.misses;
+        (all > 0).then(|| hits as f64 / all as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        let histogram = Histogram::default();
+        histogram.record(Duration::ZERO);
+        histogram.record(Duration::from_nanos(BUCKET_BOUNDS[0]));
+        histogram.record(Duration::from_nanos(BUCKET_BOUNDS[0] + 1));
+        histogram.record(Duration::from_secs(1_000_000));
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.buckets[0], 2);
+        assert_eq!(snapshot.buckets[1], 1);
+        assert_eq!(snapshot.buckets[BUCKET_BOUNDS.len()], 1);
+        assert_eq!(snapshot.count(), 4);
+    }
+
+    #[test]
+    fn the_bounds_rise() {
+        assert!(BUCKET_BOUNDS.is_sorted());
+    }
+}

@@ -1,0 +1,133 @@
+//! What the caches of one process have in common: a clock, somebody who runs tasks, and the
+//! epochs that fence their fills.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use larder_core::sync::Counter;
+use larder_core::{Clock, Moment, Result, Spawn};
+
+use crate::fence::{EPOCHS_DEFAULT, Epochs};
+use crate::runtime;
+
+/// The shared ground of several caches. Cloning it is cheap and shares it.
+#[derive(Clone)]
+pub struct Engine(Arc<Shared>);
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+    epochs: Epochs,
+    nonce: u64,
+    scopes: Counter,
+    draws: Counter,
+    #[cfg(shuttle)]
+    omit: Omit,
+}
+
+/// A protective step that a checker leaves out, to show that the step is needed.
+#[cfg(shuttle)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Omit {
+    /// Everything is in place.
+    Nothing,
+    /// A fill doesn't look at the fence.
+    FenceAtFill,
+    /// A caller joins a flight whatever its epoch.
+    EpochOfFlight,
+}
+
+impl Engine {
+    /// An engine on the current tokio runtime and the machine's clock.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when called outside a tokio runtime.
+    pub fn on_tokio() -> Result<Self> {
+        let spawn = runtime::TokioSpawn::current()?;
+        Ok(Self::new(Arc::new(runtime::SystemClock::new()), Arc::new(spawn)))
+    }
+
+    /// An engine with a clock and a spawner of your own.
+    pub fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
+        Self(Arc::new(Shared {
+            clock,
+            spawn,
+            epochs: Epochs::new(EPOCHS_DEFAULT),
+            nonce: RandomState::default().hash_one("nonce"),
+            scopes: Counter::default(),
+            draws: Counter::default(),
+            #[cfg(shuttle)]
+            omit: Omit::Nothing,
+        }))
+    }
+
+    /// An engine small enough for a checker to explore, with one step left out.
+    #[cfg(shuttle)]
+    pub fn to_explore(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>, omit: Omit) -> Self {
+        let mut epochs = Epochs::new(1);
+        epochs.omit(omit);
+        Self(Arc::new(Shared {
+            clock,
+            spawn,
+            epochs,
+            nonce: 0,
+            scopes: Counter::default(),
+            draws: Counter::default(),
+            omit,
+        }))
+    }
+
+    /// The clock by which everything here is measured.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    pub(crate) fn now(&self) -> Moment {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn.spawn(Box::pin(task));
+    }
+
+    pub(crate) fn epochs(&self) -> &Epochs {
+        &self.0.epochs
+    }
+
+    /// Different in every run of the program: what another run gave out is not taken for ours.
+    pub(crate) fn nonce(&self) -> u64 {
+        self.0.nonce
+    }
+
+    /// A number for a new cache, so that its keys have epochs of their own.
+    pub(crate) fn new_scope(&self) -> u64 {
+        let scope = self.0.scopes.get();
+        self.0.scopes.add(1);
+        scope
+    }
+
+    /// A random number for jitter. It decides nothing but when entries expire, so a weak
+    /// generator does (SplitMix64: Steele, Lea, Flood 2014).
+    pub(crate) fn draw(&self) -> u32 {
+        self.0.draws.add(1);
+        let mut x =
+            self.0.nonce.wrapping_add(self.0.draws.get().wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (x >> 32) as u32
+    }
+
+    #[cfg(shuttle)]
+    pub(crate) fn omits(&self, step: Omit) -> bool {
+        self.0.omit == step
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! A source as an object: one box per load, none per hit.
+
+use larder_core::{BoxFuture, LoadContext, LoadError, Source};
+
+/// What [`Source`] is once its type is forgotten.
+pub(crate) trait DynSource<K, V>: Send + Sync + 'static {
+    fn load<'a>(
+        &'a self,
+        key: &'a K,
+        context: &'a mut LoadContext,
+    ) -> BoxFuture<'a, Result<Option<V>, LoadError>>;
+
+    fn load_many<'a>(
+        &'a self,
+        keys: &'a [K],
+        context: &'a mut LoadContext,
+    ) -> BoxFuture<'a, Result<Vec<Option<V>>, LoadError>>;
+
+    fn batch_max(&self) -> usize;
+}
+
+impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for S {
+    fn load<'a>(
+        &'a self,
+        key: &'a K,
+        context: &'a mut LoadContext,
+    ) -> BoxFuture<'a, Result<Option<V>, LoadError>> {
+        Box::pin(Source::load(self, key, context))
+    }
+
+    fn load_many<'a>(
+        &'a self,
+        keys: &'a [K],
+        context: &'a mut LoadContext,
+    ) -> BoxFuture<'a, Result<Vec<Option<V>>, LoadError>> {
+        Box::pin(Source::load_many(self, keys, context))
+    }
+
+    fn batch_max(&self) -> usize {
+        Source::batch_max(self).max(1)
+    }
+}

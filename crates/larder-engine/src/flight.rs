@@ -1,0 +1,206 @@
+//! Flights: one running load of one key, its leader, and everyone who joined.
+//!
+//! A flight is found by its key and carries the fence under which it began. A caller whose fence
+//! is newer never joins it: it arrived after an invalidation, and must not be given what was
+//! read before. The newer flight takes the older one's place in the map; the older one still
+//! lands for those who joined it in time.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::BuildHasher;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use foldhash::fast::RandomState;
+use larder_core::sync::Mutex;
+use larder_core::{CacheKey, Moment, Result};
+
+use crate::fence::Fence;
+
+/// Whether a loaded value was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// It is held now.
+    Stored,
+    /// An invalidation, or a newer fill, came in between: what was loaded may be old.
+    Refused,
+    /// It is not for keeping: the promise is zero, or used up by the load itself, or the value
+    /// is heavier than the memory tier takes.
+    NotKept,
+}
+
+/// What a flight brought.
+#[derive(Clone, Debug)]
+pub(crate) struct Landed<V> {
+    pub(crate) value: Option<V>,
+    /// When the load began: the value was the source's at some moment since.
+    pub(crate) as_of: Moment,
+    pub(crate) fill: Fill,
+}
+
+/// One running load.
+#[derive(Debug)]
+pub(crate) struct Flight<V> {
+    fence: Fence,
+    progress: Mutex<Progress<V>>,
+}
+
+#[derive(Debug)]
+enum Progress<V> {
+    /// A place per waiting caller; a caller that goes away leaves its place empty.
+    Running {
+        waiting: Vec<Option<Waker>>,
+    },
+    Done(Result<Landed<V>>),
+}
+
+impl<V: Clone> Flight<V> {
+    fn new(fence: Fence) -> Arc<Self> {
+        Arc::new(Self { fence, progress: Mutex::new(Progress::Running { waiting: Vec::new() }) })
+    }
+
+    /// The fence under which this flight began.
+    pub(crate) fn fence(&self) -> Fence {
+        self.fence
+    }
+
+    /// Waits for the landing.
+    pub(crate) fn landing(self: &Arc<Self>) -> Landing<V> {
+        Landing { flight: Arc::clone(self), place: None }
+    }
+
+    /// Whether everyone has been given the outcome.
+    pub(crate) fn has_landed(&self) -> bool {
+        matches!(&*self.progress.lock(), Progress::Done(_))
+    }
+
+    /// Lands, unless it has landed already, and wakes everyone.
+    fn land(&self, outcome: Result<Landed<V>>) {
+        let waiting = {
+            let mut progress = self.progress.lock();
+            match &mut *progress {
+                Progress::Done(_) => return,
+                Progress::Running { waiting } => {
+                    let waiting = std::mem::take(waiting);
+                    *progress = Progress::Done(outcome);
+                    waiting
+                }
+            }
+        };
+        waiting.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// The wait for a flight.
+///
+/// # Cancel safety
+///
+/// Dropping it leaves the flight; the load goes on.
+#[derive(Debug)]
+pub(crate) struct Landing<V> {
+    flight: Arc<Flight<V>>,
+    place: Option<usize>,
+}
+
+impl<V: Clone> Future for Landing<V> {
+    type Output = Result<Landed<V>>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let flight = Arc::clone(&self.flight);
+        let mut progress = flight.progress.lock();
+        match &mut *progress {
+            Progress::Done(outcome) => Poll::Ready(outcome.clone()),
+            Progress::Running { waiting } => {
+                let waker = Some(context.waker().clone());
+                match self.place {
+                    Some(place) => waiting[place] = waker,
+                    None => {
+                        self.place = Some(waiting.len());
+                        waiting.push(waker);
+                    }
+                }
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<V> Drop for Landing<V> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place
+            && let Progress::Running { waiting } = &mut *self.flight.progress.lock()
+        {
+            waiting[place] = None;
+        }
+    }
+}
+
+/// Whether a caller found a flight or began one.
+#[derive(Debug)]
+pub(crate) enum Role<V> {
+    Lead(Arc<Flight<V>>),
+    Join(Arc<Flight<V>>),
+}
+
+/// The running flights of one cache.
+///
+/// There are never more than the bulkhead lets load and wait, times the keys of a batch: who
+/// leads a flight takes a place there, or lands it at once.
+#[derive(Debug)]
+pub(crate) struct Flights<K, V> {
+    shards: Box<[Mutex<HashMap<K, Arc<Flight<V>>, RandomState>>]>,
+    hasher: RandomState,
+}
+
+/// Flights are only touched on a miss, so a few locks suffice.
+const SHARDS: usize = 16;
+
+impl<K: CacheKey, V: Clone> Flights<K, V> {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Joins the flight of `key` that `joinable` accepts, or begins one in its place.
+    pub(crate) fn join_or_lead(
+        &self,
+        key: &K,
+        fence: Fence,
+        joinable: impl FnOnce(Fence) -> bool,
+    ) -> Role<V> {
+        let mut flights = self.shard(key).lock();
+        match flights.get(key) {
+            Some(flight) if joinable(flight.fence) => Role::Join(Arc::clone(flight)),
+            _ => {
+                let flight = Flight::new(fence);
+                flights.insert(key.clone(), Arc::clone(&flight));
+                Role::Lead(flight)
+            }
+        }
+    }
+
+    /// Takes the flight out of the map and hands its outcome to everyone who joined. What it
+    /// loaded must be in the memory tier by then: a caller that finds no flight looks there.
+    pub(crate) fn land(&self, key: &K, flight: &Arc<Flight<V>>, outcome: Result<Landed<V>>) {
+        {
+            let mut flights = self.shard(key).lock();
+            if flights.get(key).is_some_and(|held| Arc::ptr_eq(held, flight)) {
+                flights.remove(key);
+            }
+        }
+        flight.land(outcome);
+    }
+
+    /// How many are running.
+    pub(crate) fn count(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    fn shard(&self, key: &K) -> &Mutex<HashMap<K, Arc<Flight<V>>, RandomState>> {
+        let at = self.hasher.hash_one(key) % self.shards.len() as u64;
+        &self.shards[usize::try_from(at).unwrap_or(0)]
+    }
+}

@@ -1,0 +1,213 @@
+//! Plain keys: no source stands behind them, and what was written is what is read.
+//!
+//! They live in the same memory tier as the entries of caches, under the same bound. Every write
+//! raises the key's epoch, so a [`Token`] given out on a miss fills only a key that nobody has
+//! written since: cache-aside without the race, for clients that load for themselves.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::sync::Counter;
+use larder_core::{Answer, CacheKey, Error, ErrorKind, KeyText, Moment, Result, Times};
+use larder_memory::{Change, Held, Insert, Memory, RemovalCause};
+
+use crate::cache::Weigh;
+use crate::engine::Engine;
+use crate::flight::Fill;
+use crate::slot::Slot;
+use crate::ticket::{Permit, Token};
+
+/// The plain keys of a server.
+pub struct Plain<K, V> {
+    engine: Engine,
+    memory: Arc<Memory<K, Slot<V>>>,
+    scope: u64,
+    weigh: Weigh<K, V>,
+    hits: Counter,
+    misses: Counter,
+}
+
+/// What is held of a plain key.
+#[derive(Debug)]
+pub struct PlainHeld<'a, V> {
+    /// The value.
+    pub value: &'a V,
+    /// When it expires; [`Moment::MAX`] is never.
+    pub expires_at: Moment,
+}
+
+/// What an [`update`](Plain::update) does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlainChange<V> {
+    /// Nothing.
+    Keep,
+    /// Holds this value from now on.
+    Put {
+        /// The value.
+        value: V,
+        /// When it expires; [`Moment::MAX`] is never.
+        expires_at: Moment,
+    },
+    /// Forgets the key.
+    Remove,
+}
+
+impl<V> PlainChange<V> {
+    fn is_write(&self) -> bool {
+        !matches!(self, Self::Keep)
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
+    /// Plain keys in this memory tier; `weigh` as for
+    /// [`CacheBuilder::weigher`](crate::CacheBuilder::weigher).
+    pub fn new(
+        engine: &Engine,
+        memory: Arc<Memory<K, Slot<V>>>,
+        weigh: impl Fn(&K, Option<&V>) -> usize + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            engine: engine.clone(),
+            memory,
+            scope: engine.new_scope(),
+            weigh: Box::new(weigh),
+            hits: Counter::default(),
+            misses: Counter::default(),
+        }
+    }
+
+    /// Reads what is held of `key`. The moment is when it expires.
+    pub fn get<Q, R>(&self, key: &Q, read: impl FnOnce(&V, Moment) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let now = self.engine.now();
+        let result = self.memory.get(key, now, |slot| {
+            slot.value.as_ref().map(|value| read(value, slot.times.fresh_until))
+        });
+        let result = result.flatten();
+        let counter = if result.is_some() { &self.hits } else { &self.misses };
+        counter.add(1);
+        result
+    }
+
+    /// Changes `key` by what is held of it, with no other access in between. `now` is the time
+    /// by which expiries in the change are counted.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` when the new value is heavier than the memory tier takes; what was held is then
+    /// still held.
+    pub fn update<R>(
+        &self,
+        key: &K,
+        now: Moment,
+        change: impl FnOnce(Option<PlainHeld<'_, V>>) -> (PlainChange<V>, R),
+    ) -> Result<R> {
+        let epochs = self.engine.epochs();
+        let weight_max = self.memory.weight_max();
+        let (_, result) = self.memory.compute(key, now, K::clone, |held| {
+            let (change, result) = change(held.as_ref().and_then(plain));
+            // Forgetting what isn't held voids tokens too: somebody may be loading it.
+            let voids = change.is_write();
+            let change = match change {
+                PlainChange::Keep => Change::Keep,
+                PlainChange::Remove if held.is_none() => Change::Keep,
+                PlainChange::Remove => Change::Remove(RemovalCause::Removed),
+                PlainChange::Put { value, expires_at } => {
+                    let weight = (self.weigh)(key, Some(&value));
+                    // What can't be kept must not drive out what is held.
+                    if weight > weight_max {
+                        return (Change::Keep, Err(too_heavy(key, weight, weight_max)));
+                    }
+                    Change::Put { value: slot(value, now, expires_at), weight, expires_at }
+                }
+            };
+            if voids {
+                epochs.raise(self.scope, key);
+            }
+            (change, Ok(result))
+        });
+        result
+    }
+
+    /// What is held of `key`, or the token to fill it with.
+    ///
+    /// # Errors
+    ///
+    /// The token, on a miss.
+    pub fn lookup(&self, key: &K) -> Result<Answer<V>, Token> {
+        let taken_at = self.engine.now();
+        let fence = self.engine.epochs().capture(self.scope, key);
+        let held = self.memory.get(key, taken_at, |slot| slot.answer(taken_at)).flatten();
+        let counter = if held.is_some() { &self.hits } else { &self.misses };
+        counter.add(1);
+        held.ok_or_else(|| Token::new(&self.engine, Permit { fence, taken_at }))
+    }
+
+    /// Fills `key` with what its client loaded, unless the key was written since the token was
+    /// given out. `None` when the token is of another key or another run of the program.
+    #[must_use]
+    pub fn fill(&self, key: &K, token: Token, value: V, expires_at: Moment) -> Option<Fill> {
+        let permit = token.redeem(&self.engine, self.scope, key)?;
+        let now = self.engine.now();
+        let weight = (self.weigh)(key, Some(&value));
+        let slot = slot(value, permit.taken_at, expires_at);
+        let holds =
+            |held: Option<&Slot<V>>| held.is_none() && self.engine.epochs().holds(permit.fence);
+        Some(match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
+            Insert::Stored => Fill::Stored,
+            Insert::Refused => Fill::Refused,
+            Insert::TooHeavy => Fill::NotKept,
+        })
+    }
+
+    /// The engine, by whose clock expiries are counted.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Reads that found something, so far.
+    pub fn hits(&self) -> u64 {
+        self.hits.get()
+    }
+
+    /// Reads that found nothing, so far.
+    pub fn misses(&self) -> u64 {
+        self.misses.get()
+    }
+}
+
+/// The entry as its user sees it.
+fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
+    let value = held.value.value.as_ref()?;
+    Some(PlainHeld { value, expires_at: held.expires_at })
+}
+
+/// A written value is the truth: it is fresh until it expires.
+fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
+    Slot {
+        value: Some(value),
+        times: Times {
+            loaded_at: written_at,
+            fresh_until: expires_at,
+            stale_until: expires_at,
+            max_staleness: Duration::MAX,
+            frozen_at: None,
+        },
+    }
+}
+
+fn too_heavy<K: CacheKey>(key: &K, weight: usize, max: usize) -> Error {
+    let message = format!("key and value take {weight} bytes; an entry may take {max}");
+    Error::new(ErrorKind::Refused, message).for_key(KeyText::lossy(key))
+}
+
+impl<K, V> std::fmt::Debug for Plain<K, V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plain").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,95 @@
+//! The one file of the engine that knows tokio: the machine's clock with its timers, the
+//! spawner, and the semaphore behind the bulkhead.
+
+use std::time::{Duration, SystemTime};
+
+use larder_core::{BoxFuture, Clock, Error, ErrorKind, Moment, Result, Spawn};
+use tokio::runtime::Handle;
+
+pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Runs tasks on a tokio runtime.
+#[derive(Clone, Debug)]
+pub struct TokioSpawn(Handle);
+
+impl TokioSpawn {
+    /// Runs them on the runtime of the caller.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when there is none.
+    pub fn current() -> Result<Self> {
+        let handle = Handle::try_current().map_err(|error| {
+            let message = "larder runs on tokio: build the cache inside a tokio runtime";
+            Error::new(ErrorKind::Config, message).caused_by(error)
+        })?;
+        Ok(Self(handle))
+    }
+}
+
+impl Spawn for TokioSpawn {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.0.spawn(task);
+    }
+}
+
+/// The machine's clock. It counts the time that the machine was suspended, as a promise about
+/// staleness must: on Linux it is `CLOCK_BOOTTIME`, elsewhere the monotonic clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock(());
+
+/// After a suspension a timer of the runtime is late by the time that was slept, so a long wait
+/// looks at the clock again at least this often.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+impl SystemClock {
+    /// The machine's clock.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        let time = rustix::time::clock_gettime(CLOCK);
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
+        Moment::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    fn wall(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
+        let clock = *self;
+        Box::pin(async move {
+            loop {
+                let left = moment - clock.now();
+                if left.is_zero() {
+                    return;
+                }
+                tokio::time::sleep(left.min(SLEEP_MAX)).await;
+            }
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Boottime;
+#[cfg(not(target_os = "linux"))]
+const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_goes_forward() {
+        let clock = SystemClock::new();
+        let before = clock.now();
+        assert!(before > Moment::ZERO);
+        assert!(clock.now() >= before);
+    }
+}

@@ -1,0 +1,183 @@
+//! Cache-aside without the race: a lookup that misses returns a ticket, and only the ticket can
+//! fill.
+//!
+//! The ticket holds the fence that was captured before the caller went to read for itself. If
+//! anything invalidated the key since, the fill is refused, and the caller still has its value.
+//!
+//! For callers in other processes a ticket has a text, its [`Token`]. Nothing is kept for it
+//! here, so tokens that are never used cost nothing.
+
+use std::fmt;
+use std::hash::Hash;
+use std::str::FromStr;
+
+use larder_core::{Answer, CacheKey, Moment, State};
+
+use crate::cache::{Cache, Parts};
+use crate::engine::Engine;
+use crate::fence::Fence;
+use crate::flight::Fill;
+
+/// What a [`lookup`](Cache::lookup) found.
+#[derive(Debug)]
+pub enum Lookup<K, V> {
+    /// Held and fresh.
+    Hit(Answer<V>),
+    /// Not held, or no longer fresh: read it yourself, then [`fill`](Ticket::fill).
+    Miss(Ticket<K, V>),
+}
+
+/// The permission to fill one key, void as soon as the key is invalidated.
+#[derive(Debug)]
+pub struct Ticket<K, V> {
+    cache: Cache<K, V>,
+    key: K,
+    permit: Permit,
+}
+
+/// What a ticket and its token have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Permit {
+    pub(crate) fence: Fence,
+    /// When it was given: what is filled with it was read no earlier.
+    pub(crate) taken_at: Moment,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// The value of `key` if it is held and fresh, otherwise a ticket to fill it with. Never
+    /// loads. A stale entry is a miss: whoever looks it up is about to read anyway.
+    ///
+    /// It is async because tiers beyond this process answer it too.
+    ///
+    /// ```
+    /// # use larder_engine::{Cache, Fill, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// let prices: Cache<u64, u32> =
+    ///     Cache::builder("price").max_staleness(Duration::from_secs(2)).build()?;
+    /// let price = match prices.lookup(&7).await {
+    ///     Lookup::Hit(answer) => answer.value,
+    ///     Lookup::Miss(ticket) => {
+    ///         let price = Some(1999); // read from the database
+    ///         assert_eq!(ticket.fill(price), Fill::Stored);
+    ///         price
+    ///     }
+    /// };
+    /// assert_eq!(price, Some(1999));
+    /// # Ok(()) }
+    /// ```
+    #[allow(clippy::unused_async)]
+    pub async fn lookup(&self, key: &K) -> Lookup<K, V> {
+        self.lookup_here(key)
+    }
+
+    /// The part of a lookup that concerns this process, without waiting.
+    pub fn lookup_here(&self, key: &K) -> Lookup<K, V> {
+        let taken_at = self.0.engine.now();
+        let fence = self.0.fence(key);
+        if let Some(answer) = self.0.held(key, taken_at)
+            && answer.state == State::Fresh
+        {
+            return Lookup::Hit(answer);
+        }
+        self.0.counters.misses.add(1);
+        let permit = Permit { fence, taken_at };
+        Lookup::Miss(Ticket { cache: self.clone(), key: key.clone(), permit })
+    }
+
+    /// The ticket that a token stands for; `None` when the token is of another key, another
+    /// cache, or another run of the program.
+    #[must_use]
+    pub fn redeem(&self, key: &K, token: Token) -> Option<Ticket<K, V>> {
+        let permit = token.redeem(&self.0.engine, self.0.scope, key)?;
+        Some(Ticket { cache: self.clone(), key: key.clone(), permit })
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
+    /// Fills the key with what was read since the ticket was given; `None` is the absence of a
+    /// value.
+    #[must_use = "a refused fill was not stored"]
+    pub fn fill(self, value: Option<V>) -> Fill {
+        let parts: &Parts<K, V> = &self.cache.0;
+        parts.fill(&self.key, value, self.permit.fence, self.permit.taken_at).fill
+    }
+
+    /// The text of this ticket, for a caller in another process.
+    #[must_use]
+    pub fn token(&self) -> Token {
+        Token::new(&self.cache.0.engine, self.permit)
+    }
+}
+
+/// A ticket as text: 64 hexadecimal digits that mean something to the process that gave them
+/// out, until it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    nonce: u64,
+    hash: u64,
+    epoch: u64,
+    taken_at: u64,
+}
+
+impl Token {
+    pub(crate) fn new(engine: &Engine, permit: Permit) -> Self {
+        Self {
+            nonce: engine.nonce(),
+            hash: permit.fence.hash,
+            epoch: permit.fence.epoch,
+            taken_at: permit.taken_at.as_nanos(),
+        }
+    }
+
+    /// What the token permits, if it was given out by this engine for this key.
+    pub(crate) fn redeem<Q: Hash + ?Sized>(
+        self,
+        engine: &Engine,
+        scope: u64,
+        key: &Q,
+    ) -> Option<Permit> {
+        let now = engine.epochs().capture(scope, key);
+        let genuine = self.nonce == engine.nonce()
+            && self.hash == now.hash
+            && self.taken_at <= engine.now().as_nanos();
+        genuine.then_some(Permit {
+            fence: Fence { hash: self.hash, epoch: self.epoch },
+            taken_at: Moment::from_nanos(self.taken_at),
+        })
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nonce, hash, epoch, taken_at } = self;
+        write!(f, "{nonce:016x}{hash:016x}{epoch:016x}{taken_at:016x}")
+    }
+}
+
+/// The text is no token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAToken;
+
+impl fmt::Display for NotAToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a token has 64 hexadecimal digits")
+    }
+}
+
+impl std::error::Error for NotAToken {}
+
+impl FromStr for Token {
+    type Err = NotAToken;
+
+    fn from_str(text: &str) -> Result<Self, NotAToken> {
+        let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if text.len() != 64 || !digits {
+            return Err(NotAToken);
+        }
+        let part = |at: usize| {
+            u64::from_str_radix(&text[at * 16..(at + 1) * 16], 16).map_err(|_| NotAToken)
+        };
+        Ok(Self { nonce: part(0)?, hash: part(1)?, epoch: part(2)?, taken_at: part(3)? })
+    }
+}

@@ -1,0 +1,55 @@
+//! What the engine's tests have in common: a clock to turn and a source to watch.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_engine::runtime::TokioSpawn;
+use larder_engine::{Cache, CacheBuilder, Engine};
+use larder_test::{ManualClock, TestSource};
+
+pub const S: Duration = Duration::from_secs(1);
+
+/// The tests' kind of cache.
+pub type Numbers = Cache<u64, u64>;
+
+/// A clock, a source that squares, and an engine on the current runtime.
+pub struct Bench {
+    pub clock: ManualClock,
+    pub source: TestSource<u64, u64>,
+    pub engine: Engine,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self::with(TestSource::answering(|key: &u64| key.checked_mul(*key)))
+    }
+
+    pub fn with(source: TestSource<u64, u64>) -> Self {
+        let clock = ManualClock::new();
+        let spawn = TokioSpawn::current().unwrap();
+        let engine = Engine::new(Arc::new(clock.clone()), Arc::new(spawn));
+        Self { clock, source, engine }
+    }
+
+    /// A builder over the source, without jitter.
+    pub fn builder(&self) -> CacheBuilder<u64, u64> {
+        Cache::builder("numbers")
+            .engine(&self.engine)
+            .source(self.source.clone())
+            .jitter(Duration::ZERO)
+    }
+
+    /// A cache that promises ten seconds.
+    pub fn ten_seconds(&self) -> Numbers {
+        self.builder().max_staleness(10 * S).build().unwrap()
+    }
+}
+
+/// Lets every task that can run do so: on the single-threaded runtime of a test, a task that
+/// yields goes behind all that are ready.
+pub async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
