@@ -1,2 +1,35 @@
-//! Placeholder.
-fn main() {}
+//! `larder`: the command line.
+//!
+//! Each command has a file that turns its arguments into calls of the crates below and their
+//! results into words and an exit code: 0 when all is well, 1 when something is wrong, 2 when
+//! the command line is.
+
+mod check;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The cache whose staleness is a promise.
+#[derive(Debug, Parser)]
+#[command(name = "larder", version, about)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say in words what a configuration promises, or what is wrong with it
+    Check(check::Arguments),
+    /// Run a server until SIGTERM or SIGINT
+    Serve(serve::Arguments),
+}
+
+fn main() -> ExitCode {
+    match CommandLine::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+    }
+}

@@ -167,8 +167,12 @@ impl Error {
     pub fn chain(&self) -> String {
         let mut line = self.to_string();
         for cause in self.causes() {
-            line.push_str(": ");
-            line.push_str(&cause.to_string());
+            let cause = cause.to_string();
+            // Some errors already say what their cause says.
+            if !line.ends_with(&cause) {
+                line.push_str(": ");
+                line.push_str(&cause);
+            }
         }
         line
     }

@@ -149,9 +149,11 @@ pub(crate) enum Role<V> {
 /// leads a flight takes a place there, or lands it at once.
 #[derive(Debug)]
 pub(crate) struct Flights<K, V> {
-    shards: Box<[Mutex<HashMap<K, Arc<Flight<V>>, RandomState>>]>,
+    shards: Box<[Mutex<Shard<K, V>>]>,
     hasher: RandomState,
 }
+
+type Shard<K, V> = HashMap<K, Arc<Flight<V>>, RandomState>;
 
 /// Flights are only touched on a miss, so a few locks suffice.
 const SHARDS: usize = 16;
@@ -199,7 +201,7 @@ impl<K: CacheKey, V: Clone> Flights<K, V> {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
 
-    fn shard(&self, key: &K) -> &Mutex<HashMap<K, Arc<Flight<V>>, RandomState>> {
+    fn shard(&self, key: &K) -> &Mutex<Shard<K, V>> {
         let at = self.hasher.hash_one(key) % self.shards.len() as u64;
         &self.shards[usize::try_from(at).unwrap_or(0)]
     }

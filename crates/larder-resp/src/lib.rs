@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The Redis protocol, as a server speaks it.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`codec`] | bytes to requests and replies, and back, as pure functions |
+//! | [`keyspace`] | which keys are declared, which are plain, and which are neither |
+//! | [`session`] | one client: bytes in, replies out, and what must be waited for |
+//! | [`service`] | what all sessions share |
+//!
+//! Nothing here opens a socket: a listener feeds a [`Session`] with the bytes that arrive.
+
+pub mod codec;
+mod command;
+mod fault;
+pub mod keyspace;
+mod reads;
+pub mod service;
+pub mod session;
+
+pub use keyspace::{Declared, Keyspace};
+pub use reads::{Answered, Gathered};
+pub use service::{Host, Service};
+pub use session::{Next, Progress, Session};

@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The server: from a configuration to running listeners.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`config`] | a file becomes a [`config::Config`], or everything that is wrong with it |
+//! | [`compose`] | a configuration becomes objects that know each other |
+//! | [`serve`] | a running server, opened and ended in good order |
+//! | [`listen`] | sockets in, sessions and answers out |
+//! | [`metrics`] | what is counted, in Prometheus's text format |
+//! | [`ready`] | which caches still have to show that their load works |
+//! | [`host`] | what the process is to its system |
+//!
+//! Below this crate nobody reads a file or the environment, and above it there is only the
+//! command line.
+
+pub mod compose;
+pub mod config;
+pub mod host;
+pub mod listen;
+pub mod metrics;
+pub mod ready;
+pub mod serve;
+
+pub use serve::Server;

@@ -1,1 +1,32 @@
-//! Placeholder.
+//! The test kit: a clock that tests turn, a source that counts, waits and fails, and real
+//! servers, started on free ports and killed at will.
+//!
+//! It stands beside the floors: any crate may use it in its tests, none may ship it. It knows
+//! nothing of any crate's insides. Nothing in it needs a runtime: futures work under any
+//! executor, servers are started and stopped by blocking calls, and every wait has a deadline
+//! after which it panics with what it was waiting for.
+//!
+//! Servers need Linux: processes are found in `/proc`, and `setpriv` makes them die with the
+//! test.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`clock`] | [`ManualClock`]: it moves when the test turns it |
+//! | [`source`] | [`TestSource`]: it counts, waits, fails and panics as told |
+//! | [`server`] | real servers: [`Postgres`], [`Redis`], [`Larder`], and the base for more |
+//! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
+//! | [`clients`] | redis-py and node-redis, as people use them |
+
+pub mod client;
+pub mod clients;
+pub mod clock;
+mod missing;
+pub mod server;
+pub mod source;
+mod watched;
+
+pub use client::{Reply, RespClient};
+pub use clock::ManualClock;
+pub use missing::missing;
+pub use server::{Larder, Postgres, Redis, Server};
+pub use source::TestSource;

@@ -1,1 +1,64 @@
-//! Placeholder.
+//! larder: the cache whose staleness is a promise.
+//!
+//! You name the window that you accept, and every answer keeps to it: it is fresh, or it is
+//! served under a rule that you wrote, or it is an error that says what to do.
+//!
+//! ```
+//! use larder::{Cache, LoadContext, LoadError, Source};
+//! use std::time::Duration;
+//!
+//! struct Users;
+//!
+//! impl Source<u64, String> for Users {
+//!     async fn load(&self, id: &u64, _: &mut LoadContext) -> Result<Option<String>, LoadError> {
+//!         Ok(Some(format!("user {id}"))) // ask your database here
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> larder::Result<()> {
+//! let users = Cache::builder("user").max_staleness(Duration::from_secs(2)).source(Users).build()?;
+//! assert_eq!(users.get(&42).await?.as_deref(), Some("user 42")); // loaded once,
+//! assert_eq!(users.get(&42).await?.as_deref(), Some("user 42")); // then held
+//!
+//! users.invalidate(&42).await?; // after a commit: nothing loaded before comes back
+//! # Ok(()) }
+//! ```
+//!
+//! # What to reach for
+//!
+//! | you want | call |
+//! |---|---|
+//! | the value | [`Cache::get`], [`Cache::get_many`] |
+//! | the value with its age, tier, state and reason | [`Cache::ask`], [`Cache::ask_many`] |
+//! | to load with a closure instead of a source | [`Cache::get_or_load`] |
+//! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
+//! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`] |
+//! | to bound what a database is asked at a time | [`Bulkhead`] |
+//!
+//! # Cancel safety
+//!
+//! Dropping any future of this crate is safe. A load belongs to the engine and not to its caller:
+//! it runs to its own timeout, and its result is kept.
+//!
+//! # Features
+//!
+//! `sql` (off by default): SQLite and Postgres as sources, in the module `sql`.
+
+pub use larder_core as core;
+pub use larder_engine as engine;
+pub use larder_memory as memory;
+#[cfg(feature = "sql")]
+pub use larder_sql as sql;
+
+pub use larder_core::{
+    Answer, CacheKey, Error, ErrorKind, KeyText, LoadContext, LoadError, Reason, Result, Source,
+    State, Tier,
+};
+pub use larder_engine::{
+    Bulkhead, BulkheadBounds, Cache, CacheBuilder, CacheStats, Engine, Fill, Lookup, Ticket,
+};
+
+/// The examples of the project's README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,0 +1,178 @@
+//! INFO, CONFIG GET, DBSIZE: what monitoring and benchmarks ask a Redis server for.
+
+use std::fmt::Write as _;
+
+use larder_memory::RemovalCause;
+
+use super::container::{self, Subcommand};
+use super::{Call, Outcome, glob};
+use crate::codec::Verbatim;
+use crate::service::Service;
+
+/// The version of Redis whose commands and replies these are.
+const REDIS_VERSION: &str = "7.0.15";
+
+pub(super) fn dbsize(call: &mut Call<'_>) -> Outcome {
+    call.reply.integer(i64::try_from(call.service.memory.entries()).unwrap_or(i64::MAX));
+    Outcome::Written
+}
+
+pub(super) fn config(call: &mut Call<'_>) -> Outcome {
+    container::run(call, "CONFIG", &CONFIG)
+}
+
+const CONFIG: [Subcommand; 1] = [Subcommand {
+    name: "GET",
+    arity: -3,
+    arguments: "<pattern> [<pattern> ...]",
+    summary: "Returns the settings whose names fit, of those that clients ask Redis for.",
+    run: config_get,
+}];
+
+/// `CONFIG GET pattern …` for the settings that clients look at; a pattern that fits none yields
+/// none.
+fn config_get(call: &mut Call<'_>) -> Outcome {
+    let limit = call.service.memory.bounds().bytes_max().unwrap_or(0).to_string();
+    let settings = [
+        ("save", ""),
+        ("appendonly", "no"),
+        ("maxmemory", &*limit),
+        ("maxmemory-policy", "allkeys-lru"),
+        ("databases", "1"),
+    ];
+    let patterns = call.request.iter().skip(2);
+    let wanted =
+        |name: &str| patterns.clone().any(|pattern| glob::matches(pattern, name.as_bytes()));
+    let found: Vec<_> = settings.into_iter().filter(|(name, _)| wanted(name)).collect();
+    call.reply.map(found.len());
+    for (name, value) in found {
+        call.reply.bulk(name.as_bytes());
+        call.reply.bulk(value.as_bytes());
+    }
+    Outcome::Written
+}
+
+/// A section of INFO: its name and how it is written.
+type Section = (&'static str, fn(&Service, &mut String));
+
+const SECTIONS: [Section; 8] = [
+    ("Server", server),
+    ("Clients", clients),
+    ("Memory", memory),
+    ("Persistence", persistence),
+    ("Stats", stats),
+    ("Replication", replication),
+    ("CPU", cpu),
+    ("Keyspace", keyspace),
+];
+
+/// `INFO [section …]`.
+pub(super) fn info(call: &mut Call<'_>) -> Outcome {
+    let every = call.request.len() == 1
+        || ["all", "default", "everything"]
+            .iter()
+            .any(|word| (1..call.request.len()).any(|at| call.is(at, word)));
+    let wanted = |name: &str| every || (1..call.request.len()).any(|at| call.is(at, name));
+    let mut text = String::new();
+    for (name, write) in SECTIONS.iter().filter(|(name, _)| wanted(name)) {
+        if !text.is_empty() {
+            text.push_str("\r\n");
+        }
+        let _ = write!(text, "# {name}\r\n");
+        write(call.service, &mut text);
+    }
+    call.reply.verbatim(Verbatim::Text, text.as_bytes());
+    Outcome::Written
+}
+
+/// Writes fields as INFO has them. Writing into a String can't fail.
+macro_rules! fields {
+    ($text:ident, $($name:literal => $value:expr),* $(,)?) => {
+        $(let _ = write!($text, concat!($name, ":{}\r\n"), $value);)*
+    };
+}
+
+fn server(service: &Service, text: &mut String) {
+    let uptime = (service.engine.clock().now() - service.started).as_secs();
+    fields!(text,
+        "redis_version" => REDIS_VERSION,
+        "larder_version" => env!("CARGO_PKG_VERSION"),
+        "redis_mode" => "standalone",
+        "process_id" => service.host.process_id(),
+        "tcp_port" => service.host.port(),
+        "uptime_in_seconds" => uptime,
+        "uptime_in_days" => uptime / 86_400,
+    );
+}
+
+fn clients(service: &Service, text: &mut String) {
+    fields!(text,
+        "connected_clients" => service.connected(),
+        "blocked_clients" => 0,
+    );
+}
+
+fn memory(service: &Service, text: &mut String) {
+    let used = service.memory.bytes();
+    let limit = service.memory.bounds().bytes_max().unwrap_or(0);
+    fields!(text,
+        "used_memory" => used,
+        "used_memory_rss" => service.host.resident_bytes(),
+        "used_memory_dataset" => used,
+        "maxmemory" => limit,
+        "maxmemory_policy" => "allkeys-lru",
+        "mem_fragmentation_ratio" => "1.00",
+    );
+}
+
+fn persistence(_: &Service, text: &mut String) {
+    fields!(text,
+        "loading" => 0,
+        "rdb_changes_since_last_save" => 0,
+        "rdb_bgsave_in_progress" => 0,
+        "aof_enabled" => 0,
+    );
+}
+
+fn stats(service: &Service, text: &mut String) {
+    let (mut hits, mut misses) = (0, 0);
+    if let Some(plain) = service.keyspace.plain() {
+        (hits, misses) = (plain.hits(), plain.misses());
+    }
+    for declared in service.keyspace.declared() {
+        let stats = declared.cache.stats();
+        hits += stats.hits();
+        misses += stats.misses;
+    }
+    let removed = service.memory.stats();
+    fields!(text,
+        "total_connections_received" => service.sessions(),
+        "total_commands_processed" => service.commands(),
+        "total_net_input_bytes" => service.counts.input_bytes.get(),
+        "total_net_output_bytes" => service.counts.output_bytes.get(),
+        "rejected_connections" => service.refused(),
+        "expired_keys" => removed.removals(RemovalCause::Expired),
+        "evicted_keys" => removed.removals(RemovalCause::Evicted),
+        "keyspace_hits" => hits,
+        "keyspace_misses" => misses,
+    );
+}
+
+fn replication(_: &Service, text: &mut String) {
+    fields!(text, "role" => "master", "connected_slaves" => 0);
+}
+
+fn cpu(service: &Service, text: &mut String) {
+    let (user, system) = service.host.cpu_seconds();
+    let (user, system) = (format!("{user:.6}"), format!("{system:.6}"));
+    fields!(text, "used_cpu_sys" => system, "used_cpu_user" => user);
+}
+
+/// Redis leaves a database without keys out.
+fn keyspace(service: &Service, text: &mut String) {
+    let keys = service.memory.entries();
+    if keys > 0 {
+        let expires = service.memory.stats().expiring;
+        fields!(text, "db0" => format_args!("keys={keys},expires={expires},avg_ttl=0"));
+    }
+}

@@ -1,0 +1,191 @@
+//! LARDER.GET, LARDER.FILL, LARDER.INVALIDATE, LARDER.STATS: what Redis has no words for.
+
+use larder_core::{Answer, Key, Moment, Tier, Value};
+use larder_engine::{CacheStats, Fill, Invalidation, Lookup, Token};
+
+use super::expiry::{self, Lifetime};
+use super::writes::value;
+use super::{Call, Outcome};
+use crate::codec::Writer;
+use crate::fault;
+use crate::keyspace::{Declared, Home};
+use crate::reads::{Ask, Read};
+
+/// `LARDER.GET key [LEASE]`. With LEASE a miss is not loaded: the client gets a token, loads for
+/// itself, and fills with it.
+pub(super) fn get(call: &mut Call<'_>) -> Outcome {
+    let lease = match call.request.len() {
+        2 => false,
+        3 if call.is(2, "LEASE") => true,
+        _ => return call.syntax(),
+    };
+    let key = call.key(1);
+    match call.service.keyspace.home(key.as_bytes()) {
+        Ok(Home::Declared(_)) if lease && call.behind => return Outcome::Later,
+        Ok(Home::Declared(declared)) if lease => lookup(declared, &key, &mut call.reply),
+        Ok(Home::Declared(declared)) => {
+            let ask = Ask { cache: declared.cache.clone(), key };
+            return Outcome::Read(Read::one(ask, |answer, reply| match answer {
+                Ok(answer) => write_answer(&answer, reply),
+                Err(error) => fault::error(reply, &error),
+            }));
+        }
+        Ok(Home::Plain(plain)) => match plain.lookup(&key) {
+            Ok(answer) => write_answer(&answer, &mut call.reply),
+            Err(token) => write_miss(lease.then_some(token), &mut call.reply),
+        },
+        Err(error) => return call.fail(&error),
+    }
+    Outcome::Written
+}
+
+fn lookup(declared: &Declared, key: &Key, reply: &mut Writer<'_>) {
+    match declared.cache.lookup_here(key) {
+        Lookup::Hit(answer) => write_answer(&answer, reply),
+        Lookup::Miss(ticket) => write_miss(Some(ticket.token()), reply),
+    }
+}
+
+/// An answer as a map: value, tier, age and currency in milliseconds, state, reason.
+fn write_answer(answer: &Answer<Value>, reply: &mut Writer<'_>) {
+    reply.map(6);
+    reply.bulk(b"value");
+    match &answer.value {
+        Some(value) => reply.bulk(&value.bytes),
+        None => reply.null(),
+    }
+    write_text("tier", answer.tier.as_str(), reply);
+    for (name, duration) in [("age_ms", answer.age), ("current_ms", answer.current)] {
+        reply.bulk(name.as_bytes());
+        reply.integer(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
+    }
+    write_text("state", answer.state.as_str(), reply);
+    write_text("reason", answer.reason.as_str(), reply);
+}
+
+/// A miss as a map: the value is null, the state gone, and the token, if one was asked for.
+fn write_miss(token: Option<Token>, reply: &mut Writer<'_>) {
+    reply.map(if token.is_some() { 5 } else { 4 });
+    reply.bulk(b"value");
+    reply.null();
+    write_text("tier", Tier::Memory.as_str(), reply);
+    write_text("state", "gone", reply);
+    write_text("reason", "missing", reply);
+    if let Some(token) = token {
+        write_text("token", &token.to_string(), reply);
+    }
+}
+
+fn write_text(name: &str, text: &str, reply: &mut Writer<'_>) {
+    reply.bulk(name.as_bytes());
+    reply.bulk(text.as_bytes());
+}
+
+/// `LARDER.FILL key token value [EX s | PX ms | EXAT s | PXAT ms]`. Replies 1 when the value is
+/// kept, 0 when the key changed since the token was given or the value is too heavy to be kept. A declared key has its lifetime from
+/// its declaration.
+pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
+    let Some(token) = std::str::from_utf8(&call.request[2]).ok().and_then(|t| t.parse().ok())
+    else {
+        call.reply
+            .error("ERR", "a token has 64 hexadecimal digits; LARDER.GET key LEASE gives one");
+        return Outcome::Written;
+    };
+    let key = call.key(1);
+    let value = value(&call.request[3]);
+    let filled = match call.service.keyspace.home(key.as_bytes()) {
+        Ok(Home::Declared(_)) if call.request.len() > 4 => {
+            call.reply.error("REFUSED", "a declared key has its lifetime from its declaration");
+            return Outcome::Written;
+        }
+        Ok(Home::Declared(declared)) => {
+            // What a source gives is typed by the cache; a client's bytes are its own.
+            declared.cache.redeem(&key, token).map(|ticket| ticket.fill(Some(value)))
+        }
+        Ok(Home::Plain(plain)) => match lifetime(call) {
+            Ok(until) => plain.fill(&key, token, value, until),
+            Err(written) => return written,
+        },
+        Err(error) => return call.fail(&error),
+    };
+    match filled {
+        Some(Fill::Stored) => call.reply.integer(1),
+        Some(Fill::Refused | Fill::NotKept) => call.reply.integer(0),
+        None => call.reply.error("REFUSED", "the token was not given out here for this key"),
+    }
+    Outcome::Written
+}
+
+/// When a filled plain key expires; never, if nothing is said.
+fn lifetime(call: &mut Call<'_>) -> Result<Moment, Outcome> {
+    if call.request.len() == 4 {
+        return Ok(Moment::MAX);
+    }
+    match expiry::lifetime(call, 4) {
+        Some((Lifetime::For { amount, unit }, words)) if call.request.len() == 4 + words => {
+            expiry::moment(call, "larder.fill", amount, unit)
+        }
+        _ => Err(call.syntax()),
+    }
+}
+
+/// `LARDER.INVALIDATE [SOFT] KEYS key …`. Replies of how many something was held. A bad key
+/// fails the command before anything is done.
+pub(super) fn invalidate(call: &mut Call<'_>) -> Outcome {
+    let soft = call.is(1, "SOFT");
+    let first = if soft { 3 } else { 2 };
+    if !call.is(first - 1, "KEYS") || call.request.len() <= first {
+        return call.syntax();
+    }
+    let what = if soft { Invalidation::MarkStale } else { Invalidation::Drop };
+    super::writes::forget(call, first, what)
+}
+
+/// `LARDER.STATS [cache]`.
+pub(super) fn stats(call: &mut Call<'_>) -> Outcome {
+    let declared = call.service.keyspace.declared();
+    match call.request.get(1) {
+        None => {
+            call.reply.map(declared.len());
+            for declared in declared {
+                call.reply.bulk(declared.cache.name().as_bytes());
+                write_stats(&declared.cache.stats(), &mut call.reply);
+            }
+        }
+        Some(name) if call.request.len() == 2 => {
+            let found = declared.iter().find(|declared| declared.cache.name().as_bytes() == name);
+            match found {
+                Some(declared) => write_stats(&declared.cache.stats(), &mut call.reply),
+                None => call.reply.error("ERR", "no cache of this name is declared"),
+            }
+        }
+        Some(_) => return call.wrong_arity("LARDER.STATS"),
+    }
+    Outcome::Written
+}
+
+fn write_stats(stats: &CacheStats, reply: &mut Writer<'_>) {
+    let counts = [
+        ("hits_fresh", stats.fresh_hit_age.count()),
+        ("hits_stale", stats.stale_hit_age.count()),
+        ("misses", stats.misses),
+        ("joined", stats.joined),
+        ("loads", stats.loads.count()),
+        ("load_errors", stats.load_errors),
+        ("absent", stats.absent),
+        ("fills_refused", stats.fills_refused),
+        ("invalidations", stats.invalidations),
+    ];
+    reply.map(counts.len() + 2);
+    for (name, count) in counts {
+        reply.bulk(name.as_bytes());
+        reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+    reply.bulk(b"load_seconds");
+    reply.double(stats.loads.sum.as_secs_f64());
+    reply.bulk(b"hit_ratio");
+    match stats.hit_ratio() {
+        Some(ratio) => reply.double(ratio),
+        None => reply.null(),
+    }
+}

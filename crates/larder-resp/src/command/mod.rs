@@ -1,0 +1,271 @@
+//! The commands: one table, one file for each family.
+//!
+//! A command checks its arguments, does what needs no waiting and writes its reply; a read that
+//! memory can't answer is handed back as [`Read`]. The table is also what COMMAND reports, so a
+//! command that isn't described doesn't exist.
+
+mod connection;
+mod container;
+mod declared;
+mod describe;
+mod expiry;
+mod glob;
+mod info;
+mod larder;
+mod numbers;
+mod reads;
+mod writes;
+
+use std::sync::Arc;
+
+use larder_core::Key;
+
+use crate::codec::{Request, Writer};
+use crate::fault;
+use crate::reads::Read;
+use crate::service::Service;
+use crate::session::State;
+
+/// One command, as the table has it.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// Its name, in capitals.
+    pub(crate) name: &'static str,
+    /// How many arguments it takes, its name counted; negative: at least so many.
+    pub(crate) arity: i8,
+    /// What it does to keys, in Redis's words.
+    pub(crate) kind: Kind,
+    /// Where its keys stand: first, last, step; zeros for none. A negative last counts from the
+    /// end.
+    pub(crate) keys: (i8, i8, i8),
+    /// The group that COMMAND DOCS names.
+    pub(crate) group: &'static str,
+    /// What it does, in a sentence.
+    pub(crate) summary: &'static str,
+    run: fn(&mut Call<'_>) -> Outcome,
+}
+
+/// What a command does to keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It reads keys; reads may be gathered.
+    Reads,
+    /// It changes keys.
+    Writes,
+    /// It is about the connection or the server.
+    Serves,
+    /// The same, and a client may do it before it has authenticated.
+    Greets,
+}
+
+impl Command {
+    /// Whether it can stand behind reads that are still waited for.
+    pub(crate) fn only_reads(&self) -> bool {
+        self.kind == Kind::Reads
+    }
+}
+
+/// Whether an arity, as a table has it, takes so many arguments.
+fn takes(arity: i8, arguments: usize) -> bool {
+    let wanted = usize::from(arity.unsigned_abs());
+    if arity < 0 { arguments >= wanted } else { arguments == wanted }
+}
+
+/// One call of a command.
+pub(crate) struct Call<'a> {
+    pub(crate) service: &'a Arc<Service>,
+    pub(crate) session: &'a mut State,
+    pub(crate) request: Request<'a>,
+    pub(crate) reply: Writer<'a>,
+    /// Whether reads that came before it are still waited for.
+    pub(crate) behind: bool,
+}
+
+/// What became of a call.
+pub(crate) enum Outcome {
+    /// The reply is written.
+    Written,
+    /// The reply is written when this has been read.
+    Read(Read),
+    /// Nothing: it tells how a key is held, which the reads before it may still change. It is to
+    /// be called again when they are answered.
+    Later,
+    /// The connection is to be closed, after what is written.
+    Close,
+}
+
+impl Call<'_> {
+    /// The key at `index` of the request.
+    fn key(&self, index: usize) -> Key {
+        Key::new(&self.request[index])
+    }
+
+    /// Whether the argument at `index` is this word, in any case.
+    fn is(&self, index: usize, word: &str) -> bool {
+        self.request.get(index).is_some_and(|given| given.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    fn syntax(&mut self) -> Outcome {
+        fault::syntax(&mut self.reply);
+        Outcome::Written
+    }
+
+    fn not_an_integer(&mut self) -> Outcome {
+        fault::not_an_integer(&mut self.reply);
+        Outcome::Written
+    }
+
+    fn wrong_arity(&mut self, name: &str) -> Outcome {
+        fault::wrong_arity(&mut self.reply, name);
+        Outcome::Written
+    }
+
+    fn fail(&mut self, error: &larder_core::Error) -> Outcome {
+        fault::error(&mut self.reply, error);
+        Outcome::Written
+    }
+}
+
+/// The command of this name, in any case.
+pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
+    // By far the most frequent, and the first of the table.
+    if name.eq_ignore_ascii_case(b"GET") {
+        return TABLE.first();
+    }
+    TABLE.iter().find(|command| name.eq_ignore_ascii_case(command.name.as_bytes()))
+}
+
+/// Executes a request; `command` is what [`find`] found for its name.
+#[inline]
+pub(crate) fn execute(command: Option<&'static Command>, mut call: Call<'_>) -> Outcome {
+    let Some(command) = command else {
+        return unknown(&mut call);
+    };
+    if !takes(command.arity, call.request.len()) {
+        fault::wrong_arity(&mut call.reply, command.name);
+        return Outcome::Written;
+    }
+    if !call.session.authenticated && command.kind != Kind::Greets {
+        call.reply.error("NOAUTH", "Authentication required.");
+        return Outcome::Written;
+    }
+    (command.run)(&mut call)
+}
+
+/// A name that is no command. A browser that was lured here sends `POST` or `Host:`: as in
+/// Redis, the connection is closed before anything in the body is taken for a command.
+fn unknown(call: &mut Call<'_>) -> Outcome {
+    let name = call.request.name();
+    if name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:") {
+        return Outcome::Close;
+    }
+    fault::unknown_command(&mut call.reply, name, call.request.iter().skip(1));
+    Outcome::Written
+}
+
+const NONE: (i8, i8, i8) = (0, 0, 0);
+const ONE: (i8, i8, i8) = (1, 1, 1);
+const ALL: (i8, i8, i8) = (1, -1, 1);
+
+macro_rules! table {
+    ($($name:literal $arity:literal $kind:ident $keys:expr, $group:literal, $run:expr,
+       $summary:literal;)*) => {
+        &[$(Command {
+            name: $name,
+            arity: $arity,
+            kind: Kind::$kind,
+            keys: $keys,
+            group: $group,
+            summary: $summary,
+            run: $run,
+        }),*]
+    };
+}
+
+/// Every command.
+pub(crate) static TABLE: &[Command] = table! {
+    "GET" 2 Reads ONE, "string", reads::get,
+        "Returns the value of a key; a declared one is loaded through.";
+    "MGET" -2 Reads ALL, "string", reads::mget,
+        "Returns the values of keys; the missing declared ones are loaded in one batch.";
+    "EXISTS" -2 Reads ALL, "generic", reads::exists,
+        "Counts the keys that have a value; declared ones are loaded through.";
+    "STRLEN" 2 Reads ONE, "string", reads::strlen,
+        "Returns the length of the value; a declared key is loaded through.";
+    "TYPE" 2 Reads ONE, "generic", reads::kind,
+        "Returns string or none; a declared key is loaded through.";
+    "TTL" 2 Reads ONE, "generic", expiry::ttl,
+        "Returns for how many seconds the key is still held.";
+    "PTTL" 2 Reads ONE, "generic", expiry::pttl,
+        "Returns for how many milliseconds the key is still held.";
+    "SET" -3 Writes ONE, "string", writes::set,
+        "Sets a plain key.";
+    "SETEX" 4 Writes ONE, "string", writes::setex,
+        "Sets a plain key for some seconds.";
+    "SETNX" 3 Writes ONE, "string", writes::setnx,
+        "Sets a plain key that isn't held.";
+    "DEL" -2 Writes ALL, "generic", writes::del,
+        "Forgets plain keys and invalidates declared ones.";
+    "UNLINK" -2 Writes ALL, "generic", writes::del,
+        "Forgets plain keys and invalidates declared ones.";
+    "EXPIRE" -3 Writes ONE, "generic", expiry::expire,
+        "Sets for how many seconds a plain key is held.";
+    "PEXPIRE" -3 Writes ONE, "generic", expiry::pexpire,
+        "Sets for how many milliseconds a plain key is held.";
+    "PERSIST" 2 Writes ONE, "generic", expiry::persist,
+        "Holds a plain key without an end.";
+    "INCR" 2 Writes ONE, "string", numbers::incr,
+        "Adds one to the number in a plain key.";
+    "DECR" 2 Writes ONE, "string", numbers::decr,
+        "Takes one from the number in a plain key.";
+    "INCRBY" 3 Writes ONE, "string", numbers::incrby,
+        "Adds to the number in a plain key.";
+    "DECRBY" 3 Writes ONE, "string", numbers::decrby,
+        "Takes from the number in a plain key.";
+    "LARDER.GET" -2 Reads ONE, "larder", larder::get,
+        "Returns the value of a key with its tier, age, state and reason, or a fill token.";
+    "LARDER.FILL" -4 Writes ONE, "larder", larder::fill,
+        "Fills a key with what its client loaded, unless it changed since the token was given.";
+    "LARDER.INVALIDATE" -3 Writes NONE, "larder", larder::invalidate,
+        "Invalidates keys, or marks them stale.";
+    "LARDER.STATS" -1 Serves NONE, "larder", larder::stats,
+        "Returns what each cache has counted.";
+    "PING" -1 Serves NONE, "connection", connection::ping,
+        "Answers.";
+    "ECHO" 2 Serves NONE, "connection", connection::echo,
+        "Returns its argument.";
+    "HELLO" -1 Greets NONE, "connection", connection::hello,
+        "Chooses the version of the protocol and authenticates.";
+    "AUTH" -2 Greets NONE, "connection", connection::auth,
+        "Authenticates.";
+    "QUIT" -1 Greets NONE, "connection", connection::quit,
+        "Closes the connection.";
+    "RESET" 1 Greets NONE, "connection", connection::reset,
+        "Makes the connection as it was when it began.";
+    "SELECT" 2 Serves NONE, "connection", connection::select,
+        "Chooses the only database, 0.";
+    "CLIENT" -2 Serves NONE, "connection", connection::client,
+        "Names the connection and tells its number.";
+    "COMMAND" -1 Serves NONE, "server", describe::command,
+        "Describes the commands.";
+    "INFO" -1 Serves NONE, "server", info::info,
+        "Returns the state of the server.";
+    "CONFIG" -2 Serves NONE, "server", info::config,
+        "Returns the settings that clients ask Redis for.";
+    "DBSIZE" 1 Serves NONE, "server", info::dbsize,
+        "Counts the keys that are held.";
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_found_by_its_name_in_any_case() {
+        for command in TABLE {
+            let found = find(command.name.to_ascii_lowercase().as_bytes());
+            assert_eq!(found.map(|found| found.name), Some(command.name));
+        }
+        assert!(find(b"HGETALL").is_none());
+    }
+}

@@ -1,0 +1,75 @@
+//! INCR, DECR, INCRBY, DECRBY: counting in plain keys.
+
+use bytes::Bytes;
+use larder_core::{Moment, Value};
+use larder_engine::{PlainChange, PlainHeld};
+
+use super::expiry::integer;
+use super::{Call, Outcome, declared};
+
+pub(super) fn incr(call: &mut Call<'_>) -> Outcome {
+    add(call, 1)
+}
+
+pub(super) fn decr(call: &mut Call<'_>) -> Outcome {
+    add(call, -1)
+}
+
+pub(super) fn incrby(call: &mut Call<'_>) -> Outcome {
+    match integer(&call.request[2]) {
+        Some(amount) => add(call, amount),
+        None => call.not_an_integer(),
+    }
+}
+
+pub(super) fn decrby(call: &mut Call<'_>) -> Outcome {
+    match integer(&call.request[2]).map(i64::checked_neg) {
+        Some(Some(amount)) => add(call, amount),
+        Some(None) => {
+            call.reply.error("ERR", "decrement would overflow");
+            Outcome::Written
+        }
+        None => call.not_an_integer(),
+    }
+}
+
+/// What came of counting.
+enum Sum {
+    Is(i64),
+    NotANumber,
+    Overflow,
+}
+
+/// Adds to the number in the key; a key that isn't held counts from 0. The expiry stays.
+fn add(call: &mut Call<'_>, amount: i64) -> Outcome {
+    let key = call.key(1);
+    let now = call.service.engine.clock().now();
+    let result = declared::plain(call.service, key.as_bytes()).and_then(|plain| {
+        plain.update(&key, now, |held: Option<PlainHeld<'_, Value>>| {
+            let old = held.as_ref().map_or(Some(0), |held| integer(&held.value.bytes));
+            let sum = match old.map(|old| old.checked_add(amount)) {
+                None => Sum::NotANumber,
+                Some(None) => Sum::Overflow,
+                Some(Some(sum)) => Sum::Is(sum),
+            };
+            let expires_at = held.map_or(Moment::MAX, |held| held.expires_at);
+            let change = match sum {
+                Sum::Is(sum) => {
+                    let value = Value::raw(Bytes::from(sum.to_string().into_bytes()));
+                    PlainChange::Put { value, expires_at }
+                }
+                Sum::NotANumber | Sum::Overflow => PlainChange::Keep,
+            };
+            (change, sum)
+        })
+    });
+    match result {
+        Ok(Sum::Is(sum)) => call.reply.integer(sum),
+        Ok(Sum::NotANumber) => return call.not_an_integer(),
+        Ok(Sum::Overflow) => {
+            call.reply.error("ERR", "increment or decrement would overflow");
+        }
+        Err(error) => return call.fail(&error),
+    }
+    Outcome::Written
+}

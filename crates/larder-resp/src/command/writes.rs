@@ -1,0 +1,190 @@
+//! SET and its kin, DEL and UNLINK: plain keys are written as in Redis; a declared key is
+//! invalidated by DEL and refused to everything else.
+
+use bytes::Bytes;
+use larder_core::{Key, Moment, Result, Value};
+use larder_engine::{Invalidation, Plain, PlainChange, PlainHeld};
+
+use super::expiry::{self, Lifetime, Unit};
+use super::{Call, Outcome, declared};
+use crate::keyspace::Home;
+
+/// On which keys SET sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Always,
+    IfMissing,
+    IfHeld,
+}
+
+/// What SET replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reply {
+    /// OK, or null when the condition wasn't met.
+    Done,
+    /// What was held before.
+    Old,
+}
+
+/// The options of SET.
+#[derive(Debug)]
+struct Options {
+    condition: Condition,
+    reply: Reply,
+    lifetime: Option<Lifetime>,
+}
+
+pub(super) fn set(call: &mut Call<'_>) -> Outcome {
+    let Some(options) = options(call) else {
+        return call.syntax();
+    };
+    let until = match options.lifetime {
+        Some(Lifetime::Keep) => None,
+        Some(Lifetime::For { amount, unit }) => match expiry::moment(call, "set", amount, unit) {
+            Ok(until) => Some(until),
+            Err(written) => return written,
+        },
+        None => Some(Moment::MAX),
+    };
+    let key = call.key(1);
+    let plain = match declared::plain(call.service, key.as_bytes()) {
+        Ok(plain) => plain,
+        Err(error) => return call.fail(&error),
+    };
+    let now = call.service.engine.clock().now();
+    let value = value(&call.request[2]);
+    let result = put(plain, &key, value, now, until, options.condition);
+    match (result, options.reply) {
+        (Err(error), _) => return call.fail(&error),
+        (Ok(Put { old: Some(old), .. }), Reply::Old) => call.reply.bulk(&old.bytes),
+        (Ok(Put { old: None, .. }), Reply::Old) | (Ok(Put { set: false, .. }), Reply::Done) => {
+            call.reply.null();
+        }
+        (Ok(Put { set: true, .. }), Reply::Done) => call.reply.simple("OK"),
+    }
+    Outcome::Written
+}
+
+pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
+    let amount = expiry::integer(&call.request[2]);
+    let until = match expiry::moment(call, "setex", amount, Unit::Seconds) {
+        Ok(until) => until,
+        Err(written) => return written,
+    };
+    let now = call.service.engine.clock().now();
+    let key = call.key(1);
+    let value = value(&call.request[3]);
+    let result = declared::plain(call.service, key.as_bytes())
+        .and_then(|plain| put(plain, &key, value, now, Some(until), Condition::Always));
+    match result {
+        Ok(_) => call.reply.simple("OK"),
+        Err(error) => return call.fail(&error),
+    }
+    Outcome::Written
+}
+
+pub(super) fn setnx(call: &mut Call<'_>) -> Outcome {
+    let now = call.service.engine.clock().now();
+    let key = call.key(1);
+    let value = value(&call.request[2]);
+    let result = declared::plain(call.service, key.as_bytes())
+        .and_then(|plain| put(plain, &key, value, now, Some(Moment::MAX), Condition::IfMissing));
+    match result {
+        Ok(put) => call.reply.integer(i64::from(put.set)),
+        Err(error) => return call.fail(&error),
+    }
+    Outcome::Written
+}
+
+/// DEL and UNLINK: a declared key counts as deleted if something was held of it.
+pub(super) fn del(call: &mut Call<'_>) -> Outcome {
+    forget(call, 1, Invalidation::Drop)
+}
+
+/// Forgets plain keys and invalidates declared ones, from the argument at `first` on, and
+/// replies of how many something was held. A bad key fails the command before anything is done.
+/// Marking a plain key stale makes no sense, as nothing would refresh it: it is forgotten.
+pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation) -> Outcome {
+    let keyspace = &call.service.keyspace;
+    let keys = call.request.iter().skip(first);
+    if let Some(error) = keys.clone().find_map(|key| keyspace.home(key).err()) {
+        return call.fail(&error);
+    }
+    let now = call.service.engine.clock().now();
+    let mut count = 0;
+    for key in keys {
+        let key = Key::new(key);
+        let held = keyspace.home(key.as_bytes()).and_then(|home| match home {
+            Home::Plain(plain) => {
+                plain.update(&key, now, |held| (PlainChange::Remove, held.is_some()))
+            }
+            Home::Declared(declared) => declared.cache.invalidate_here(&key, what),
+        });
+        match held {
+            Ok(held) => count += i64::from(held),
+            Err(error) => return call.fail(&error),
+        }
+    }
+    call.reply.integer(count);
+    Outcome::Written
+}
+
+/// What a write found and did.
+struct Put {
+    set: bool,
+    old: Option<Value>,
+}
+
+/// Puts a plain value under a condition; no `until` keeps the expiry that the key has.
+fn put(
+    plain: &Plain<Key, Value>,
+    key: &Key,
+    value: Value,
+    now: Moment,
+    until: Option<Moment>,
+    condition: Condition,
+) -> Result<Put> {
+    plain.update(key, now, |held: Option<PlainHeld<'_, Value>>| {
+        let old = held.as_ref().map(|held| held.value.clone());
+        let set = match condition {
+            Condition::Always => true,
+            Condition::IfMissing => old.is_none(),
+            Condition::IfHeld => old.is_some(),
+        };
+        let kept = held.map_or(Moment::MAX, |held| held.expires_at);
+        let change = match set {
+            true => PlainChange::Put { value, expires_at: until.unwrap_or(kept) },
+            false => PlainChange::Keep,
+        };
+        (change, Put { set, old })
+    })
+}
+
+/// A value of the client's bytes, in memory of their own size.
+pub(super) fn value(bytes: &[u8]) -> Value {
+    Value::raw(Bytes::copy_from_slice(bytes))
+}
+
+/// The options after `SET key value`; `None` for what Redis calls a syntax error.
+fn options(call: &Call<'_>) -> Option<Options> {
+    let mut options = Options { condition: Condition::Always, reply: Reply::Done, lifetime: None };
+    let mut at = 3;
+    while at < call.request.len() {
+        if call.is(at, "NX") && options.condition != Condition::IfHeld {
+            options.condition = Condition::IfMissing;
+        } else if call.is(at, "XX") && options.condition != Condition::IfMissing {
+            options.condition = Condition::IfHeld;
+        } else if call.is(at, "GET") {
+            options.reply = Reply::Old;
+        } else {
+            let (lifetime, words) = expiry::lifetime(call, at)?;
+            if options.lifetime.is_some_and(|first| !first.is_replaced_by(lifetime)) {
+                return None;
+            }
+            options.lifetime = Some(lifetime);
+            at += words - 1;
+        }
+        at += 1;
+    }
+    Some(options)
+}

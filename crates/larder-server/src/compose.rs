@@ -1,0 +1,116 @@
+//! Composition: a configuration becomes objects that know each other.
+//!
+//! This is the one place where a cache meets its database: below it the engine knows no
+//! database, and the drivers know no cache.
+
+use std::sync::Arc;
+
+use larder_core::{Key, Result, Value};
+use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, Plain};
+use larder_memory::{Bounds, Memory};
+use larder_resp::{Declared, Host, Keyspace, Service};
+use larder_sql::{Database, SqlSource};
+
+use crate::config::{CacheConfig, Config, SourceConfig};
+
+/// A system of record and its bulkhead, which all caches over it share.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The NAME of `[source.NAME]`.
+    pub name: String,
+    /// How much it is asked at a time.
+    pub bulkhead: Bulkhead,
+    /// The connections to it.
+    pub database: Database,
+}
+
+impl Source {
+    /// The source that a configuration describes. Nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when its URL or an option can't be.
+    pub fn open(config: &SourceConfig) -> Result<Self> {
+        let bounds = BulkheadBounds {
+            loads_max: config.loads_max,
+            loads_waiting_max: config.loads_waiting_max,
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            bulkhead: Bulkhead::new(bounds),
+            database: config.open()?,
+        })
+    }
+
+    /// The question of one cache to this source.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when the load contradicts itself.
+    pub fn load(&self, cache: &CacheConfig) -> Result<SqlSource> {
+        SqlSource::new(&self.database, cache.load())
+    }
+}
+
+/// A cache's question to its source, to be prepared.
+#[derive(Clone)]
+pub struct Question {
+    /// The NAME of `[cache.NAME]`.
+    pub cache: String,
+    /// What is asked.
+    pub load: Arc<SqlSource>,
+}
+
+/// A server's objects.
+pub struct Composition {
+    /// What the RESP listener serves.
+    pub service: Arc<Service>,
+    /// The systems of record.
+    pub sources: Vec<Source>,
+    /// The questions of the caches.
+    pub questions: Vec<Question>,
+}
+
+/// The objects that `config` describes. Nothing is connected and nothing listens yet.
+///
+/// # Errors
+///
+/// `Config` when something in it can't be.
+pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<Composition> {
+    let bytes = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
+    let memory = Arc::new(Memory::new(Bounds::bytes(bytes)));
+    let sources = config.sources.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
+    let mut questions = Vec::new();
+    let mut declared = Vec::new();
+    for cache in &config.caches {
+        let source = &sources[cache.source];
+        let load = Arc::new(source.load(cache)?);
+        questions.push(Question { cache: cache.name.clone(), load: Arc::clone(&load) });
+        let built = Cache::builder(cache.name.as_str())
+            .window(cache.window)
+            .deadline(cache.deadline)
+            .load_timeout(config.sources[cache.source].load_timeout)
+            .source(load)
+            .bulkhead(source.bulkhead.clone())
+            .memory(Arc::clone(&memory))
+            .weigher(weigh)
+            .engine(engine)
+            .build()?;
+        declared.push(Declared { template: cache.key.clone(), cache: built });
+    }
+    let plain = config.plain_enabled.then(|| Plain::new(engine, Arc::clone(&memory), weigh));
+    let keyspace = Keyspace::new(declared, plain)?;
+    let mut service = Service::new(keyspace, engine, memory, host);
+    if let Some(password) = &config.listen.password {
+        service = service.with_password(password.expose());
+    }
+    Ok(Composition { service: Arc::new(service), sources, questions })
+}
+
+/// What a key and its value take on the heap. Bytes that are shared, as those of a value that is
+/// both held and being sent, have a header of four words in front of them.
+fn weigh(key: &Key, value: Option<&Value>) -> usize {
+    const SHARED_HEADER: usize = 4 * size_of::<usize>();
+    let value = value.filter(|value| !value.bytes.is_empty());
+    key.heap_bytes() + value.map_or(0, |value| value.bytes.len() + SHARED_HEADER)
+}

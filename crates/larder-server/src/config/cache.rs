@@ -1,0 +1,146 @@
+//! `[cache.NAME]` resolved: what is cached, and what is promised about it.
+
+use std::time::Duration;
+
+use larder_core::template::nearest;
+use larder_core::{KeyTemplate, Window};
+use larder_sql::{Database, Format, Load, Rows};
+
+use super::document::Written;
+use super::findings::{Findings, Reported};
+use super::options::cache as options;
+use super::scope::Scope;
+use super::{statement, unknown, window};
+
+/// What is cached, and what is promised about it.
+#[derive(Clone, Debug)]
+pub struct CacheConfig {
+    /// `NAME` of `[cache.NAME]`.
+    pub name: String,
+    /// What its keys look like. No key of another cache does.
+    pub key: KeyTemplate,
+    /// The statement that loads a key. Each of its parameters stands in the key.
+    pub load: String,
+    /// Which of [`Config::sources`](super::Config::sources) it loads from.
+    pub source: usize,
+    /// How many rows make a value.
+    pub rows: Rows,
+    /// What a row becomes.
+    pub format: Format,
+    /// The promise, and the windows within it.
+    pub window: Window,
+    /// How long one read may wait.
+    pub deadline: Duration,
+}
+
+/// A source that a cache may name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'s> {
+    pub(super) name: &'s str,
+    /// `None` when something about the source was reported.
+    pub(super) database: Option<&'s Database>,
+}
+
+impl CacheConfig {
+    /// The question that a key asks its database.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        Load { key: self.key.clone(), sql: self.load.clone(), rows: self.rows, format: self.format }
+    }
+
+    /// `sources` are all sources, in their order.
+    pub(super) fn resolve(
+        written: &Written,
+        key: Result<KeyTemplate, Reported>,
+        sources: &[Known<'_>],
+        scope: &mut Scope<'_, '_>,
+    ) -> Result<Self, Reported> {
+        let load = scope.required(written, &options::LOAD);
+        let source = source(written, sources, scope);
+        let rows = scope.or_default(written, &options::ROWS);
+        let format = scope.get(written, &options::COLUMN);
+        let window = window::resolve(written, scope);
+        let deadline = scope.or_default(written, &options::DEADLINE);
+        let shape = shape(written, rows, format, scope.findings);
+        let (key, load) = (key?, load?.0);
+        let (rows, format) = shape?;
+        let source = source?;
+        if let Some(database) = sources[source].database {
+            let load = Load { key: key.clone(), sql: load.clone(), rows, format };
+            statement::check(written, database, load, scope.findings)?;
+        }
+        Ok(Self {
+            name: written.name.clone(),
+            key,
+            load,
+            source,
+            rows,
+            format,
+            window: window?,
+            deadline: deadline?.0,
+        })
+    }
+}
+
+/// What a value is made of: not every format goes with every number of rows.
+fn shape(
+    written: &Written,
+    rows: Result<Rows, Reported>,
+    format: Result<Option<Format>, Reported>,
+    findings: &mut Findings<'_>,
+) -> Result<(Rows, Format), Reported> {
+    let (rows, format) = (rows?, format?.unwrap_or(Format::Json));
+    if (rows, format) == (Rows::Many, Format::Raw) {
+        return Err(findings.error(
+            &written.place(&options::COLUMN.about),
+            "`column = \"raw\"` is the value of one row, and `rows` is \"many\"",
+            "leave `column` out: many rows are a JSON array",
+        ));
+    }
+    if rows == Rows::Many && written.entry(&options::MISSING_FOR.about).is_some() {
+        findings.warning(
+            &written.place(&options::MISSING_FOR.about),
+            "`missing_for` never applies: with `rows = \"many\"` no rows are an answer like any \
+             other",
+            "leave it out",
+        );
+    }
+    Ok((rows, format))
+}
+
+/// The source that `written` names, or the only one.
+fn source(
+    written: &Written,
+    sources: &[Known<'_>],
+    scope: &mut Scope<'_, '_>,
+) -> Result<usize, Reported> {
+    let option = &options::SOURCE;
+    let name = scope.get(written, option)?;
+    let at = written.place(&option.about);
+    let list = sources.iter().map(|source| unknown::plain(source.name)).collect::<Vec<_>>();
+    let list = list.join(", ");
+    match (name, sources) {
+        (Some(name), _) => {
+            let named = |source: &Known<'_>| source.name == name.0;
+            sources.iter().position(named).ok_or_else(|| {
+                let cure = match nearest(&name.0, sources.iter().map(|source| source.name)) {
+                    Some(near) => format!("did you mean \"{}\"?", unknown::plain(near)),
+                    None if sources.is_empty() => "declare it: [source.NAME]".to_owned(),
+                    None => format!("the sources are: {list}"),
+                };
+                scope.findings.error(&at, "no source has this name", cure)
+            })
+        }
+        (None, [_]) => Ok(0),
+        (None, []) => Err(scope.findings.error(
+            &at,
+            format!("{} has nothing to load from: there is no source", written.header()),
+            "declare one: [source.NAME] with its `url`",
+        )),
+        (None, _) => Err(scope.findings.error(
+            &at,
+            format!("{} doesn't say which source it loads from", written.header()),
+            format!("set `source` to one of: {list}"),
+        )),
+    }
+}

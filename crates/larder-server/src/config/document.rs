@@ -1,0 +1,194 @@
+//! From text to sections: which options are written where, and what is written that isn't one.
+//!
+//! This file checks names and shapes against the table of options. What the values mean is asked
+//! one option at a time, by [`Scope`](super::scope::Scope).
+
+use std::collections::BTreeMap;
+
+use toml::Spanned;
+use toml::de::{DeInteger, DeString, DeTable, DeValue};
+
+use super::findings::Findings;
+use super::options::{About, Heads, SECTIONS, Section};
+use super::text::Span;
+use super::unknown;
+
+/// All sections of a file, in its order.
+#[derive(Debug)]
+pub(super) struct Document {
+    sections: Vec<Written>,
+}
+
+/// One section as it was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) section: &'static Section,
+    /// `NAME` of `[cache.NAME]`; the section's own name where there is only one.
+    pub(super) name: String,
+    /// Where its name stands; `None` when the section wasn't written.
+    pub(super) at: Option<Span>,
+    entries: BTreeMap<&'static str, Entry>,
+}
+
+/// An option as it was written.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) key: Span,
+    pub(super) value: Span,
+    pub(super) raw: Raw,
+}
+
+/// A value before anybody asked what it means.
+#[derive(Debug)]
+pub(super) enum Raw {
+    Text(String),
+    /// In decimal.
+    Integer(String),
+    Flag(bool),
+    /// Of a type that no option has.
+    Other,
+}
+
+impl Document {
+    /// Sorts what stands in `root` by the table of options; everything else is a finding.
+    pub(super) fn read(root: &DeTable<'_>, findings: &mut Findings<'_>) -> Self {
+        let mut sections: Vec<Written> = SECTIONS
+            .into_iter()
+            .filter(|section| section.heads == Heads::One && !root.contains_key(section.name))
+            .map(Written::absent)
+            .collect();
+        for (key, value) in root {
+            let name: &str = key.get_ref();
+            let Some(section) = SECTIONS.into_iter().find(|section| section.name == name) else {
+                unknown::section(name, &key.span(), findings);
+                continue;
+            };
+            match (section.heads, value.get_ref()) {
+                (Heads::One, DeValue::Table(table)) => {
+                    sections.push(Written::read(section, key, table, findings));
+                }
+                (Heads::Named, DeValue::Table(tables)) => {
+                    sections.extend(read_named(section, tables, findings));
+                }
+                _ => {
+                    sections
+                        .extend((section.heads == Heads::One).then(|| Written::absent(section)));
+                    unknown::not_a_section(section, &key.span(), findings);
+                }
+            }
+        }
+        sections.sort_by_key(|written| written.at.as_ref().map(|at| at.start));
+        Self { sections }
+    }
+
+    /// The section that stands once, written or not.
+    pub(super) fn one(&self, section: &'static Section) -> &Written {
+        self.named(section).next().expect("`read` adds every section that stands once")
+    }
+
+    /// The sections of this kind that were written.
+    pub(super) fn named(&self, section: &'static Section) -> impl Iterator<Item = &Written> {
+        self.sections.iter().filter(|written| written.section.name == section.name)
+    }
+}
+
+impl Written {
+    fn absent(section: &'static Section) -> Self {
+        Self { section, name: section.name.to_owned(), at: None, entries: BTreeMap::new() }
+    }
+
+    fn read(
+        section: &'static Section,
+        name: &Spanned<DeString<'_>>,
+        table: &DeTable<'_>,
+        findings: &mut Findings<'_>,
+    ) -> Self {
+        let mut written = Self {
+            section,
+            name: name.get_ref().to_string(),
+            at: Some(name.span()),
+            entries: BTreeMap::new(),
+        };
+        for (key, value) in table {
+            match section.option(key.get_ref()) {
+                Some(option) => {
+                    let raw = Raw::new(value.get_ref());
+                    let entry = Entry { key: key.span(), value: value.span(), raw };
+                    written.entries.insert(option.name, entry);
+                }
+                None => unknown::option(&written, key.get_ref(), &key.span(), findings),
+            }
+        }
+        written
+    }
+
+    /// Its header, for a message.
+    pub(super) fn header(&self) -> String {
+        let name = unknown::plain(&self.name);
+        match self.section.heads {
+            Heads::One => format!("[{name}]"),
+            Heads::Named => format!("[{}.{name}]", self.section.name),
+        }
+    }
+
+    /// What was written for `option`.
+    pub(super) fn entry(&self, option: &About) -> Option<&Entry> {
+        self.entries.get(option.name)
+    }
+
+    /// Where the value of `option` was written.
+    pub(super) fn value(&self, option: &About) -> Option<Span> {
+        self.entry(option).map(|entry| entry.value.clone())
+    }
+
+    /// Where `option` was written, or else the section's name.
+    pub(super) fn place(&self, option: &About) -> Option<Span> {
+        self.entry(option).map(|entry| entry.key.clone()).or_else(|| self.at.clone())
+    }
+}
+
+fn read_named(
+    section: &'static Section,
+    tables: &DeTable<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<Written> {
+    let mut found = Vec::new();
+    for (name, value) in tables {
+        match value.get_ref() {
+            DeValue::Table(table) => {
+                let written = Written::read(section, name, table, findings);
+                if !is_name(&written.name) {
+                    unknown::bad_name(section, &name.span(), findings);
+                }
+                found.push(written);
+            }
+            _ => unknown::nameless(section, &name.span(), findings),
+        }
+    }
+    found
+}
+
+/// Whether metrics, logs and URLs can all carry it as it is.
+fn is_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+}
+
+impl Raw {
+    fn new(value: &DeValue<'_>) -> Self {
+        match value {
+            DeValue::String(text) => Self::Text(text.to_string()),
+            DeValue::Integer(number) => Self::Integer(decimal(number)),
+            DeValue::Boolean(flag) => Self::Flag(*flag),
+            _ => Self::Other,
+        }
+    }
+}
+
+/// A number in decimal, whatever it was written in. What is beyond every option's range may stay
+/// as it is: it is refused either way.
+fn decimal(number: &DeInteger<'_>) -> String {
+    i128::from_str_radix(number.as_str(), number.radix())
+        .map_or_else(|_| number.as_str().to_owned(), |number| number.to_string())
+}

@@ -1,0 +1,206 @@
+//! The configuration: a text becomes a [`Config`], or everything that is wrong with it.
+//!
+//! ```
+//! use larder_server::config::Config;
+//!
+//! let text = r#"
+//! [source.shop]
+//! url = "${DATABASE_URL}"
+//!
+//! [cache.user]
+//! key = "user:{id:int}"
+//! load = "SELECT id, name FROM users WHERE id = {id}"
+//! max_staleness = "2s"
+//! "#;
+//! let url = "postgres://app:secret@localhost/shop";
+//! let config = Config::parse(text, "larder.toml", &|name| {
+//!     (name == "DATABASE_URL").then(|| url.to_owned())
+//! })?;
+//! assert_eq!(config.caches[0].name, "user");
+//! assert!(config.report().contains("an answer is at most 2s old"));
+//! assert!(!config.report().contains("secret"));
+//! # Ok::<(), larder_server::config::Problems>(())
+//! ```
+//!
+//! It goes in steps, each a file: the text is parsed to TOML and sorted by the table of options
+//! (`document`), each value is read by its kind (`scope`, `value`), each section is resolved and
+//! checked (`listen`, `source`, `cache`, `window`, `statement`), and then all keys together
+//! (`keyspace`). No step stops at the first problem. Nothing here asks a database, opens a socket
+//! or looks at a clock; only [`read()`] touches a file and the environment.
+
+mod address;
+mod cache;
+mod document;
+mod environment;
+mod findings;
+mod keyspace;
+mod listen;
+mod options;
+mod problem;
+mod read;
+mod reference;
+mod report;
+mod scope;
+mod secret;
+mod source;
+mod statement;
+mod template;
+mod text;
+mod unknown;
+mod value;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use toml::de::DeTable;
+
+pub use address::Address;
+pub use cache::CacheConfig;
+pub use listen::Listen;
+pub use problem::{Place, Problem, Problems};
+pub use read::{FILE_BYTES_MAX, read};
+pub use reference::reference;
+pub use secret::{Secret, SecretUrl};
+pub use source::{Changes, SourceConfig};
+
+use cache::Known;
+use document::{Document, Written};
+use findings::{Findings, Reported};
+use scope::Scope;
+use text::Text;
+
+/// Everything that a file declares, with every default filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who may connect, where and how.
+    pub listen: Listen,
+    /// What entries may take, in bytes: keys, values and a stated overhead.
+    pub memory_bytes: u64,
+    /// Whether keys that belong to no cache can be set and read.
+    pub plain_enabled: bool,
+    /// The systems of record, in the file's order.
+    pub sources: Vec<SourceConfig>,
+    /// The caches, in the file's order. No key belongs to two.
+    pub caches: Vec<CacheConfig>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads `text`. `file_name` is what problems call it; `lookup` gives the variables of the
+    /// environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong. Where the text isn't TOML, only that is known.
+    pub fn parse(
+        text: &str,
+        file_name: &str,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Problems> {
+        let (root, faults) = DeTable::parse_recoverable(text);
+        if !faults.is_empty() {
+            return Err(broken(text, file_name, &faults));
+        }
+        let mut findings = Findings::new(file_name, Text::parsed(text, root.get_ref()));
+        let document = Document::read(root.get_ref(), &mut findings);
+        let mut scope = Scope { findings: &mut findings, lookup };
+        let config = resolve(&document, &mut scope);
+        let (config, warnings) = findings.finish(config)?;
+        Ok(Self { warnings, ..config })
+    }
+
+    /// The source that `cache` loads from.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `cache` is of another configuration.
+    #[must_use]
+    pub fn source_of(&self, cache: &CacheConfig) -> &SourceConfig {
+        &self.sources[cache.source]
+    }
+}
+
+/// What is wrong with a text that isn't TOML.
+fn broken(text: &str, file_name: &str, faults: &[toml::de::Error]) -> Problems {
+    let mut findings = Findings::new(file_name, Text::broken(text));
+    let mut reported = None;
+    for fault in faults {
+        reported = Some(findings.error(
+            &fault.span(),
+            format!("this is not TOML: {}", fault.message()),
+            "see https://toml.io for how it is written",
+        ));
+    }
+    let nothing: Result<(), Reported> = reported.map_or(Ok(()), Err);
+    match findings.finish(nothing) {
+        Err(problems) => problems,
+        Ok(_) => unreachable!("it is called with one fault at least"),
+    }
+}
+
+fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Reported> {
+    let listen = Listen::resolve(document.one(&options::listen::SECTION), scope);
+    let memory = document.one(&options::memory::SECTION);
+    let memory_limit = scope.or_default(memory, &options::memory::LIMIT);
+    let plain = document.one(&options::plain::SECTION);
+    let plain_enabled = scope.or_default(plain, &options::plain::ENABLED);
+
+    let written: Vec<&Written> = document.named(&options::source::SECTION).collect();
+    let sources: Vec<_> =
+        written.iter().map(|written| SourceConfig::resolve(written, scope)).collect();
+    let known: Vec<_> = written
+        .iter()
+        .zip(&sources)
+        .map(|(written, source)| Known {
+            name: &written.name,
+            database: source.as_ref().ok().map(|(_, database)| database),
+        })
+        .collect();
+
+    let keys: Vec<_> = document
+        .named(&options::cache::SECTION)
+        .map(|written| (written, scope.required(written, &options::cache::KEY)))
+        .collect();
+    let keyspace = keyspace::check(&keys, scope.findings);
+    let caches: Vec<_> = keys
+        .into_iter()
+        .map(|(written, key)| CacheConfig::resolve(written, key, &known, scope))
+        .collect();
+
+    keyspace?;
+    let config = Config {
+        listen: listen?,
+        memory_bytes: memory_limit?.0,
+        plain_enabled: plain_enabled?,
+        sources: sources
+            .into_iter()
+            .map(|source| source.map(|(source, _)| source))
+            .collect::<Result<_, _>>()?,
+        caches: caches.into_iter().collect::<Result<_, _>>()?,
+        warnings: Vec::new(),
+    };
+    warn(&config, &written, scope.findings);
+    Ok(config)
+}
+
+/// Says what no single section can know. `sources` are the sections of the sources.
+fn warn(config: &Config, sources: &[&Written], findings: &mut Findings<'_>) {
+    for (at, written) in sources.iter().enumerate() {
+        if config.caches.iter().all(|cache| cache.source != at) {
+            findings.warning(
+                &written.at,
+                format!("no cache loads from {}", written.header()),
+                "name it in a cache, or leave it out",
+            );
+        }
+    }
+    if config.caches.is_empty() && !config.plain_enabled {
+        findings.warning(
+            [],
+            "there is no cache, and plain keys are refused: nothing can be read",
+            "declare a cache: [cache.NAME] with its `key`, `load` and `max_staleness`",
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! What larder is to have and this version hasn't: refused as such, with what to do until then.
+
+/// Something that this version doesn't have yet.
+#[derive(Debug)]
+pub(in super::super) struct Later {
+    /// Where it would stand: a section's name, or `None` for a section of its own.
+    pub(in super::super) section: Option<&'static str>,
+    pub(in super::super) name: &'static str,
+    /// What to do until then.
+    pub(in super::super) instead: &'static str,
+}
+
+/// The entry for `name` in `section`, if there is one.
+pub(in super::super) fn find(section: Option<&str>, name: &str) -> Option<&'static Later> {
+    LATER.iter().find(|later| later.section == section && later.name == name)
+}
+
+const fn section(name: &'static str, instead: &'static str) -> Later {
+    Later { section: None, name, instead }
+}
+
+const fn listen(name: &'static str, instead: &'static str) -> Later {
+    Later { section: Some("listen"), name, instead }
+}
+
+const fn source(name: &'static str, instead: &'static str) -> Later {
+    Later { section: Some("source"), name, instead }
+}
+
+const fn cache(name: &'static str, instead: &'static str) -> Later {
+    Later { section: Some("cache"), name, instead }
+}
+
+const POOL: &str = "leave it out: all caches share `[memory] limit`, and hot ones take room from \
+                    cold ones";
+const EVICTION: &str = "leave it out: there is one eviction policy in this version";
+const EXPIRY: &str = "leave it out: a window ends with its load; `stale_for` lets one refresh run \
+                      while the old answer is served";
+const AGE: &str = "leave it out: without it nothing but age bounds the staleness, so set \
+                   `max_staleness` to the age that you accept";
+
+/// All of it.
+pub(in super::super) static LATER: &[Later] = &[
+    section(
+        "shared",
+        "leave it out: this version runs alone, with its own memory as its only tier",
+    ),
+    section("bus", "leave it out: this version runs alone, and has nobody to tell"),
+    section("proxy", "put a caching reverse proxy of your choice in front of your web server"),
+    section("journal", "write to the database yourself"),
+    listen("http", "leave it out: this version speaks the Redis protocol (`resp`)"),
+    listen("tls", "put something that ends TLS in front, and say `plaintext = true`"),
+    listen("unix", "listen on loopback: `resp = \"127.0.0.1:7379\"`"),
+    source("feed", AGE),
+    source(
+        "breaker",
+        "leave it out: `load_timeout` and `loads_max` bound what a failing source costs",
+    ),
+    source("cancel_abandoned", "leave it out: a load goes on when its callers have given up"),
+    source("replicas", "name the database to read from in `url`"),
+    cache("store", "write to the database yourself; within `max_staleness` everybody sees it"),
+    cache("delete", "delete from the database yourself; within `max_staleness` everybody sees it"),
+    cache("write", "write to the database yourself, then `DEL` the key: that invalidates it"),
+    cache("tags", "`DEL` the keys that depend on what changed: that invalidates them"),
+    cache(
+        "stale_on_error",
+        "leave it out: when the source fails, what is within the window is \
+                             served, and then the error",
+    ),
+    cache("consistency", "leave it out: every cache is bounded by its `max_staleness`"),
+    cache("policy", EVICTION),
+    cache("candidates", EVICTION),
+    cache("memory", POOL),
+    cache("entries_max", POOL),
+    cache("bytes_max", POOL),
+    cache("refresh_at", EXPIRY),
+    cache("xfetch", EXPIRY),
+    cache("idle_for", "leave it out: what isn't read is evicted when room is needed"),
+    cache("wait", "set `deadline`, after which a read is given up"),
+    cache("warm", "leave it out: the first read of each key loads it"),
+    cache("bloom", "leave it out: `missing_for` remembers that there is no row"),
+    cache("schema", "put a version into the key: \"user:v2:{id:int}\""),
+    cache("compression", "leave it out: entries are held as they are"),
+    cache("feed", AGE),
+];

@@ -1,0 +1,71 @@
+//! `[listen]`: who may connect, where and how.
+
+use super::super::address::Address;
+use super::super::secret::{Password, Token};
+use super::super::value::Count;
+use super::{Default, Heads, Opt, Section};
+
+pub(in super::super) static SECTION: Section = Section {
+    name: "listen",
+    heads: Heads::One,
+    about: "Who may connect, where and how. A listener that isn't named isn't opened. Off \
+            loopback (anything but `127.0.0.0/8`, `::1` and `localhost`) each needs its \
+            credential, and `plaintext = true`, because this version has no TLS of its own.",
+    options: &[
+        &RESP.about,
+        &ADMIN.about,
+        &PASSWORD.about,
+        &TOKEN.about,
+        &PLAINTEXT.about,
+        &CLIENTS_MAX.about,
+        &WORKERS.about,
+    ],
+};
+
+pub(in super::super) static RESP: Opt<Address> =
+    Opt::new("resp", Default::Words("not opened"), "Where clients of the Redis protocol connect.")
+        .elsewhere(&["bind", "port", "address", "redis"]);
+
+pub(in super::super) static ADMIN: Opt<Address> = Opt::new(
+    "admin",
+    Default::Words("not opened"),
+    "Where metrics, health and purging are, over HTTP.",
+)
+.elsewhere(&["metrics"]);
+
+pub(in super::super) static PASSWORD: Opt<Password> = Opt::new(
+    "password",
+    Default::Words("none"),
+    "What clients of `resp` give to `AUTH` or `HELLO`. Required off loopback.",
+)
+.elsewhere(&["requirepass", "auth"]);
+
+pub(in super::super) static TOKEN: Opt<Token> = Opt::new(
+    "token",
+    Default::Words("none"),
+    "What clients of `admin` send as `Authorization: Bearer`. Required off loopback.",
+)
+.elsewhere(&["bearer", "admin_token"]);
+
+pub(in super::super) static PLAINTEXT: Opt<bool> = Opt::new(
+    "plaintext",
+    Default::Value("false"),
+    "Whether to listen off loopback without TLS: on a network that you trust, or behind \
+     something that ends TLS.",
+)
+.elsewhere(&["insecure"]);
+
+pub(in super::super) static CLIENTS_MAX: Opt<Count<1, 1_000_000>> = Opt::new(
+    "clients_max",
+    Default::Value("10000"),
+    "How many clients of `resp` at once; one more is told `ERR max number of clients reached`, \
+     as by Redis.",
+)
+.elsewhere(&["maxclients", "max_clients", "connections_max"]);
+
+pub(in super::super) static WORKERS: Opt<Count<1, 1_024>> = Opt::new(
+    "workers",
+    Default::Words("half of the cores, rounded up"),
+    "How many threads serve connections.",
+)
+.elsewhere(&["threads", "io_threads"]);

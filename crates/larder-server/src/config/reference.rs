@@ -1,0 +1,67 @@
+//! The reference page, made from the table of options.
+
+use super::options::{Default, Heads, SECTIONS, later::LATER};
+use super::value::Form;
+
+/// A whole configuration: every section, most options, each with a value other than its default
+/// or one that must be given.
+pub(super) const EXAMPLE: &str = include_str!("example.toml");
+
+const OPENING: &str = "\
+# Configuration
+
+<!-- Generated from the table of options by `UPDATE_DOCS=1 cargo test -p larder-server reference`. -->
+
+larder reads one file in [TOML](https://toml.io). `larder check larder.toml` says in words what it
+promises, and everything that is wrong with it at once.
+
+- **Durations** are text with a unit: `\"100ms\"`, `\"2s\"`, `\"5m\"`, `\"1h\"`, `\"1h 30m\"`, `\"7d\"`.
+- **Sizes** are text with a unit: `\"64KiB\"`, `\"256MiB\"`, `\"1GiB\"`; a KiB is 1,024 bytes.
+- **Secrets** come from the environment: `${NAME}` anywhere within a text value is replaced by the
+  variable's value, which is not looked at again. A variable that isn't set is an error. Where a
+  number, `true` or `false` is needed, `\"${NAME}\"` in quotes may stand instead. Every other `$`
+  stands for itself; a literal `${` is written `$${`.
+- **Passwords, tokens and the passwords in URLs** are never shown: not in logs, not in reports, not
+  in the lines that errors quote.
+- **What larder doesn't know is an error**, with the nearest name: a misspelt promise would be
+  another promise.
+- **Names** of sources and caches begin with a small letter and go on with small letters, digits,
+  `_` and `-`, at most 64 in all.
+- The file is UTF-8, and at most 1 MiB.
+";
+
+/// The reference page, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = format!("{OPENING}\n## Example\n\n```toml\n{EXAMPLE}```\n");
+    for section in SECTIONS {
+        page.push_str(&format!("\n## `{}`\n\n{}\n", section.header(), section.about));
+        if section.heads == Heads::Named {
+            page.push_str("It may stand any number of times, each with a name of its own.\n");
+        }
+        page.push_str("\n| option | value | default | what it is |\n|---|---|---|---|\n");
+        for option in section.options {
+            let default = match option.default {
+                Default::Required => "must be given".to_owned(),
+                Default::Value(value) if option.form == Form::Text => format!("`\"{value}\"`"),
+                Default::Value(value) => format!("`{value}`"),
+                Default::Words(words) => words.to_owned(),
+            };
+            let (name, what, why) = (option.name, option.value(), option.why);
+            page.push_str(&format!("| `{name}` | {what} | {default} | {why} |\n"));
+        }
+    }
+    page.push_str(
+        "\n## Not in this version yet\n\nThese are refused as such.\n\n\
+         | where | what | until then |\n|---|---|---|\n",
+    );
+    for later in LATER {
+        let header = SECTIONS.into_iter().find(|section| Some(section.name) == later.section);
+        let row = match header {
+            Some(section) => format!("| `{}` | `{}` |", section.header(), later.name),
+            None => format!("| `[{}]` | the section |", later.name),
+        };
+        page.push_str(&format!("{row} {} |\n", later.instead));
+    }
+    page
+}

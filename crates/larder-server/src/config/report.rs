@@ -1,0 +1,175 @@
+//! What a configuration promises, in words: `larder check` prints this.
+
+use std::fmt;
+use std::time::Duration;
+
+use humantime::format_duration;
+use larder_sql::Rows;
+
+use super::cache::CacheConfig;
+use super::source::{Changes, SourceConfig};
+use super::value::size_text;
+use super::{Address, Config, Secret};
+
+impl Config {
+    /// What each cache promises, and within which limits, in words and without secrets. Each
+    /// line ends with a line break.
+    #[must_use]
+    pub fn report(&self) -> String {
+        Report(self).to_string()
+    }
+}
+
+struct Report<'c>(&'c Config);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write(self.0, f)
+    }
+}
+
+fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for cache in &config.caches {
+        write_cache(cache, config.source_of(cache), out)?;
+        writeln!(out)?;
+    }
+    for source in &config.sources {
+        write_source(source, out)?;
+        writeln!(out)?;
+    }
+    let plain = if config.plain_enabled { "served as by Redis" } else { "refused" };
+    writeln!(out, "keys of no cache: {plain}")?;
+    writeln!(out, "memory: {}, shared by all that is held", size_text(config.memory_bytes))?;
+    let listen = &config.listen;
+    write_door("resp", listen.resp.as_ref(), "password", listen.password.as_ref(), out)?;
+    if listen.resp.is_some() {
+        let workers = match listen.workers {
+            None => "a thread for every two cores serves them".to_owned(),
+            Some(1) => "one thread serves them".to_owned(),
+            Some(workers) => format!("{workers} threads serve them"),
+        };
+        writeln!(out, "  at most {} clients at once; {workers}", listen.clients_max)?;
+    }
+    write_door("admin", listen.admin.as_ref(), "token", listen.token.as_ref(), out)
+}
+
+fn write_cache(
+    cache: &CacheConfig,
+    source: &SourceConfig,
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    writeln!(
+        out,
+        "cache {}: {} from source {} ({})",
+        cache.name,
+        cache.key.text(),
+        source.name,
+        source.url
+    )?;
+    let window = &cache.window;
+    if window.keeps() {
+        write_promise(cache, source, out)?;
+    } else {
+        writeln!(
+            out,
+            "  every read asks the source: with max_staleness = \"0s\" you don't want a cache, \
+             only its coalescing and its limits"
+        )?;
+    }
+    writeln!(
+        out,
+        "  a read waits at most {}; the load that it waits for has {}, and goes on without it",
+        show(cache.deadline),
+        show(source.load_timeout)
+    )
+}
+
+fn write_promise(
+    cache: &CacheConfig,
+    source: &SourceConfig,
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let window = &cache.window;
+    let absence = if cache.rows == Rows::Many { Duration::ZERO } else { window.missing_for };
+    let held = window.fresh_for.saturating_add(window.stale_for).max(absence);
+    let age = held.min(window.max_staleness);
+    let Changes::Unknown = source.changes;
+    writeln!(
+        out,
+        "  an answer is at most {} old: anyone may change the data behind our back \
+         (changes = \"unknown\"), so its age bounds its staleness",
+        show(age)
+    )?;
+    if age < window.max_staleness {
+        writeln!(
+            out,
+            "  that is less than max_staleness = \"{}\" allows",
+            show(window.max_staleness)
+        )?;
+    }
+    let jittered = window.fresh_for.saturating_sub(window.jitter);
+    if window.jitter.is_zero() {
+        writeln!(out, "  it is served as it is for {}", show(window.fresh_for))?;
+    } else {
+        writeln!(
+            out,
+            "  it is served as it is for {} to {}, as chance has it (jitter)",
+            show(jittered),
+            show(window.fresh_for)
+        )?;
+    }
+    if window.stale_for.is_zero() {
+        writeln!(out, "  stale answers: none")?;
+    } else {
+        writeln!(
+            out,
+            "  stale answers: for {} more while one refresh runs, never beyond max_staleness",
+            show(window.stale_for)
+        )?;
+    }
+    if cache.rows == Rows::Many {
+        writeln!(out, "  no rows are an answer like any other")
+    } else if window.missing_for.is_zero() {
+        writeln!(out, "  an absent row is not remembered: each read of it asks the source")
+    } else {
+        writeln!(out, "  an absent row is remembered for {}", show(window.missing_for))
+    }
+}
+
+fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(out, "source {}: {}", source.name, source.url)?;
+    writeln!(
+        out,
+        "  at most {} loads at once over {} connections, each load for {} at most; connecting \
+         has {}",
+        source.loads_max,
+        source.connections,
+        show(source.load_timeout),
+        show(source.connect_timeout)
+    )?;
+    writeln!(
+        out,
+        "  {} more may wait; after that a read is told at once to come back later",
+        source.loads_waiting_max
+    )
+}
+
+/// One line about a listener, which has its `credential` or hasn't.
+fn write_door(
+    name: &str,
+    address: Option<&Address>,
+    credential: &str,
+    given: Option<&Secret>,
+    out: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let Some(address) = address else {
+        return writeln!(out, "{name}: not opened");
+    };
+    let reach = if address.is_loopback() { "this machine only" } else { "other machines, no TLS" };
+    let guard = if given.is_some() { "with a" } else { "without a" };
+    writeln!(out, "{name}: {address} ({reach}, {guard} {credential})")
+}
+
+fn show(duration: Duration) -> humantime::FormattedDuration {
+    format_duration(duration)
+}

@@ -1,0 +1,657 @@
+use std::time::Duration;
+
+use larder_sql::{Format, Rows};
+
+use super::options::{self, Default, Heads, later::LATER};
+use super::reference::EXAMPLE;
+use super::value::size_text;
+use super::{Config, Problems, reference};
+
+/// What must never be seen.
+const CANARY: &str = "c4n4ry";
+
+/// The smallest file that has one of everything.
+const SMALL: &str = r#"
+[source.shop]
+url = "sqlite:shop.db"
+[cache.user]
+key = "user:{id:int}"
+load = "SELECT name FROM users WHERE id = {id}"
+max_staleness = "2s"
+"#;
+
+fn parse(text: &str) -> Result<Config, Problems> {
+    Config::parse(text, "larder.toml", &|name| match name {
+        "DATABASE_URL" => Some(format!("postgres://app:{CANARY}@localhost/shop")),
+        "CANARY" => Some(CANARY.to_owned()),
+        "EIGHT" => Some("8".to_owned()),
+        "YES" => Some("true".to_owned()),
+        "EMPTY" => Some(String::new()),
+        "LINE" => Some("hunter2\n".to_owned()),
+        _ => None,
+    })
+}
+
+/// Checks that `text` is refused, and that the problems contain `part`.
+#[track_caller]
+fn check(text: &str, part: &str) {
+    match parse(text) {
+        Ok(_) => panic!("accepted:\n{text}"),
+        Err(problems) => {
+            let shown = problems.to_string();
+            assert!(shown.contains(part), "not in the problems: {part}\n\n{shown}");
+        }
+    }
+}
+
+/// Checks that `text` is accepted, with one warning that contains `part`.
+#[track_caller]
+fn check_warning(text: &str, part: &str) {
+    let config = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+    let shown: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert!(shown.len() == 1 && shown[0].contains(part), "not the warning: {part}\n{shown:#?}");
+}
+
+/// `SMALL` with one more line in its cache.
+fn cache_with(line: &str) -> String {
+    format!("{SMALL}{line}\n")
+}
+
+/// `SMALL` with other windows.
+fn windows(lines: &str) -> String {
+    SMALL.replace("max_staleness = \"2s\"", lines)
+}
+
+/// `SMALL` with one more line in its source.
+fn source_with(line: &str) -> String {
+    SMALL.replace("[cache.user]", &format!("{line}\n[cache.user]"))
+}
+
+#[test]
+fn the_example_is_resolved() {
+    let config = parse(EXAMPLE).unwrap();
+    assert_eq!(config.listen.resp.as_ref().unwrap().to_string(), "127.0.0.1:7379");
+    assert_eq!(config.listen.admin.as_ref().unwrap().to_string(), "127.0.0.1:7381");
+    assert_eq!(config.memory_bytes, 512 << 20);
+    assert!(config.plain_enabled && config.warnings.is_empty());
+
+    let [shop] = &config.sources[..] else { panic!("one source") };
+    assert_eq!(shop.url.expose(), format!("postgres://app:{CANARY}@localhost/shop"));
+    assert_eq!((&shop.name[..], shop.connections, shop.loads_max), ("shop", 8, 8));
+
+    let [user, prices] = &config.caches[..] else { panic!("two caches") };
+    assert_eq!(user.key.text(), "user:{id:int}");
+    assert_eq!(user.load, "SELECT id, name, email FROM users WHERE id = {id}");
+    assert_eq!((user.rows, user.format), (Rows::One, Format::Json));
+    assert_eq!(user.window.fresh_for, Duration::from_secs(2));
+    assert_eq!(user.window.missing_for, Duration::from_secs(2));
+    assert_eq!(prices.rows, Rows::Many);
+    assert_eq!(prices.window.max_staleness, Duration::from_secs(60));
+    assert_eq!(prices.deadline, Duration::from_millis(500));
+    assert_eq!(config.source_of(prices).name, "shop");
+}
+
+#[test]
+fn the_report_says_in_words_what_is_promised() {
+    let report = parse(EXAMPLE).unwrap().report();
+    assert_eq!(
+        report,
+        "\
+cache user: user:{id:int} from source shop (postgres://app:***@localhost/shop)
+  an answer is at most 2s old: anyone may change the data behind our back (changes = \"unknown\"), so its age bounds its staleness
+  it is served as it is for 1s 800ms to 2s, as chance has it (jitter)
+  stale answers: none
+  an absent row is remembered for 2s
+  a read waits at most 10s; the load that it waits for has 10s, and goes on without it
+
+cache prices: prices:{product:int} from source shop (postgres://app:***@localhost/shop)
+  an answer is at most 1m old: anyone may change the data behind our back (changes = \"unknown\"), so its age bounds its staleness
+  it is served as it is for 27s to 30s, as chance has it (jitter)
+  stale answers: for 30s more while one refresh runs, never beyond max_staleness
+  no rows are an answer like any other
+  a read waits at most 500ms; the load that it waits for has 10s, and goes on without it
+
+source shop: postgres://app:***@localhost/shop
+  at most 8 loads at once over 8 connections, each load for 10s at most; connecting has 1s
+  1024 more may wait; after that a read is told at once to come back later
+
+keys of no cache: served as by Redis
+memory: 512MiB, shared by all that is held
+resp: 127.0.0.1:7379 (this machine only, without a password)
+  at most 10000 clients at once; a thread for every two cores serves them
+admin: 127.0.0.1:7381 (this machine only, without a token)
+"
+    );
+}
+
+#[test]
+fn the_report_tells_the_other_cases_too() {
+    for (text, part) in [
+        (windows("max_staleness = \"0s\""), "you don't want a cache"),
+        (
+            windows("fresh_for = \"1s\"\nmax_staleness = \"9s\"\nmissing_for = \"1s\""),
+            "at most 1s old",
+        ),
+        (windows("fresh_for = \"1s\"\nmax_staleness = \"9s\""), "an answer is at most 9s old"),
+        (cache_with("jitter = \"0s\""), "it is served as it is for 2s\n"),
+        (cache_with("missing_for = \"0s\""), "an absent row is not remembered"),
+        (format!("{SMALL}[plain]\nenabled = false\n"), "keys of no cache: refused"),
+        (SMALL.to_owned(), "resp: not opened"),
+        (
+            "[listen]\nresp = \"[::]:1\"\npassword = \"p\"\nplaintext = true\nworkers = 1"
+                .to_owned(),
+            "resp: [::]:1 (other machines, no TLS, with a password)\n  at most 10000 clients at \
+             once; one thread serves them",
+        ),
+    ] {
+        let report = parse(&text).unwrap_or_else(|problems| panic!("{problems}")).report();
+        assert!(report.contains(part), "{part}\n\n{report}");
+    }
+}
+
+#[test]
+fn every_default_is_the_one_of_the_reference() {
+    let config = parse(SMALL).unwrap();
+    assert!(config.warnings.is_empty());
+    let (source, cache) = (&config.sources[0], &config.caches[0]);
+    let show = |duration| humantime::format_duration(duration).to_string();
+    let resolved = [
+        ("listen", "plaintext", config.listen.plaintext.to_string()),
+        ("listen", "clients_max", config.listen.clients_max.to_string()),
+        ("memory", "limit", size_text(config.memory_bytes)),
+        ("plain", "enabled", config.plain_enabled.to_string()),
+        ("source", "changes", source.changes.to_string()),
+        ("source", "connections", source.connections.to_string()),
+        ("source", "connect_timeout", show(source.connect_timeout)),
+        ("source", "load_timeout", show(source.load_timeout)),
+        ("source", "loads_waiting_max", source.loads_waiting_max.to_string()),
+        ("cache", "rows", format!("{:?}", cache.rows).to_lowercase()),
+        ("cache", "stale_for", show(cache.window.stale_for)),
+        ("cache", "deadline", show(cache.deadline)),
+    ];
+    let mut checked = 0;
+    for (section, about) in options::all() {
+        let Default::Value(default) = about.default else {
+            continue;
+        };
+        let found = resolved.iter().find(|(s, name, _)| (*s, *name) == (section.name, about.name));
+        let (_, _, value) = found.unwrap_or_else(|| panic!("{} isn't compared", about.name));
+        assert_eq!(value, default, "{}", about.name);
+        checked += 1;
+    }
+    assert_eq!(checked, resolved.len());
+
+    // Those that are given in words.
+    assert!(config.listen.resp.is_none() && config.listen.admin.is_none());
+    assert!(config.listen.password.is_none() && config.listen.token.is_none());
+    assert_eq!(config.listen.workers, None);
+    assert_eq!(source.loads_max, source.connections);
+    assert_eq!((cache.source, cache.format), (0, Format::Json));
+    assert_eq!(cache.window.fresh_for, cache.window.max_staleness);
+    assert_eq!(cache.window.missing_for, cache.window.max_staleness);
+    assert_eq!(cache.window.jitter, cache.window.fresh_for / 10);
+    let long = &parse(&windows("fresh_for = \"1h\"\nstale_for = \"1h\"")).unwrap().caches[0];
+    assert_eq!(long.window.max_staleness, Duration::from_secs(7_200));
+    assert_eq!(long.window.missing_for, Duration::from_secs(30));
+    assert_eq!(long.window.jitter, Duration::from_secs(60));
+}
+
+#[test]
+fn every_option_of_the_table_is_read() {
+    for (section, about) in options::all() {
+        let header = section.header().replace("NAME", "x");
+        let must = format!(
+            "larder.toml:2:{}: `{2}` must be {1}",
+            about.name.len() + 4,
+            about.value(),
+            about.name
+        );
+        check(&format!("{header}\n{} = []", about.name), &must);
+    }
+}
+
+#[test]
+fn every_name_from_elsewhere_leads_to_the_option() {
+    for (section, about) in options::all() {
+        let header = section.header().replace("NAME", "x");
+        for name in about.elsewhere {
+            let part = format!("larder calls it `{}`", about.name);
+            check(&format!("{header}\n{name} = 1"), &part);
+        }
+    }
+}
+
+#[test]
+fn what_is_planned_is_refused_as_such() {
+    for later in LATER {
+        let text = match later.section {
+            None => format!("[{}]", later.name),
+            Some(name) => {
+                let section = options::SECTIONS.into_iter().find(|known| known.name == name);
+                format!("{}\n{} = 1", section.unwrap().header().replace("NAME", "x"), later.name)
+            }
+        };
+        check(&text, "is not in this version yet");
+        check(&text, later.instead);
+    }
+    check("tags = 1", "it is not in this version yet");
+}
+
+#[test]
+fn an_unknown_name_is_an_error_with_the_nearest_one() {
+    check(
+        &cache_with("fresh_fro = \"1s\""),
+        "larder.toml:8:1: `fresh_fro` is no option of [cache.user]\n  8 | fresh_fro = ***\n    \
+         | ^^^^^^^^^\n  = did you mean `fresh_for`? What larder doesn't know is an error, because",
+    );
+    check(&cache_with("zzzzzzzz = 1"), "[cache.user] knows key, load, source, rows, column,");
+    check(&cache_with("connections = 1"), "`connections` belongs to [source.NAME]");
+    check("[memroy]", "did you mean [memory]?");
+    check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
+    check(
+        "[zzzzzzzz]",
+        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME]",
+    );
+    check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
+    check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");
+    check(&format!("{} = 1", "x".repeat(65)), &format!("`{}…` is no section", "x".repeat(64)));
+}
+
+#[test]
+fn a_section_has_its_shape() {
+    check("listen = 1", "larder.toml:1:1: `listen` is a section, not a value");
+    check("cache = 1", "write [cache.NAME] on a line of its own, once for each name");
+    check("[[memory]]", "`memory` is a section, not a value");
+    check("[cache]\nkey = \"k\"", "larder.toml:2:1: [cache] holds named sections, not options");
+    for name in ["User", "1user", "\"user:x\"", "\"\"", "_x", &"x".repeat(65)] {
+        check(&format!("[cache.{name}]"), "this can't be the name of a cache");
+    }
+    assert!(parse(&SMALL.replace("cache.user", &format!("cache.{}", "x".repeat(64)))).is_ok());
+    assert!(parse(&SMALL.replace("cache.user", "cache.user-2_b")).is_ok());
+    check("a = ", "larder.toml:1:5: this is not TOML");
+    check(
+        "[memory]\nlimit = \"1MiB\"\nlimit = \"2MiB\"",
+        "larder.toml:3:1: this is not TOML: duplicate key",
+    );
+}
+
+#[test]
+fn all_problems_are_reported_at_once_and_in_order() {
+    let problems = parse(
+        "[listen]\nresp = \"0.0.0.0:1\"\nworkers = 0\n[memory]\nlimit = 5\n[cache.a]\nkey = \"a:{x}\"\n\
+         [cache.b]\nkey = \"b\"\nfresh_for = \"x\"\n",
+    )
+    .unwrap_err();
+    let lines: Vec<usize> = problems.errors.iter().map(|problem| problem.places[0].line).collect();
+    assert_eq!(lines, [2, 2, 3, 5, 6, 6, 6, 7, 8, 8, 10], "{problems}");
+    assert!(problems.to_string().ends_with("11 errors"));
+}
+
+#[test]
+fn values_have_their_kind() {
+    check(&cache_with("fresh_for = 2"), "`fresh_for` must be a duration");
+    check(&cache_with("fresh_for = 2"), "put it in quotes, with its unit: \"2s\"");
+    check(&cache_with("fresh_for = \"2\""), "larder.toml:8:13: `fresh_for` is no duration");
+    check("[memory]\nlimit = 268435456", "with its unit: \"256MiB\"");
+    check("[memory]\nlimit = \"256MB\"", "some read as a power of ten");
+    check("[memory]\nlimit = \"1023KiB\"", "`limit` must be at least 1MiB");
+    check(&source_with("connections = \"8\""), "write it without quotes");
+    check(&source_with("connections = 0"), "a whole number from 1 to 1000");
+    check(&source_with("connections = 99999999999999999999999"), "a whole number from 1 to");
+    check(&source_with("connections = 8.0"), "`connections` must be a whole number");
+    check("[plain]\nenabled = \"true\"", "write true or false without quotes");
+    check(&cache_with("rows = \"all\""), "`rows` must be \"one\" or \"many\"");
+    check(&cache_with("column = \"json\""), "`column` must be \"raw\"");
+    check(&cache_with("deadline = \"0s\""), "`deadline` must be from 1ms to 24h");
+    check(&source_with("load_timeout = \"25h\""), "`load_timeout` must be from 1ms to 24h");
+    let sixteen = parse(&source_with("connections = 0x10")).unwrap();
+    assert_eq!(sixteen.sources[0].connections, 16);
+    let raw = parse(&cache_with("column = \"raw\"")).unwrap();
+    assert_eq!((raw.caches[0].rows, raw.caches[0].format), (Rows::One, Format::Raw));
+}
+
+#[test]
+fn the_environment_fills_in_text_and_numbers() {
+    let config = parse(&source_with("connections = \"${EIGHT}\"\nload_timeout = \"${EIGHT}s\""));
+    let source = &config.unwrap().sources[0];
+    assert_eq!((source.connections, source.load_timeout), (8, Duration::from_secs(8)));
+    let config = parse("[plain]\nenabled = \"${YES}\"").unwrap();
+    assert!(config.plain_enabled);
+    check("[plain]\nenabled = \"${EIGHT}\"", "`enabled` must be true or false");
+    check(
+        &source_with("load_timeout = \"${NOT_SET}\""),
+        "larder.toml:4:17: not set in the environment: NOT_SET\n  4 | load_timeout = \
+         \"${NOT_SET}\"\n    |                 ^^^^^^^^^^",
+    );
+    check(&source_with("load_timeout = \"${A}${B}\""), "not set in the environment: A, B");
+    check(&source_with("load_timeout = \"${A\""), "for a literal `${` write `$${`");
+    check(&source_with("load_timeout = \"${CANARY}\""), "the value is what the environment gave");
+}
+
+#[test]
+fn a_listener_is_not_open_to_strangers() {
+    let listen = |lines: &str| format!("{SMALL}[listen]\n{lines}");
+    for text in [
+        "resp = \"127.0.0.1:1\"\nadmin = \"localhost:2\"",
+        "resp = \"[::1]:0\"\nadmin = \"[::1]:0\"",
+        "resp = \"0.0.0.0:1\"\npassword = \"p\"\nplaintext = true",
+        "admin = \"10.0.0.1:1\"\ntoken = \"t\"\nplaintext = true",
+    ] {
+        let config = parse(&listen(text)).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(config.listen.require_one().is_ok() && config.warnings.is_empty());
+    }
+    for (text, part) in [
+        ("resp = \"0.0.0.0:1\"\nplaintext = true", "reach `resp`, and it has no `password`"),
+        ("resp = \"0.0.0.0:1\"\npassword = \"p\"", "reach `resp`, and it would have no TLS"),
+        ("resp = \"0.0.0.0:1\"\ntoken = \"t\"\nplaintext = true", "it has no `password`"),
+        ("admin = \"0.0.0.0:1\"\nplaintext = true", "reach `admin`, and it has no `token`"),
+        ("admin = \"db.example:1\"\ntoken = \"t\"", "reach `admin`, and it would have no TLS"),
+        ("resp = \"h:1\"\nworkers = 0", "reach `resp`, and it has no `password`"),
+        ("resp = \"127.0.0.1:1\"\npassword = \"\"", "`password` is empty"),
+        ("resp = \"127.0.0.1:1\"\npassword = \"${EMPTY}\"", "`password` is empty"),
+        ("resp = \"127.0.0.1:1\"\npassword = \"${LINE}\"", "a variable filled from a file"),
+        ("admin = \"127.0.0.1:1\"\ntoken = \"a b\"", "a bearer token can't have"),
+        ("resp = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:1\"", "`resp` and `admin` have one address"),
+        ("resp = \":1\"", "`resp` is no address"),
+    ] {
+        check(&listen(text), part);
+    }
+    check_warning(&listen("resp = \"[::1]:1\"\ntoken = \"t\""), "`token` protects nothing");
+    let none = parse(SMALL).unwrap().listen.require_one().unwrap_err();
+    assert_eq!(none.kind(), larder_core::ErrorKind::Config);
+    assert!(none.to_string().contains("resp = \"127.0.0.1:7379\""));
+}
+
+#[test]
+fn a_source_can_be_asked() {
+    let url = |url: &str| SMALL.replace("sqlite:shop.db", url);
+    for good in ["postgres://h/d", "postgresql://u:p@h:1/d?sslmode=require", "sqlite:///a/b.db"] {
+        assert!(parse(&url(good)).is_ok(), "{good}");
+    }
+    for (bad, part) in [
+        ("", "`url` is empty"),
+        ("shop.db", "`url` is no URL: it has no scheme"),
+        ("postgres:h/d", "`//` must follow the scheme"),
+        ("sqlite://", "`url` names no file"),
+        ("mysql://h/d", "not in this version yet"),
+        ("mariadb://h/d", "not in this version yet"),
+        ("postgres://localhost:port/shop", "has a url that Postgres does not understand"),
+        ("sqlite::memory:", "name a file"),
+        ("redis://h", "names no database that larder can ask"),
+    ] {
+        check(&url(bad), part);
+    }
+    check("[source.a]", "larder.toml:1:9: [source.a] has no `url`");
+    check(&source_with("changes = \"announced\""), "can't be \"announced\" in this version yet");
+    check(&source_with("changes = \"never\""), "`changes` must be \"unknown\"");
+    check_warning(&source_with("loads_max = 17"), "`loads_max` is larger than `connections`");
+    check_warning(
+        &format!("{SMALL}[source.b]\nurl = \"sqlite:b\"\n")
+            .replace("max_staleness", "source = \"shop\"\nmax_staleness"),
+        "no cache loads from [source.b]",
+    );
+    check_warning("[plain]\nenabled = false", "nothing can be read");
+}
+
+#[test]
+fn a_cache_knows_its_source() {
+    let two = format!("{SMALL}[source.spare]\nurl = \"sqlite:spare.db\"\n");
+    check(&two, "[cache.user] doesn't say which source it loads from");
+    check(&two, "set `source` to one of: shop, spare");
+    check(&cache_with("source = \"shpo\""), "did you mean \"shop\"?");
+    check(&cache_with("source = \"zzzzzz\""), "the sources are: shop");
+    check("[cache.a]", "[cache.a] has nothing to load from: there is no source");
+    check("[cache.a]\nsource = \"b\"", "declare it: [source.NAME]");
+    let spare = two.replace("max_staleness", "source = \"spare\"\nmax_staleness");
+    let config = parse(&spare).unwrap();
+    assert_eq!(config.source_of(&config.caches[0]).name, "spare");
+}
+
+#[test]
+fn what_cant_be_promised_is_refused_where_it_stands() {
+    check(&windows(""), "larder.toml:4:8: [cache.user] promises nothing: name the window");
+    check(
+        &cache_with("fresh_for = \"1h\""),
+        "larder.toml:8:1: fresh_for is longer than max_staleness: without a feed of changes \
+         nothing but age bounds the staleness",
+    );
+    check(&cache_with("fresh_for = \"1h\""), "`fresh_for = \"2s\"`, or `max_staleness = \"1h\"`");
+    check(&cache_with("jitter = \"3s\""), "larder.toml:8:1: jitter is longer than fresh_for");
+    check(&cache_with("jitter = \"3s\""), "set `jitter` to \"2s\" or less");
+    check(&cache_with("missing_for = \"3s\""), "larder.toml:8:1: missing_for is longer");
+    check(&cache_with("jitter = \"3s\"\nmissing_for = \"3s\""), "2 errors");
+    check_warning(&windows("max_staleness = \"0s\""), "every read asks the source");
+    check_warning(&cache_with("stale_for = \"1s\""), "`stale_for` never applies");
+    check_warning(
+        &cache_with("fresh_for = \"1s\"\nstale_for = \"5s\""),
+        "`max_staleness` ends `stale_for` after 1s",
+    );
+}
+
+#[test]
+fn a_value_has_a_shape() {
+    check(
+        &cache_with("rows = \"many\"\ncolumn = \"raw\""),
+        "larder.toml:9:1: `column = \"raw\"` is the value of one row",
+    );
+    let many = cache_with("rows = \"many\"\nmissing_for = \"1s\"");
+    check_warning(&many, "larder.toml:9:1: `missing_for` never applies");
+}
+
+#[test]
+fn a_load_fits_its_key() {
+    let load = |load: &str| SMALL.replace("SELECT name FROM users WHERE id = {id}", load);
+    for (statement, part) in [
+        ("SELECT {idd}", "larder.toml:6:8: load names {idd}, which the key does not have"),
+        ("SELECT {idd}", "did you mean {id}?"),
+        ("DELETE FROM users WHERE id = {id}", "begins with DELETE, but a load reads"),
+        ("SELECT name FROM users WHERE id = '{id}'", "has {id} inside a string"),
+        ("SELECT {id}; SELECT 1", "has two statements"),
+    ] {
+        check(&load(statement), part);
+    }
+    check_warning(&load("SELECT 1"), "larder.toml:6:8: `load` ignores {id}");
+    // The load is checked though the window isn't right.
+    check(&load("SELECT {idd}").replace("2s", "2"), "did you mean {id}?");
+}
+
+#[test]
+fn what_the_parts_are_made_of_is_what_was_declared() {
+    let config = parse(&cache_with("column = \"raw\"")).unwrap();
+    let load = config.caches[0].load();
+    assert_eq!(load.key.text(), "user:{id:int}");
+    assert_eq!(load.sql, "SELECT name FROM users WHERE id = {id}");
+    assert_eq!((load.rows, load.format), (Rows::One, Format::Raw));
+
+    let config = parse(&source_with("connections = 3\nload_timeout = \"7s\"")).unwrap();
+    let database = config.sources[0].open().unwrap();
+    assert_eq!((database.name(), database.kind()), ("shop", "sqlite"));
+    let options = database.options();
+    assert_eq!((options.connections, options.load_timeout), (3, Duration::from_secs(7)));
+    assert_eq!(options.connect_timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn a_key_belongs_to_one_cache() {
+    let with = |key: &str| {
+        let more = "load = \"SELECT name FROM users WHERE id = {id}\"\nmax_staleness = \"2s\"";
+        format!("{SMALL}[cache.b]\nkey = \"{key}\"\n{more}\n")
+    };
+    check(
+        &with("user:{id:text}"),
+        "larder.toml:9:1: `user:1` would be a key of both [cache.b] and [cache.user]\n  9 | key = \
+         \"user:{id:text}\"\n    | ^^^\n  5 | key = \"user:{id:int}\"\n    | ^^^\n  = begin",
+    );
+    check(&with("user:{id:int}"), "would be a key of both");
+    check(&with("user:{id:text}").replace("2s", "x"), "would be a key of both");
+    check(&with("user:{id}"), "`key` is refused: the key template `user:{id}` has a parameter");
+    for apart in ["user:{id:uuid}", "user:mail:{id:text}", "order:{id:int}"] {
+        assert!(parse(&with(apart)).is_ok(), "{apart}");
+    }
+}
+
+#[test]
+fn a_quote_is_one_short_line_without_comments() {
+    let quote = |text: &str| parse(text).unwrap_err().errors[0].places[0].clone();
+    let place = quote("[memory]\n\tlimit =\t5 # five\r\n");
+    assert_eq!((place.line, place.column, &place.quote[..]), (2, 10, " limit = 5"));
+    assert_eq!((place.caret_at, place.carets), (9, 1));
+
+    let place = quote(&cache_with(&format!("rows = \"{}\"", "ä".repeat(500))));
+    assert_eq!((place.line, place.column, place.caret_at), (8, 8, 7));
+    assert_eq!(place.quote.chars().count(), 121);
+    assert!(place.quote.ends_with("ä…") && place.carets == 113);
+
+    let place = quote(&cache_with(&format!("{}column = 1", " ".repeat(500))));
+    assert_eq!(
+        (place.column, &place.quote[..]),
+        (510, &*format!("…{}column = 1", " ".repeat(110)))
+    );
+    assert_eq!((place.caret_at, place.carets), (120, 1));
+
+    let place = quote(&cache_with("rows = '''#\n # '''"));
+    assert_eq!((&place.quote[..], place.carets), ("rows = '''#", 4));
+}
+
+#[test]
+fn no_more_problems_are_kept_than_the_limit() {
+    let unknown = |count: usize| (0..count).map(|n| format!("x{n} = 1\n")).collect::<String>();
+    let at = parse(&unknown(Problems::KEPT_MAX)).unwrap_err();
+    assert_eq!((at.errors.len(), at.errors_left_out), (Problems::KEPT_MAX, 0));
+    assert!(at.to_string().ends_with("\n100 errors"));
+    let beyond = parse(&unknown(Problems::KEPT_MAX + 1)).unwrap_err();
+    assert_eq!((beyond.errors.len(), beyond.errors_left_out), (Problems::KEPT_MAX, 1));
+    assert!(beyond.to_string().ends_with("\n101 errors, 100 of them shown"));
+    check(&"]".repeat(100_000), "this is not TOML");
+}
+
+#[test]
+fn secrets_are_never_seen() {
+    let mut texts = vec![EXAMPLE.to_owned(), SMALL.to_owned()];
+    for line in [
+        "resp = \"[::1]:1\"\npassword = \"c4n4ry\"",
+        "admin = \"[::1]:1\"\ntoken = \"c4n4ry\"",
+        "resp = \"[::1]:1\"\npassword = \"${CANARY}\"\nworkers = 0",
+        "password = \"c4n4ry\\n\"",
+        "password = '''c4n4ry\nc4n4ry'''",
+        "password = [1, \"c4n4ry\"]",
+        "pasword = \"c4n4ry\"",
+        "paßword = \"c4n4ry\" # c4n4ry",
+        "token = { x = \"c4n4ry\", url = \"c4n4ry\" }",
+        "token = \"c4n4ry !\"",
+        "workers = \"${CANARY}\"",
+        "resp = \"${CANARY}\"",
+        "resp = 1 # \"c4n4ry\"",
+        "resp = \"#\" # c4n4ry",
+        "\"a#b\" = 1 # c4n4ry",
+    ] {
+        texts.push(format!("{SMALL}[listen]\n{line}"));
+    }
+    for url in [
+        "postgres://c4n4ry",
+        "mysql://a:c4n4ry@h",
+        "c4n4ry",
+        "postgres:a:c4n4ry@h",
+        "postgres://a:c4n4ry@h:port/d",
+        "postgres://a@h/d?sslmode=c4n4ry",
+        "sqlite:x?password=c4n4ry",
+        "sqlite:x?mode=rw&key=c4n4ry",
+        "postgres://a:${CANARY}@h/d?password=c4n4ry",
+        "postgres://a:b@c4n4ry@h/d\\n",
+    ] {
+        texts.push(SMALL.replace("sqlite:shop.db", url));
+    }
+    texts.push("[shared]\nurl = \"redis://:c4n4ry@h\"".to_owned());
+    texts.push("shared = { url = \"redis://:c4n4ry@h\" }\ncanary = \"c4n4ry\"".to_owned());
+    texts.push("source = { shop = { url = \"x:c4n4ry\", ur1 = \"c4n4ry\" } }".to_owned());
+    for text in texts {
+        let seen = match parse(&text) {
+            // A host is no secret.
+            Ok(_) if text.contains("//c4n4ry") => continue,
+            Ok(config) => format!("{config:?}{config:#?}{}", config.report()),
+            Err(problems) => format!("{problems}{problems:?}"),
+        };
+        assert!(!seen.contains(CANARY), "{text}\n\n{seen}");
+    }
+}
+
+/// Whatever is missing from a file, and wherever it ends: it is read or refused, and what is
+/// secret in it stays so.
+#[test]
+fn secrets_are_never_seen_in_what_is_not_toml() {
+    let text = r#"
+[listen]
+resp = "127.0.0.1:7379" # local
+password = "c4n4ry" # c4n4ry
+token = """
+[c4n4ry
+c4n4ry = c4n4ry
+c4n4ry"""
+[source.shop]
+url = 'postgres://app:c4n4ry@h/d'
+connections = 1
+[source]
+spare = { connections = 1, "url" = "postgres://app:c4n4ry@h/d", password = 'c4n4ry' }
+"#;
+    let mut broken = 0;
+    for (at, c) in text.char_indices() {
+        let without = format!("{}{}", &text[..at], &text[at + c.len_utf8()..]);
+        let doubled = format!("{}{c}{}", &text[..at], &text[at..]);
+        for text in [&text[..at], &without, &doubled] {
+            let seen = match parse(text) {
+                Ok(config) => format!("{config:?}{}", config.report()),
+                Err(problems) => {
+                    broken += usize::from(problems.to_string().contains("not TOML"));
+                    format!("{problems}{problems:?}")
+                }
+            };
+            assert!(!seen.contains(CANARY), "{text}\n\n{seen}");
+        }
+    }
+    assert!(broken > 100, "{broken}");
+}
+
+#[test]
+fn the_line_of_what_is_not_toml_is_shown_when_it_is_harmless() {
+    check("[cache.a]\nload = \"SELECT 1", "2 | load = \"SELECT 1\n");
+    check("[listen\nresp = 1", "1 | [listen\n");
+    check("[cache.a]\nload = \"SELECT token", "2 | load =***\n");
+    check("[listen]\npassword = \"c4n4ry", "2 | password =***\n");
+    check("[c4n4ry", "1 | ***\n");
+}
+
+/// The page in the repository is the one that the table of options makes.
+#[test]
+fn the_reference_page_is_up_to_date() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let made = reference();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &made).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == made,
+        "docs/configuration.md is out of date: run `UPDATE_DOCS=1 cargo test -p larder-server \
+         reference`"
+    );
+}
+
+#[test]
+fn the_reference_names_everything() {
+    let page = reference();
+    for (section, about) in options::all() {
+        let once = section.heads == Heads::One;
+        assert!(page.contains(&format!("## `{}`", section.header())), "{once}");
+        assert!(
+            page.contains(&format!("| `{}` | {} |", about.name, about.value())),
+            "{}",
+            about.name
+        );
+    }
+    for later in LATER {
+        assert!(page.contains(later.instead), "{}", later.name);
+    }
+    for line in page.lines().filter(|line| line.starts_with('|')) {
+        assert!(matches!(line.matches('|').count(), 4 | 5), "{line}");
+    }
+}

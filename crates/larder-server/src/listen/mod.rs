@@ -1,0 +1,5 @@
+//! The listeners: sockets in, sessions and answers out.
+
+pub mod admin;
+mod connection;
+pub mod resp;

@@ -1,0 +1,236 @@
+//! `/metrics`: everything that is counted, in Prometheus's text format.
+//!
+//! The numbers are read where they are counted, when they are asked for; nothing is copied on
+//! the way of a read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use larder_engine::counters::BUCKET_BOUNDS;
+use larder_engine::{CacheStats, HistogramSnapshot};
+use larder_memory::RemovalCause;
+use larder_resp::{Host, Service};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::compose::Source;
+
+/// The numbers of a server.
+pub struct Metrics {
+    registry: Registry,
+}
+
+impl Metrics {
+    /// The numbers of this service and its sources.
+    pub fn new(service: &Arc<Service>, sources: Vec<Source>, host: Arc<dyn Host>) -> Self {
+        let mut registry = Registry::with_prefix("larder");
+        let service = Arc::clone(service);
+        registry.register_collector(Box::new(Numbers { service, sources, host }));
+        Self { registry }
+    }
+
+    /// All of them, as text.
+    ///
+    /// # Errors
+    ///
+    /// When a number can't be written, which would be a defect here.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+struct Numbers {
+    service: Arc<Service>,
+    sources: Vec<Source>,
+    host: Arc<dyn Host>,
+}
+
+impl fmt::Debug for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Numbers").finish_non_exhaustive()
+    }
+}
+
+impl Collector for Numbers {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.caches(&mut page)?;
+        self.memory(&mut page)?;
+        self.sources(&mut page)?;
+        self.resp(&mut page)?;
+        self.process(&mut page)
+    }
+}
+
+/// A counter of a cache: its name, its help, and where it is found.
+type CacheCounter = (&'static str, &'static str, fn(&CacheStats) -> u64);
+
+const CACHE_COUNTERS: [CacheCounter; 6] = [
+    ("cache_misses", "Keys that memory could not serve", |stats| stats.misses),
+    ("cache_joined", "Misses that joined a load another caller led", |stats| stats.joined),
+    ("cache_load_errors", "Questions to the source that failed", |stats| stats.load_errors),
+    ("cache_absent", "Loaded keys that the source doesn't have", |stats| stats.absent),
+    (
+        "cache_fills_refused",
+        "Loaded keys not kept because an invalidation or a newer fill came in between",
+        |stats| stats.fills_refused,
+    ),
+    ("cache_invalidations", "Keys invalidated or marked stale", |stats| stats.invalidations),
+];
+
+impl Numbers {
+    fn caches(&self, page: &mut Page<'_>) -> fmt::Result {
+        let caches: Vec<(&str, CacheStats)> = self
+            .service
+            .keyspace()
+            .declared()
+            .iter()
+            .map(|declared| (declared.cache.name(), declared.cache.stats()))
+            .collect();
+        page.family("cache_hits", "Keys served from memory", MetricType::Counter, |family| {
+            for (cache, stats) in &caches {
+                family.counter(
+                    &[("cache", cache), ("state", "fresh")],
+                    &stats.fresh_hit_age.count(),
+                )?;
+                family.counter(
+                    &[("cache", cache), ("state", "stale")],
+                    &stats.stale_hit_age.count(),
+                )?;
+            }
+            Ok(())
+        })?;
+        for (name, help, count) in CACHE_COUNTERS {
+            page.family(name, help, MetricType::Counter, |family| {
+                caches.iter().try_for_each(|(cache, stats)| {
+                    family.counter(&[("cache", cache)], &count(stats))
+                })
+            })?;
+        }
+        let help = "Durations of the questions to the source, failed ones included";
+        page.family("cache_load_seconds", help, MetricType::Histogram, |family| {
+            caches
+                .iter()
+                .try_for_each(|(cache, stats)| family.histogram(&[("cache", cache)], &stats.loads))
+        })?;
+        let help = "Ages of the entries served from memory, since their load began";
+        page.family("cache_hit_age_seconds", help, MetricType::Histogram, |family| {
+            caches.iter().try_for_each(|(cache, stats)| {
+                family.histogram(&[("cache", cache), ("state", "fresh")], &stats.fresh_hit_age)?;
+                family.histogram(&[("cache", cache), ("state", "stale")], &stats.stale_hit_age)
+            })
+        })
+    }
+
+    fn memory(&self, page: &mut Page<'_>) -> fmt::Result {
+        let memory = self.service.memory();
+        let stats = memory.stats();
+        let limit = memory.bounds().bytes_max().unwrap_or(0);
+        page.gauge("memory_bytes", "Bytes of all entries with their overhead", stats.bytes as f64)?;
+        page.gauge("memory_limit_bytes", "The bound of memory_bytes", limit as f64)?;
+        page.gauge("memory_entries", "Entries held", stats.entries as f64)?;
+        page.family("memory_removals", "Entries that left", MetricType::Counter, |family| {
+            RemovalCause::ALL.into_iter().try_for_each(|cause| {
+                family.counter(&[("cause", cause.as_str())], &stats.removals(cause))
+            })
+        })?;
+        page.counter("memory_too_heavy", "Values too heavy to be held", stats.too_heavy)
+    }
+
+    fn sources(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Loads that run or wait for their turn";
+        page.family("source_loads", help, MetricType::Gauge, |family| {
+            self.sources.iter().try_for_each(|source| {
+                family.gauge(&[("source", &source.name)], source.bulkhead.occupied() as f64)
+            })
+        })?;
+        let help = "Loads refused because too many waited";
+        page.family("source_shed", help, MetricType::Counter, |family| {
+            self.sources.iter().try_for_each(|source| {
+                family.counter(&[("source", &source.name)], &source.bulkhead.shed())
+            })
+        })
+    }
+
+    fn resp(&self, page: &mut Page<'_>) -> fmt::Result {
+        let service = &self.service;
+        if let Some(plain) = service.keyspace().plain() {
+            page.counter("plain_hits", "Plain keys that were held", plain.hits())?;
+            page.counter("plain_misses", "Plain keys that were not held", plain.misses())?;
+        }
+        page.gauge("resp_clients", "Connected clients", service.connected() as f64)?;
+        page.counter("resp_connections", "Connections accepted", service.sessions())?;
+        page.counter("resp_refused", "Connections refused as too many", service.refused())?;
+        page.counter("resp_commands", "Commands executed", service.commands())
+    }
+
+    fn process(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (user, system) = self.host.cpu_seconds();
+        let resident = self.host.resident_bytes() as f64;
+        page.gauge("process_resident_memory_bytes", "Memory that the process occupies", resident)?;
+        page.family("process_cpu_seconds", "CPU time used", MetricType::Counter, |family| {
+            family.counter(&[("mode", "user")], &user)?;
+            family.counter(&[("mode", "system")], &system)
+        })
+    }
+}
+
+/// The page that is being written.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn family(
+        &mut self,
+        name: &str,
+        help: &str,
+        kind: MetricType,
+        write: impl FnOnce(&mut Family<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        write(&mut Family(self.0.encode_descriptor(name, help, None, kind)?))
+    }
+
+    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, f64>(&count, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+}
+
+/// One metric with labels.
+struct Family<'a>(MetricEncoder<'a>);
+
+type Labels<'a> = [(&'a str, &'a str)];
+
+impl Family<'_> {
+    fn counter(&mut self, labels: &Labels<'_>, count: &impl EncodeCounterValue) -> fmt::Result {
+        self.0.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(count, None)
+    }
+
+    fn gauge(&mut self, labels: &Labels<'_>, value: f64) -> fmt::Result {
+        self.0.encode_family(&labels)?.encode_gauge(&value)
+    }
+
+    /// Prometheus's histograms count what is at most each bound; ours what is in each bucket.
+    fn histogram(&mut self, labels: &Labels<'_>, histogram: &HistogramSnapshot) -> fmt::Result {
+        let bounds = BUCKET_BOUNDS.iter().map(|&nanos| nanos as f64 / 1e9).chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
+        let (sum, count) = (histogram.sum.as_secs_f64(), histogram.count());
+        self.0.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}

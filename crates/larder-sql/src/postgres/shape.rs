@@ -1,0 +1,156 @@
+//! The SQL that is really sent: the user's query as a subquery, and around it what makes each
+//! row one value and each value bounded.
+//!
+//! A row comes back as its key's ordinal, the value's length, and the value, which is left out
+//! if it is too long to be wanted. Names that begin with `larder_` are ours.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use larder_core::{Error, ErrorKind};
+
+use super::types::{Fact, Wanted};
+use crate::answer::RESULT_BYTES_MAX;
+use crate::load::{Format, Rows, not_one_column, two_columns};
+use crate::loads::Question;
+
+/// The makings of a statement.
+#[derive(Debug)]
+pub(super) struct Shape<'a> {
+    question: &'a Question,
+    wanted: &'a [Wanted],
+    value: Value,
+}
+
+/// How a row becomes a value.
+#[derive(Debug)]
+enum Value {
+    /// The whole row as it is.
+    Row,
+    /// The row, its columns listed because some are `bytea`.
+    Columns(String),
+    /// The only column as it is.
+    Bytes,
+    /// The only column as text.
+    Text,
+}
+
+impl<'a> Shape<'a> {
+    pub(super) fn new(
+        question: &'a Question,
+        wanted: &'a [Wanted],
+        names: &[&str],
+        types: &[Fact],
+    ) -> Result<Self, Error> {
+        let value = match (question.format, types) {
+            (Format::Raw, [only]) if only.is_text() || only.is_bytea() => Value::Bytes,
+            (Format::Raw, [_]) => Value::Text,
+            (Format::Raw, _) => return Err(not_one_column(names.len())),
+            (Format::Json, _) => {
+                check_names(names)?;
+                if types.iter().any(Fact::is_bytea) {
+                    Value::Columns(listed(names, types))
+                } else {
+                    Value::Row
+                }
+            }
+        };
+        Ok(Self { question, wanted, value })
+    }
+
+    /// Whether a column that is added to the tables later would be missed.
+    pub(super) const fn lists_columns(&self) -> bool {
+        matches!(self.value, Value::Columns(_))
+    }
+
+    /// The statement for one key, whose values are `$1`, `$2` and so on.
+    pub(super) fn single(&self) -> String {
+        let load = self.question.statement.render(|at| format!("${}", at + 1));
+        format!("SELECT 1::bigint, {BOUNDED} FROM ({}) AS larder_answer", self.values(&load))
+    }
+
+    /// The statement for many keys, whose values are the arrays `$1`, `$2` and so on; none if
+    /// there is nothing that would tell the keys apart.
+    pub(super) fn batch(&self) -> Option<String> {
+        if self.wanted.is_empty() {
+            return None;
+        }
+        let load = self.question.statement.render(|at| format!("larder_key.larder_{at}"));
+        let mut arrays = Vec::new();
+        let mut names = String::new();
+        for (at, wanted) in self.wanted.iter().enumerate() {
+            arrays.push(format!("${}::{}[]", at + 1, wanted.name()));
+            write!(names, "larder_{at}, ").expect("writing to a string does not fail");
+        }
+        Some(format!(
+            "SELECT larder_key.larder_ordinal, {BOUNDED} \
+             FROM unnest({}) WITH ORDINALITY AS larder_key({names}larder_ordinal) \
+             CROSS JOIN LATERAL ({}) AS larder_answer",
+            arrays.join(", "),
+            self.values(&load),
+        ))
+    }
+
+    /// A query for the values of one key, as `larder_value`.
+    fn values(&self, load: &str) -> String {
+        // Two rows are enough to know that there is more than one. Either ending also keeps the
+        // value from being computed once for its length and once for itself.
+        let ending = match self.question.rows {
+            Rows::One => "LIMIT 2",
+            Rows::Many => "OFFSET 0",
+        };
+        let (value, from) = match &self.value {
+            Value::Row => (ROW, format!("({load}\n) AS larder_row")),
+            Value::Columns(list) => {
+                (ROW, format!("(SELECT {list} FROM ({load}\n) AS larder_load) AS larder_row"))
+            }
+            Value::Bytes => ("larder_row.larder_raw", only_column(load)),
+            Value::Text => ("larder_row.larder_raw::text", only_column(load)),
+        };
+        format!("SELECT {value} AS larder_value FROM {from} {ending}")
+    }
+}
+
+const ROW: &str = "pg_catalog.row_to_json(larder_row)::text";
+
+/// The length of the value, and the value unless it is too long.
+const BOUNDED: &str = {
+    // Checked here because a constant can't be formatted into a constant.
+    assert!(RESULT_BYTES_MAX == 16_777_216);
+    "pg_catalog.octet_length(larder_answer.larder_value), \
+     CASE WHEN pg_catalog.octet_length(larder_answer.larder_value) <= 16777216 \
+     THEN larder_answer.larder_value END"
+};
+
+fn only_column(load: &str) -> String {
+    format!("({load}\n) AS larder_row(larder_raw)")
+}
+
+/// The columns with `bytea` as base64, in which Postgres breaks lines.
+fn listed(names: &[&str], types: &[Fact]) -> String {
+    let one = |(name, fact): (&&str, &Fact)| {
+        let name = format!("\"{}\"", name.replace('"', "\"\""));
+        if fact.is_bytea() {
+            let encoded = format!("pg_catalog.encode(larder_load.{name}, 'base64')");
+            format!("pg_catalog.translate({encoded}, pg_catalog.chr(10), '') AS {name}")
+        } else {
+            format!("larder_load.{name}")
+        }
+    };
+    names.iter().zip(types).map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn check_names(names: &[&str]) -> Result<(), Error> {
+    let mut seen = HashSet::new();
+    match names.iter().find(|&&name| !seen.insert(name) || name.starts_with("larder_")) {
+        None => Ok(()),
+        Some(name) if name.starts_with("larder_") => Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "load has a column named {name}, and names that begin with larder_ are \
+                     reserved: rename it with AS"
+            ),
+        )),
+        Some(name) => Err(two_columns(name)),
+    }
+}

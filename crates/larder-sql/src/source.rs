@@ -1,0 +1,221 @@
+//! A load and its database, as the engine's contract.
+
+use std::fmt;
+use std::time::Duration;
+
+use larder_core::key::KeyFault;
+use larder_core::template::Parameter;
+use larder_core::{
+    Error, ErrorKind, Key, KeyTemplate, LoadContext, LoadError, Result, Source, Value,
+};
+use tokio::time::timeout;
+
+use crate::database::{Database, Kind};
+use crate::error;
+use crate::load::{Format, Load, Report, Rows, Warning};
+use crate::loads::{Asked, Loads, Plan, Planner, Question};
+use crate::postgres::Postgres;
+use crate::sqlite::Sqlite;
+use crate::statement::{Dialect, Statement};
+
+/// A cache's values, loaded from a SQL database.
+///
+/// # Cancel safety
+///
+/// Dropping a load closes the connection that it used, and with that stops the statement;
+/// nothing half-read is ever used again.
+pub struct SqlSource {
+    key: KeyTemplate,
+    unused: Vec<Parameter>,
+    load_timeout: Duration,
+    loads: Either,
+}
+
+enum Either {
+    Postgres(Loads<Postgres>),
+    Sqlite(Loads<Sqlite>),
+}
+
+/// Does the same with whichever database it is.
+macro_rules! either {
+    ($loads:expr, $bound:ident => $body:expr) => {
+        match $loads {
+            Either::Postgres($bound) => $body,
+            Either::Sqlite($bound) => $body,
+        }
+    };
+}
+
+impl SqlSource {
+    /// The answers of `database` to `load`. The database is not asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the load contradicts itself, saying what to write instead.
+    pub fn new(database: &Database, load: Load) -> Result<Self> {
+        let Load { key, sql, rows, format } = load;
+        if (rows, format) == (Rows::Many, Format::Raw) {
+            let what = "column = \"raw\" makes a value of one row: leave out rows = \"many\", or \
+                        leave out column = \"raw\" for an array in JSON";
+            return Err(Error::new(ErrorKind::Config, what));
+        }
+        let dialect = match database.kind {
+            Kind::Postgres(_) => Dialect::Postgres,
+            Kind::Sqlite(_) => Dialect::Sqlite,
+        };
+        let statement = Statement::parse(&sql, dialect, key.parameters())?;
+        let bound = statement.used().iter().map(|&at| key.parameters()[at].clone()).collect();
+        let is_unused = |(at, parameter): (usize, &Parameter)| {
+            (!statement.used().contains(&at)).then(|| parameter.clone())
+        };
+        let unused = key.parameters().iter().enumerate().filter_map(is_unused).collect();
+        let question = Question { statement, bound, rows, format };
+        let loads = match &database.kind {
+            Kind::Postgres(pool) => Either::Postgres(Loads::new(pool.clone(), question)),
+            Kind::Sqlite(pool) => Either::Sqlite(Loads::new(pool.clone(), question)),
+        };
+        Ok(Self { key, unused, load_timeout: database.options().load_timeout, loads })
+    }
+
+    /// What the keys look like.
+    #[must_use]
+    pub const fn key(&self) -> &KeyTemplate {
+        &self.key
+    }
+
+    /// What is known to be odd without asking the database.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        self.unused.iter().cloned().map(Warning::Unused).collect()
+    }
+
+    /// Verifies the load against the live database and tells what it is there. Not needed before
+    /// the first load, which does the same for itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the database does not accept the load or its URL, saying what to
+    /// write instead; [`ErrorKind::SourceDown`] or [`ErrorKind::Timeout`] if it can't be asked,
+    /// in which case loads will work once it can.
+    pub async fn prepare(&self) -> Result<Report> {
+        either!(&self.loads, loads => {
+            let plan = self.within(self.load_timeout, loads.prepare()).await?;
+            Ok(self.report(&plan))
+        })
+    }
+
+    /// Whether `key` can name a row: it matches the template and, once the database has said
+    /// what it wants, lies in the range of the column. Cheap, and asks nobody. To be called
+    /// before a key joins a batch, which one bad key would fail.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::BadKey`], naming the key and what is wrong with it.
+    pub fn check_key(&self, key: &Key) -> Result<()> {
+        either!(&self.loads, loads => {
+            let asked = self.bind(key, loads.question())?;
+            loads.known().map_or(Ok(()), |plan| check_range(loads, &plan, &asked))
+        })
+    }
+
+    fn report<D>(&self, plan: &Plan<D>) -> Report {
+        let mut warnings = self.warnings();
+        warnings.extend(plan.unbatched.clone().map(Warning::Unbatched));
+        Report {
+            bindings: plan.bindings.clone(),
+            columns: plan.columns.clone(),
+            batch_max: plan.batch_max,
+            warnings,
+        }
+    }
+
+    /// What the statement binds for `key`.
+    fn bind<'a>(&self, key: &'a Key, question: &Question) -> Result<Asked<'a>> {
+        let mut asked = Asked { key, values: Vec::new() };
+        let bad = |what: String| asked.blame(Error::new(ErrorKind::BadKey, what));
+        let text =
+            std::str::from_utf8(key.as_bytes()).map_err(|_| bad(KeyFault::NotText.to_string()))?;
+        let values = self.key.matches(text).map_err(|mismatch| bad(mismatch.to_string()))?;
+        asked.values = question.statement.used().iter().map(|&at| values[at].clone()).collect();
+        Ok(asked)
+    }
+
+    /// Loads `keys`, which are one or a batch, within `limit`.
+    async fn answer(&self, keys: &[Key], limit: Duration) -> Result<Vec<Option<Value>>> {
+        let limit = limit.min(self.load_timeout);
+        either!(&self.loads, loads => self.within(limit, self.ask(loads, keys)).await)
+    }
+
+    async fn ask<P: Planner>(&self, loads: &Loads<P>, keys: &[Key]) -> Result<Vec<Option<Value>>> {
+        let bind = |key| self.bind(key, loads.question());
+        let asked = keys.iter().map(bind).collect::<Result<Vec<_>>>()?;
+        let plan = loads.plan().await?;
+        for asked in &asked {
+            check_range(loads, &plan, asked)?;
+        }
+        let mut values = Vec::with_capacity(keys.len());
+        for batch in asked.chunks(plan.batch_max) {
+            match loads.load(&plan, batch).await {
+                Ok(found) => values.extend(found),
+                Err(error) if error.kind() == ErrorKind::BadKey => {
+                    return Err(loads.blame(&plan, batch, error).await);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(values)
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(error::timeout(either!(&self.loads, loads => loads.pool().name()), limit))
+        })
+    }
+}
+
+fn check_range<P: Planner>(
+    loads: &Loads<P>,
+    plan: &Plan<P::Detail>,
+    asked: &Asked<'_>,
+) -> Result<()> {
+    for (at, (parameter, value)) in loads.question().bound.iter().zip(&asked.values).enumerate() {
+        if let Some(what) = P::misfit(plan, at, value) {
+            let what = format!("the parameter {} is {value}, {what}", parameter.name);
+            return Err(asked.blame(Error::new(ErrorKind::BadKey, what)));
+        }
+    }
+    Ok(())
+}
+
+impl Source<Key, Value> for SqlSource {
+    async fn load(&self, key: &Key, context: &mut LoadContext) -> Result<Option<Value>, LoadError> {
+        let values = self.answer(std::slice::from_ref(key), context.timeout()).await?;
+        Ok(values.into_iter().next().flatten())
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[Key],
+        context: &mut LoadContext,
+    ) -> Result<Vec<Option<Value>>, LoadError> {
+        Ok(self.answer(keys, context.timeout()).await?)
+    }
+
+    /// What the database can take at once as far as it is known: before it was asked, the most
+    /// that its kind can take.
+    fn batch_max(&self) -> usize {
+        either!(&self.loads, loads => {
+            loads.batch_max()
+        })
+    }
+}
+
+impl fmt::Debug for SqlSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqlSource").field("key", &self.key).finish_non_exhaustive()
+    }
+}

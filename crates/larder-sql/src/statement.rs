@@ -1,0 +1,201 @@
+//! `{id}` in SQL: where the parameters of a load stand.
+//!
+//! The text is taken apart just far enough to know what is a string, a quoted name or a comment
+//! and what is not, because only outside of those can a value be bound. Whether the rest is
+//! valid is the database's business.
+
+mod lexer;
+#[cfg(test)]
+mod tests;
+
+use larder_core::template::{Parameter, ParameterKind, nearest};
+use larder_core::{Error, ErrorKind, Result};
+
+use self::lexer::{Lexer, Quote, Token};
+use crate::load::postgres_cast;
+
+/// Whose SQL it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+/// A query with holes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Statement {
+    pieces: Vec<Piece>,
+    used: Vec<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    /// An index into `used`.
+    Hole(usize),
+}
+
+impl Statement {
+    /// The query in `sql`, which may name `parameters`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], saying what to write instead.
+    pub(crate) fn parse(sql: &str, dialect: Dialect, parameters: &[Parameter]) -> Result<Self> {
+        Reader { dialect, parameters, pieces: Vec::new(), used: Vec::new() }
+            .read(sql)
+            .map_err(|what| Error::new(ErrorKind::Config, format!("load {what}")))
+    }
+
+    /// Which parameters are bound, as indices into those of the key, in the order of first use.
+    pub(crate) fn used(&self) -> &[usize] {
+        &self.used
+    }
+
+    /// The query with each hole filled by what `placeholder` answers for its index into
+    /// [`used`](Self::used).
+    pub(crate) fn render(&self, placeholder: impl Fn(usize) -> String) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Hole(index) => placeholder(*index),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
+}
+
+struct Reader<'a> {
+    dialect: Dialect,
+    parameters: &'a [Parameter],
+    pieces: Vec<Piece>,
+    used: Vec<usize>,
+}
+
+impl Reader<'_> {
+    /// Reads it all; on failure the rest of a sentence that begins with `load`.
+    fn read(mut self, sql: &str) -> Result<Statement, String> {
+        let mut lexer = Lexer::new(sql, self.dialect);
+        let mut verbs = Verbs::default();
+        let mut depth = 0_usize;
+        let mut ended = false;
+        while let Some((token, source)) = lexer.next()? {
+            if ended && !matches!(token, Token::Space) {
+                return Err("has two statements: leave one query".to_owned());
+            }
+            match token {
+                Token::Hole(name) => {
+                    let hole = self.hole(name)?;
+                    self.pieces.push(Piece::Hole(hole));
+                    continue;
+                }
+                Token::End => {
+                    ended = true;
+                    continue;
+                }
+                Token::Quoted(quote) => self.refuse_holes(quote)?,
+                Token::Foreign => {
+                    return Err(format!("has the placeholder {source}: write {}", self.known()));
+                }
+                Token::Open => depth += 1,
+                Token::Close => depth = depth.saturating_sub(1),
+                Token::Word => verbs.see(source, depth),
+                Token::Space | Token::Other => {}
+            }
+            match self.pieces.last_mut() {
+                Some(Piece::Text(text)) => text.push_str(source),
+                _ => self.pieces.push(Piece::Text(source.to_owned())),
+            }
+        }
+        verbs.check()?;
+        Ok(Statement { pieces: self.pieces, used: self.used })
+    }
+
+    fn hole(&mut self, name: &str) -> Result<usize, String> {
+        let Some(index) = self.parameters.iter().position(|known| known.name == name) else {
+            let names = self.parameters.iter().map(|known| known.name.as_str());
+            let cure = match nearest(name, names) {
+                Some(meant) => format!("did you mean {{{meant}}}?"),
+                None => format!("write {}, or add {name} to the key", self.known()),
+            };
+            return Err(format!("names {{{name}}}, which the key does not have: {cure}"));
+        };
+        Ok(self.used.iter().position(|&used| used == index).unwrap_or_else(|| {
+            self.used.push(index);
+            self.used.len() - 1
+        }))
+    }
+
+    /// The parameters there are, for a sentence.
+    fn known(&self) -> String {
+        let names: Vec<_> = self.parameters.iter().map(|p| format!("{{{}}}", p.name)).collect();
+        if names.is_empty() { "no parameter (the key has none)".into() } else { names.join(", ") }
+    }
+
+    /// A parameter inside quotes would be sent as the text that it is.
+    fn refuse_holes(&self, quote: Quote<'_>) -> Result<(), String> {
+        let named = |p: &&Parameter| quote.content.contains(&format!("{{{}}}", p.name));
+        let Some(parameter) = self.parameters.iter().find(named) else {
+            return Ok(());
+        };
+        let name = &parameter.name;
+        if !quote.is_string {
+            return Err(format!(
+                "has {{{name}}} inside a quoted name, and the name of a table or column can't be \
+                 a parameter"
+            ));
+        }
+        let Quote { open, content, close, .. } = quote;
+        let cast = match (self.dialect, parameter.kind) {
+            (Dialect::Sqlite, _) | (_, ParameterKind::Text) => "",
+            (Dialect::Postgres, kind) => postgres_cast(kind),
+        };
+        let (before, after) = content.split_once(&format!("{{{name}}}")).unwrap_or((content, ""));
+        let mut parts = vec![format!("{{{name}}}{cast}")];
+        if !before.is_empty() {
+            parts.insert(0, format!("{open}{before}{close}"));
+        }
+        if !after.is_empty() {
+            parts.push(format!("{open}{after}{close}"));
+        }
+        let cure = parts.join(" || ");
+        Err(format!("has {{{name}}} inside a string, where it is only text: write {cure}"))
+    }
+}
+
+/// The words that say what kind of statement it is.
+#[derive(Default)]
+struct Verbs {
+    first: Option<String>,
+    /// What follows the `WITH`.
+    main: Option<String>,
+}
+
+impl Verbs {
+    const CHANGES: [&str; 5] = ["INSERT", "UPDATE", "DELETE", "MERGE", "REPLACE"];
+
+    fn see(&mut self, word: &str, depth: usize) {
+        let word = word.to_ascii_uppercase();
+        match self.first.as_deref() {
+            None => self.first = Some(word),
+            Some("WITH") if self.main.is_none() && depth == 0 => {
+                if Self::CHANGES.contains(&&*word) || ["SELECT", "VALUES"].contains(&&*word) {
+                    self.main = Some(word);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn check(self) -> Result<(), String> {
+        let Some(first) = self.first else {
+            return Err("is empty: write a query".to_owned());
+        };
+        let verb = match self.main {
+            Some(main) if first == "WITH" => main,
+            _ => first,
+        };
+        if ["SELECT", "WITH", "VALUES"].contains(&&*verb) {
+            return Ok(());
+        }
+        Err(format!("begins with {verb}, but a load reads: write a SELECT, WITH or VALUES"))
+    }
+}

@@ -1,0 +1,34 @@
+//! What a test says when a server that it needs isn't installed.
+
+/// The package that has each program, as Debian and Ubuntu call it.
+const PACKAGES: [(&str, &str); 6] = [
+    ("postgres", "postgresql"),
+    ("pgbench", "postgresql-contrib"),
+    ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    ("node", "nodejs"),
+    ("setpriv", "util-linux"),
+];
+
+/// Ends the test because the program `what` isn't installed, and says what to do.
+///
+/// # Panics
+///
+/// Always: a test that can't run has not passed.
+pub fn missing(what: &str) -> ! {
+    let package = PACKAGES.iter().find(|(program, _)| *program == what);
+    let package = package.map_or(what, |(_, package)| package);
+    panic!(
+        "the program {what} is missing, and this test needs it: install the package {package} \
+         (its name on Debian and Ubuntu), or run ./test, which installs what the tests need"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[should_panic(expected = "install the package redis-tools")]
+    fn the_message_names_the_package() {
+        super::missing("redis-cli");
+    }
+}

@@ -1,0 +1,129 @@
+//! The `larder` binary as a server for tests.
+//!
+//! It knows the command line, the two listeners and the process; what the configuration means is
+//! the test's business. The binary comes as a path, because only the crate that builds it knows
+//! where it is.
+
+use std::fs;
+use std::net::TcpStream;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Place, Program, Server};
+
+/// A running `larder serve`.
+///
+/// ```no_run
+/// # fn env(_: &str) -> &'static str { "larder" }
+/// use larder_test::Larder;
+/// use std::path::Path;
+///
+/// // In the tests of larder-cli: env!("CARGO_BIN_EXE_larder").
+/// let binary = Path::new(env("CARGO_BIN_EXE_larder"));
+/// let larder = Larder::start(binary, r#"
+///     [listen]
+///     resp = "{resp}"
+///     admin = "{admin}"
+/// "#);
+/// assert!(larder.stop().success());
+/// ```
+#[derive(Debug)]
+pub struct Larder {
+    server: Server,
+}
+
+impl Larder {
+    /// Runs `binary serve larder.toml` with the text `config`, in which `{resp}` and `{admin}`
+    /// stand for addresses (`127.0.0.1:PORT`) that the kit finds, and waits until each of them
+    /// that the text names accepts connections.
+    ///
+    /// # Panics
+    ///
+    /// When the text names none of them, or when larder doesn't come up.
+    #[must_use]
+    pub fn start(binary: &Path, config: &str) -> Self {
+        let names = ["{resp}", "{admin}"].map(|name| config.contains(name));
+        assert!(names.contains(&true), "the configuration names neither {{resp}} nor {{admin}}");
+        let program = LarderProgram { binary: binary.to_owned(), config: config.to_owned() };
+        Self { server: Server::start(program) }
+    }
+
+    /// The port of the Redis protocol.
+    #[must_use]
+    pub fn resp_port(&self) -> u16 {
+        self.place().ports()[0]
+    }
+
+    /// `http://127.0.0.1:PORT` of the admin listener.
+    #[must_use]
+    pub fn admin_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.place().ports()[1])
+    }
+
+    /// How much memory of the machine the process has now.
+    ///
+    /// # Panics
+    ///
+    /// When it isn't running.
+    #[must_use]
+    pub fn rss_bytes(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("a running process has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kibibytes = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        let kibibytes: u64 = kibibytes
+            .and_then(|number| number.parse().ok())
+            .expect("a running process has resident memory, in kB");
+        kibibytes * 1024
+    }
+}
+
+impl Deref for Larder {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+struct LarderProgram {
+    binary: PathBuf,
+    config: String,
+}
+
+impl LarderProgram {
+    /// The names that the configuration may use, with what they stand for.
+    fn addresses(place: &Place) -> [(&'static str, String); 2] {
+        let address = |at: usize| format!("127.0.0.1:{}", place.ports()[at]);
+        [("{resp}", address(0)), ("{admin}", address(1))]
+    }
+}
+
+impl Program for LarderProgram {
+    fn name(&self) -> &'static str {
+        "larder"
+    }
+
+    fn ports(&self) -> usize {
+        2
+    }
+
+    fn command(&self, place: &Place) -> Command {
+        let mut config = self.config.clone();
+        for (name, address) in Self::addresses(place) {
+            config = config.replace(name, &address);
+        }
+        let file = place.folder().join("larder.toml");
+        fs::write(&file, config).expect("a file can be written in the server's folder");
+        let mut command = Command::new(&self.binary);
+        command.arg("serve").arg(file);
+        command
+    }
+
+    fn ready(&self, place: &Place) -> bool {
+        let addresses = Self::addresses(place);
+        let mut named = addresses.iter().filter(|(name, _)| self.config.contains(name));
+        named.all(|(_, address)| TcpStream::connect(address).is_ok())
+    }
+}
