@@ -228,7 +228,7 @@ impl Family<'_> {
 
     /// Prometheus's histograms count what is at most each bound; ours what is in each bucket.
     fn histogram(&mut self, labels: &Labels<'_>, histogram: &HistogramSnapshot) -> fmt::Result {
-        let bounds = BUCKET_BOUNDS.iter().map(|&nanos| nanos as f64 / 1e9).chain([f64::MAX]);
+        let bounds = BUCKET_BOUNDS.iter().map(|&nanos| nanos as f64 / 1e9).chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(histogram.buckets).collect();
         let (sum, count) = (histogram.sum.as_secs_f64(), histogram.count());
         self.0.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)

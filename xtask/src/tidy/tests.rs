@@ -177,6 +177,9 @@ fn lines_end_before_they_get_long() {
     looks_of("crates/a/src/lib.rs", &format!("//! A.\n{at_the_limit}."), &["2: 101 columns"]);
     let address = format!("//! https://{}", "a".repeat(100));
     looks_of("crates/a/src/lib.rs", &address, &[]);
+    let row = format!("//! A.\n//! | {} |", "a".repeat(100));
+    looks_of("crates/a/src/lib.rs", &row, &[]);
+    looks_of("crates/a/tests/a.rs", &format!("//! A.\n{at_the_limit}."), &[]);
 }
 
 #[test]

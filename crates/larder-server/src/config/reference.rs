@@ -10,12 +10,12 @@ pub(super) const EXAMPLE: &str = include_str!("example.toml");
 const OPENING: &str = "\
 # Configuration
 
-<!-- Generated from the table of options by `UPDATE_DOCS=1 cargo test -p larder-server reference`. -->
+<!-- Generated from the options by `UPDATE_DOCS=1 cargo test -p larder-server reference`. -->
 
 larder reads one file in [TOML](https://toml.io). `larder check larder.toml` says in words what it
 promises, and everything that is wrong with it at once.
 
-- **Durations** are text with a unit: `\"100ms\"`, `\"2s\"`, `\"5m\"`, `\"1h\"`, `\"1h 30m\"`, `\"7d\"`.
+- **Durations** are text with a unit: `\"100ms\"`, `\"2s\"`, `\"1h\"`, `\"1h 30m\"`, `\"7d\"`.
 - **Sizes** are text with a unit: `\"64KiB\"`, `\"256MiB\"`, `\"1GiB\"`; a KiB is 1,024 bytes.
 - **Secrets** come from the environment: `${NAME}` anywhere within a text value is replaced by the
   variable's value, which is not looked at again. A variable that isn't set is an error. Where a

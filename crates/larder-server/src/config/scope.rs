@@ -93,7 +93,8 @@ impl Scope<'_, '_> {
             environment::Fault::Malformed => self.findings.error(
                 [&entry.value],
                 format!("`{}` holds a `${{` that is no variable", about.name),
-                "write ${NAME}, the name in letters, digits and `_`; for a literal `${` write `$${`",
+                "write ${NAME}, the name in letters, digits and `_`; for a literal `${` write \
+                 `$${`",
             ),
             environment::Fault::Unset(names) => {
                 let list = names.join(", ");

@@ -1,3 +1,5 @@
+//! Configurations as users write them: what they resolve to, and what is said about mistakes.
+
 use std::time::Duration;
 
 use larder_sql::{Format, Rows};

@@ -14,7 +14,7 @@ use larder_core::{Error, ErrorKind, Result};
 use larder_resp::Service;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::connection::{Connection, Scratch};
@@ -79,46 +79,62 @@ impl RespListener {
             .map_err(|error| {
                 Error::new(ErrorKind::Internal, "can't start a worker thread").caused_by(error)
             })?;
-        self.accept(&workers, &service, stop).await;
+        let Self { listener, setup } = self;
+        accept(&listener, setup.clients_max, &workers, &service, stop).await;
+        // Closed before anything is waited for: who connects now must be refused by the system,
+        // not left waiting for a server that has stopped accepting.
+        drop(listener);
         let ended = workers.into_iter().map(Worker::end);
         futures_util::future::join_all(ended).await;
         Ok(())
     }
+}
 
-    async fn accept(
-        &self,
-        workers: &[Worker],
-        service: &Arc<Service>,
-        mut stop: watch::Receiver<bool>,
-    ) {
-        let mut turn = 0;
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
-                _ = stop.wait_for(|stop| *stop) => return,
-            };
-            match accepted {
-                Ok((stream, _)) if service.connected() >= self.setup.clients_max => {
+/// Accepts clients until `stop` becomes true, and hands them to the workers in turn.
+async fn accept(
+    listener: &TcpListener,
+    clients_max: usize,
+    workers: &[Worker],
+    service: &Service,
+    mut stop: watch::Receiver<bool>,
+) {
+    // Taken here and not counted by the sessions: those that wait for a worker are clients too.
+    let places = Arc::new(Semaphore::new(clients_max));
+    let mut turn = 0;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => return,
+        };
+        match accepted {
+            Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => {
+                    turn = (turn + 1) % workers.len();
+                    workers[turn].serve(Client { stream, place }).await;
+                }
+                Err(_) => {
                     service.refuse_client();
                     // As much as fits at once; a client that we refuse is not waited for.
                     let _ = stream.try_write(b"-ERR max number of clients reached\r\n");
                 }
-                Ok((stream, _)) => {
-                    turn = (turn + 1) % workers.len();
-                    workers[turn].serve(stream).await;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+            },
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
+/// A connection that was accepted, and its place among those that may be open.
+struct Client<S> {
+    stream: S,
+    place: OwnedSemaphorePermit,
+}
+
 /// A thread that serves connections.
 struct Worker {
-    streams: mpsc::Sender<std::net::TcpStream>,
+    clients: mpsc::Sender<Client<std::net::TcpStream>>,
     ended: tokio::sync::oneshot::Receiver<()>,
 }
 
@@ -133,7 +149,7 @@ impl Worker {
         setup: Setup,
     ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let (streams, accepted) = mpsc::channel(ACCEPTED_MAX);
+        let (clients, accepted) = mpsc::channel(ACCEPTED_MAX);
         let (end, ended) = tokio::sync::oneshot::channel();
         let (service, stop) = (Arc::clone(service), stop.clone());
         thread::Builder::new().name(format!("resp-{number}")).spawn(move || {
@@ -141,26 +157,26 @@ impl Worker {
             // Nobody may be waiting any more.
             let _ = end.send(());
         })?;
-        Ok(Self { streams, ended })
+        Ok(Self { clients, ended })
     }
 
-    /// Hands a connection to the thread. A socket that can't change hands is closed.
-    async fn serve(&self, stream: TcpStream) {
+    /// Hands a client to the thread. A socket that can't change hands is closed.
+    async fn serve(&self, Client { stream, place }: Client<TcpStream>) {
         if let Ok(stream) = stream.into_std() {
-            let _ = self.streams.send(stream).await;
+            let _ = self.clients.send(Client { stream, place }).await;
         }
     }
 
     /// Waits for the thread to end.
     async fn end(self) {
-        drop(self.streams);
+        drop(self.clients);
         let _ = self.ended.await;
     }
 }
 
 /// What a worker does: serves each connection in a task of its own.
 async fn work(
-    mut accepted: mpsc::Receiver<std::net::TcpStream>,
+    mut accepted: mpsc::Receiver<Client<std::net::TcpStream>>,
     service: Arc<Service>,
     stop: watch::Receiver<bool>,
     stop_within: Duration,
@@ -169,8 +185,8 @@ async fn work(
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            stream = accepted.recv() => {
-                let Some(stream) = stream else { break };
+            client = accepted.recv() => {
+                let Some(Client { stream, place }) = client else { break };
                 let Ok(stream) = TcpStream::from_std(stream) else { continue };
                 // A reply is written whole; waiting for more of it would only delay it.
                 let _ = stream.set_nodelay(true);
@@ -182,6 +198,7 @@ async fn work(
                     if let Err(error) = connection.serve(stopped).await {
                         tracing::debug!(%error, "a connection broke");
                     }
+                    drop(place);
                 });
             }
             // Ended connections are collected as they end.
