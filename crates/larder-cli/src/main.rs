@@ -5,6 +5,7 @@
 //! the command line is.
 
 mod check;
+mod demo;
 mod serve;
 
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ struct CommandLine {
 enum Command {
     /// Say in words what a configuration promises, or what is wrong with it
     Check(check::Arguments),
+    /// Make a shop in SQLite and measure what larder is worth there
+    Demo(demo::Arguments),
     /// Run a server until SIGTERM or SIGINT
     Serve(serve::Arguments),
 }
@@ -30,6 +33,7 @@ enum Command {
 fn main() -> ExitCode {
     match CommandLine::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
     }
 }

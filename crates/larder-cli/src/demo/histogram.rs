@@ -101,8 +101,11 @@ mod tests {
         let mut random = Random::new(11);
         for count in [1, 2, 10, 999, 10_000] {
             // Over all magnitudes, from nanoseconds to hours.
-            let mut sorted: Vec<u64> =
-                (0..count).map(|_| random.below(2 << random.below(45))).collect();
+            let mut draw = || {
+                let magnitude = random.below(45);
+                random.below(2 << magnitude)
+            };
+            let mut sorted: Vec<u64> = (0..count).map(|_| draw()).collect();
             let (mut one, mut other) = (Histogram::new(), Histogram::new());
             for (at, &nanos) in sorted.iter().enumerate() {
                 let half = if at % 3 == 0 { &mut one } else { &mut other };

@@ -18,7 +18,9 @@ pub(super) struct Place {
 
 #[derive(Debug)]
 enum Stay {
-    Temporary { _folder: TempDir },
+    Temporary {
+        _folder: TempDir,
+    },
     /// To keep, once it is finished.
     Unfinished([TempPath; 2]),
     Kept,

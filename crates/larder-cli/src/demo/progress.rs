@@ -1,35 +1,45 @@
-//! A bar for people who wait at a terminal; nothing for everybody else.
+//! What people see while they wait: a bar at a terminal, a line everywhere else.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, Result, Write, stderr, stdout};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
-/// Whether there is somebody to show a bar to.
+/// How a wait is announced.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Progress {
-    /// On the error stream, if that is a terminal.
-    Shown,
-    /// Nowhere.
-    Hidden,
+    /// By a bar on the error stream, which leaves nothing behind.
+    Bars,
+    /// By a line among the others.
+    Lines,
 }
 
 impl Progress {
-    /// Shown if the demo's own words go to a terminal too.
-    pub(super) fn for_stdout() -> Self {
-        if stdout().is_terminal() { Self::Shown } else { Self::Hidden }
+    /// Bars if all that the demo writes goes to terminals.
+    pub(super) fn here() -> Self {
+        if stdout().is_terminal() && stderr().is_terminal() { Self::Bars } else { Self::Lines }
     }
 
-    /// A bar that is full at `length`. It is gone from the screen when it is dropped.
-    pub(super) fn bar(self, length: u64) -> ProgressBar {
+    /// Announces `what`, which is done at `length`. A bar is gone when it is dropped.
+    pub(super) fn begin(
+        self,
+        what: &str,
+        length: u64,
+        out: &mut impl Write,
+    ) -> Result<ProgressBar> {
         let target = match self {
-            Self::Shown => ProgressDrawTarget::stderr(),
-            Self::Hidden => ProgressDrawTarget::hidden(),
+            Self::Bars => ProgressDrawTarget::stderr(),
+            Self::Lines => {
+                writeln!(out, "   ... {what}")?;
+                ProgressDrawTarget::hidden()
+            }
         };
-        let style = ProgressStyle::with_template("   {bar:60} {percent:>3} %")
+        out.flush()?;
+        let style = ProgressStyle::with_template("   {bar:40} {percent:>3} %  {msg}")
             .expect("the template above is well-formed")
             .progress_chars("━━╌");
-        ProgressBar::with_draw_target(Some(length), target)
+        Ok(ProgressBar::with_draw_target(Some(length), target)
             .with_style(style)
-            .with_finish(ProgressFinish::AndClear)
+            .with_message(what.to_owned())
+            .with_finish(ProgressFinish::AndClear))
     }
 }

@@ -6,6 +6,7 @@ use larder_core::template::ParameterValue;
 use larder_core::{Key, KeyTemplate, LoadContext, LoadError, Result, Source, Value};
 use larder_sql::{Database, Format, Load, Rows, SqlSource};
 
+use super::fault::Fault;
 use super::random::{Random, Zipf, id_at};
 
 /// A cache's question.
@@ -64,10 +65,20 @@ impl Query {
     }
 
     /// The key of the row with this id.
-    pub(super) fn key_of(&self, id: usize) -> Result<Key> {
-        let id = ParameterValue::Int(i64::try_from(id).unwrap_or(i64::MAX));
-        Ok(Key::from(KeyTemplate::parse(self.key)?.render(&[id])?.as_str()))
+    ///
+    /// # Errors
+    ///
+    /// None, unless the key above has other parameters than one `int`.
+    pub(super) fn key_of(&self, id: usize) -> Result<Key, Fault> {
+        key_of(&KeyTemplate::parse(self.key)?, id)
     }
+}
+
+fn key_of(template: &KeyTemplate, id: usize) -> Result<Key, Fault> {
+    let fault = |error| Fault::because("make a key", error);
+    let id = i64::try_from(id).map_err(|_| fault("the id is too large".to_owned()))?;
+    let key = template.render(&[ParameterValue::Int(id)]);
+    Ok(Key::from(&*key.map_err(|mismatch| fault(mismatch.to_string()))?))
 }
 
 /// A source that counts how often the database has answered.
@@ -100,13 +111,10 @@ pub(super) struct Keys {
 
 impl Keys {
     /// The keys of the rows with the ids from 1 to `count`.
-    pub(super) fn new(query: &Query, count: usize) -> Result<Self> {
+    pub(super) fn new(query: &Query, count: usize) -> Result<Self, Fault> {
         let template = KeyTemplate::parse(query.key)?;
-        let key = |rank| {
-            let id = i64::try_from(id_at(rank, count)).unwrap_or(i64::MAX);
-            Ok(Key::from(template.render(&[ParameterValue::Int(id)])?.as_str()))
-        };
-        Ok(Self { keys: (0..count).map(key).collect::<Result<_>>()?, zipf: Zipf::new(count) })
+        let keys = (0..count).map(|rank| key_of(&template, id_at(rank, count)));
+        Ok(Self { keys: keys.collect::<Result<_, _>>()?, zipf: Zipf::new(count) })
     }
 
     /// How many there are.

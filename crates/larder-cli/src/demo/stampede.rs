@@ -17,7 +17,7 @@ use super::load::Way;
 pub(super) struct Stampede {
     /// How many had their answer within the limit.
     pub(super) answered: usize,
-    /// How long the last of those waited.
+    /// How long the last of those waited; the limit, if somebody waited in vain.
     pub(super) slowest: Duration,
     /// Reads that the database answered.
     pub(super) queries: u64,
@@ -52,6 +52,9 @@ pub(super) async fn run(
         slowest = slowest.max(ended??);
         answered += 1;
         bar.inc(1);
+    }
+    if answered < crowd {
+        slowest = limit;
     }
     Ok(Stampede { answered, slowest, queries: way.queries() - queries_before })
 }

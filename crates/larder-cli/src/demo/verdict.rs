@@ -1,9 +1,8 @@
 //! Whether a cache is worth it, from what was measured.
 //!
 //! Two questions decide. Is more read at all? And how much work is the database spared for each
-//! read? A high ratio alone says little: ten times the reads of something that takes 20 µs
-//! anyway saves nobody anything that they would notice, and costs a second copy that may be
-//! old.
+//! read? A high ratio alone says little: a thousand times the reads of something that takes 20 µs
+//! saves nobody anything that they would notice, and costs a second copy that may be old.
 
 use std::time::Duration;
 
@@ -39,25 +38,25 @@ pub(super) struct Pace {
     pub(super) p99: Duration,
 }
 
-/// The three answers.
+/// Whether it is worth it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// More is read, and the database is spared more than a moment for each read.
-    WorthIt,
+    Worth,
     /// More is read, and there was little to spare.
-    HardlyWorthIt,
+    Hardly,
     /// No more is read than without.
-    NotWorthIt,
+    Not,
 }
 
 impl Figures {
     pub(super) fn verdict(&self) -> Verdict {
         if self.times() < TIMES_MIN {
-            Verdict::NotWorthIt
+            Verdict::Not
         } else if self.spared() < SPARED_MIN {
-            Verdict::HardlyWorthIt
+            Verdict::Hardly
         } else {
-            Verdict::WorthIt
+            Verdict::Worth
         }
     }
 
@@ -68,16 +67,16 @@ impl Figures {
         let old = time(self.max_staleness);
         let measured = format!("{} the reads, {}", times(self.times()), self.p99());
         match self.verdict() {
-            Verdict::WorthIt => format!(
+            Verdict::Worth => format!(
                 "Worth it: {measured}. One read alone takes the database {alone}, and {reaching} \
                  of the reads reach it: larder spares it {spared} a read."
             ),
-            Verdict::HardlyWorthIt => format!(
+            Verdict::Hardly => format!(
                 "Hardly worth it: {measured}; but one read alone takes the database only {alone}, \
                  and larder spares it {spared} of that. That is little for answers that may be \
                  {old} old."
             ),
-            Verdict::NotWorthIt => format!(
+            Verdict::Not => format!(
                 "Not worth it: {measured}. {reaching} of the reads reach the database all the \
                  same, for answers that may be {old} old."
             ),
@@ -121,22 +120,22 @@ mod tests {
 
     #[test]
     fn the_verdict_follows_the_figures() {
-        use Verdict::{HardlyWorthIt, NotWorthIt, WorthIt};
+        use Verdict::{Hardly, Not, Worth};
         for (times, alone_us, reaching, expected) in [
             // Expensive and mostly spared.
-            (2_000.0, 4_000, 0.001, WorthIt),
+            (2_000.0, 4_000, 0.001, Worth),
             // At the limits, and just beyond them.
-            (1.5, 100, 0.0, WorthIt),
-            (1.49, 100, 0.0, NotWorthIt),
-            (1.5, 99, 0.0, HardlyWorthIt),
+            (1.5, 100, 0.0, Worth),
+            (1.49, 100, 0.0, Not),
+            (1.5, 99, 0.0, Hardly),
             // Cheap, whatever the ratio.
-            (1_000.0, 20, 0.0, HardlyWorthIt),
+            (1_000.0, 20, 0.0, Hardly),
             // Not cheap, but seldom spared.
-            (3.0, 150, 0.5, HardlyWorthIt),
+            (3.0, 150, 0.5, Hardly),
             // Very expensive, and nearly everything reaches the database.
-            (1.05, 100_000, 0.95, NotWorthIt),
+            (1.05, 100_000, 0.95, Not),
             // Slower than without.
-            (0.5, 20, 0.1, NotWorthIt),
+            (0.5, 20, 0.1, Not),
         ] {
             let verdict = figures(times, alone_us, reaching, 1).verdict();
             assert_eq!(verdict, expected, "{times} times, {alone_us} µs, {reaching} reaching");
@@ -160,7 +159,7 @@ mod tests {
             ),
             (
                 figures(1.0, 40, 0.98, 10_500),
-                "Not worth it: 1.0x the reads, p99 from 10.0 ms to 10.5 ms. 98 % of the reads \
+                "Not worth it: 1.0x the reads, p99 from 10.0 ms to 10.5 ms. 98.0 % of the reads \
                  reach the database all the same, for answers that may be 2 s old.",
             ),
         ] {

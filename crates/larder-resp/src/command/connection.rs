@@ -34,8 +34,13 @@ pub(super) fn reset(call: &mut Call<'_>) -> Outcome {
 pub(super) fn select(call: &mut Call<'_>) -> Outcome {
     match integer(&call.request[1]) {
         Some(0) => call.reply.simple("OK"),
+        Some(number) if i32::try_from(number).is_err() => {
+            let (min, max) = (i32::MIN, i32::MAX);
+            let message = format_args!("value is out of range, value must between {min} and {max}");
+            call.reply.error("ERR", message);
+        }
         Some(_) => call.reply.error("ERR", "DB index is out of range"),
-        None => call.reply.error("ERR", "invalid DB index"),
+        None => return call.not_an_integer(),
     }
     Outcome::Written
 }

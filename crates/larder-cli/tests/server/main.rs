@@ -1,0 +1,13 @@
+//! The real server: the binary as its users run it, with real databases and real clients.
+//!
+//! One program of many files, a file for each subject, so that what is dear (a Postgres with a
+//! million accounts) is shared by the tests that run at the same time.
+
+#![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
+
+mod bank;
+mod clients;
+mod descriptors;
+mod page;
+mod rude_clients;
+mod support;
