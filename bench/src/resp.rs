@@ -122,7 +122,7 @@ fn run(server: &Server, port: u16, pipeline: u32, requests: u64) -> Result<Round
     let before = cpu_seconds(server.pid())?;
     let output = Command::new("redis-benchmark")
         .args(["-p", &port.to_string(), "-c", CLIENTS, "-P", &pipeline.to_string()])
-        .args(["-n", &requests.to_string(), "-r", &KEYS.to_string(), "-e", "--csv"])
+        .args(["-n", &requests.to_string(), "-r", &KEYS.to_string(), "--csv"])
         .args(GET)
         .output()
         .map_err(|error| format!("redis-benchmark can't be run, install redis-tools: {error}"))?;

@@ -121,9 +121,28 @@ impl Window {
             loaded_at,
             fresh_until: loaded_at + fresh_for,
             stale_until: loaded_at + fresh_for.saturating_add(stale_for),
-            max_staleness: self.max_staleness,
-            frozen_at: None,
+            frozen_at: Times::NOT_FROZEN,
         }
+    }
+
+    /// What an entry is worth to a read that starts at `now`. `horizon` is what the entry's
+    /// stream vouches for; it must have been read before the entry was.
+    #[must_use]
+    pub fn state(&self, times: &Times, horizon: Moment, now: Moment) -> State {
+        if now - times.as_of(horizon) > self.max_staleness || now > times.stale_until {
+            State::Gone
+        } else if times.is_frozen() || now > times.fresh_until {
+            State::Stale
+        } else {
+            State::Fresh
+        }
+    }
+
+    /// When an entry is certainly gone, where no horizon will lift it: memory may forget it just
+    /// after.
+    #[must_use]
+    pub fn gone_after(&self, times: &Times) -> Moment {
+        times.stale_until.min(times.as_of(Moment::ZERO) + self.max_staleness)
     }
 }
 
@@ -137,7 +156,7 @@ fn config(message: &'static str) -> Error {
     Error::new(ErrorKind::Config, message)
 }
 
-/// What an entry carries to be judged by.
+/// What an entry carries to be judged by its cache's [`Window`]: four words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
     /// Taken before the load began.
@@ -146,31 +165,38 @@ pub struct Times {
     pub fresh_until: Moment,
     /// Until when it may be served while a refresh runs.
     pub stale_until: Moment,
-    /// The promise of its cache.
-    pub max_staleness: Duration,
-    /// When it was marked stale: the as-of that no horizon lifts any more.
-    pub frozen_at: Option<Moment>,
+    /// The as-of that no horizon lifts any more, once it was marked stale; until then
+    /// [`NOT_FROZEN`](Self::NOT_FROZEN).
+    frozen_at: Moment,
 }
 
 impl Times {
+    /// No entry was ever current at the end of time.
+    const NOT_FROZEN: Moment = Moment::MAX;
+
+    /// The times of what is the truth from `since` until it expires: nothing was loaded, and
+    /// nothing can make it stale.
+    #[must_use]
+    pub const fn of_truth(since: Moment, expires_at: Moment) -> Self {
+        Self {
+            loaded_at: since,
+            fresh_until: expires_at,
+            stale_until: expires_at,
+            frozen_at: Self::NOT_FROZEN,
+        }
+    }
+
+    /// Whether it was marked stale.
+    #[must_use]
+    pub fn is_frozen(&self) -> bool {
+        self.frozen_at != Self::NOT_FROZEN
+    }
+
     /// The last moment at which the entry is known to have been the source's value. `horizon` is
     /// what its stream vouches for, or [`Moment::ZERO`] where there is no stream.
     #[must_use]
     pub fn as_of(&self, horizon: Moment) -> Moment {
-        self.frozen_at.unwrap_or_else(|| self.loaded_at.max(horizon))
-    }
-
-    /// What the entry is worth to a read that starts at `now`. The horizon must have been read
-    /// before the entry was.
-    #[must_use]
-    pub fn state(&self, horizon: Moment, now: Moment) -> State {
-        if now - self.as_of(horizon) > self.max_staleness || now > self.stale_until {
-            State::Gone
-        } else if self.frozen_at.is_some() || now > self.fresh_until {
-            State::Stale
-        } else {
-            State::Fresh
-        }
+        if self.is_frozen() { self.frozen_at } else { self.loaded_at.max(horizon) }
     }
 
     /// Marks the entry stale: it is as current as it will ever be. A second mark changes
@@ -179,14 +205,7 @@ impl Times {
     /// It stays servable, under the rule for stale entries, for what `stale_until` and the
     /// promise leave.
     pub fn mark_stale(&mut self, horizon: Moment) {
-        self.frozen_at = Some(self.as_of(horizon));
-    }
-
-    /// When the entry is certainly gone, where no horizon will lift it: memory may forget it
-    /// just after.
-    #[must_use]
-    pub fn gone_after(&self) -> Moment {
-        self.stale_until.min(self.as_of(Moment::ZERO) + self.max_staleness)
+        self.frozen_at = self.as_of(horizon);
     }
 }
 
@@ -213,7 +232,8 @@ mod tests {
 
     #[test]
     fn fresh_then_stale_then_gone_with_both_ends_included() {
-        let times = window(10, 5, 60).times(at(100), true, 0);
+        let window = window(10, 5, 60);
+        let times = window.times(at(100), true, 0);
         for (now, state) in [
             (100, State::Fresh),
             (110, State::Fresh),
@@ -221,28 +241,30 @@ mod tests {
             (115, State::Stale),
             (116, State::Gone),
         ] {
-            assert_eq!(times.state(Moment::ZERO, at(now)), state, "at {now}");
+            assert_eq!(window.state(&times, Moment::ZERO, at(now)), state, "at {now}");
         }
-        assert_eq!(times.gone_after(), at(115));
+        assert_eq!(window.gone_after(&times), at(115));
     }
 
     #[test]
     fn the_promise_bounds_the_stale_window() {
-        let times = window(10, 50, 12).times(at(100), true, 0);
-        assert_eq!(times.state(Moment::ZERO, at(112)), State::Stale);
-        assert_eq!(times.state(Moment::ZERO, at(113)), State::Gone);
-        assert_eq!(times.gone_after(), at(112));
+        let window = window(10, 50, 12);
+        let times = window.times(at(100), true, 0);
+        assert_eq!(window.state(&times, Moment::ZERO, at(112)), State::Stale);
+        assert_eq!(window.state(&times, Moment::ZERO, at(113)), State::Gone);
+        assert_eq!(window.gone_after(&times), at(112));
     }
 
     #[test]
     fn a_horizon_vouches_until_the_entry_is_marked() {
-        let mut times = window(10, 0, 10).times(at(100), true, 0);
+        let window = window(10, 0, 10);
+        let mut times = window.times(at(100), true, 0);
         times.fresh_until = at(1000);
         times.stale_until = at(1000);
-        assert_eq!(times.state(at(495), at(500)), State::Fresh);
+        assert_eq!(window.state(&times, at(495), at(500)), State::Fresh);
         times.mark_stale(at(495));
-        assert_eq!(times.state(at(505), at(505)), State::Stale);
-        assert_eq!(times.state(at(506), at(506)), State::Gone);
+        assert_eq!(window.state(&times, at(505), at(505)), State::Stale);
+        assert_eq!(window.state(&times, at(506), at(506)), State::Gone);
         times.mark_stale(at(900));
         assert_eq!(times.as_of(at(900)), at(495));
     }

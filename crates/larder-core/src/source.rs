@@ -88,6 +88,19 @@ where
         }
     }
 
+    /// Whether `key` can name anything at all, as far as that is known without asking. Called
+    /// before a load is begun, so that a bad key takes no turn of a good one and fails no batch;
+    /// it must be cheap.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't, as an [`Error`](crate::Error) of the kind
+    /// [`BadKey`](crate::ErrorKind::BadKey).
+    fn check(&self, key: &K) -> crate::Result<()> {
+        let _ = key;
+        Ok(())
+    }
+
     /// How many keys one [`load_many`](Source::load_many) takes. A source that answers 1, as by
     /// default, is asked key by key, concurrently, and `load_many` is not used.
     fn batch_max(&self) -> usize {
@@ -115,6 +128,10 @@ where
         context: &mut LoadContext,
     ) -> impl Future<Output = Result<Vec<Option<V>>, LoadError>> + Send {
         S::load_many(self, keys, context)
+    }
+
+    fn check(&self, key: &K) -> crate::Result<()> {
+        S::check(self, key)
     }
 
     fn batch_max(&self) -> usize {

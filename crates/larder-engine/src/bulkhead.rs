@@ -23,7 +23,7 @@ pub struct BulkheadBounds {
     /// Loads that run at once; at least one.
     pub loads_max: usize,
     /// Loads that wait for their turn. The next one is refused with
-    /// [`ErrorKind::Shed`](larder_core::ErrorKind::Shed).
+    /// [`ErrorKind::Shed`].
     pub loads_waiting_max: usize,
 }
 

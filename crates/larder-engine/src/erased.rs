@@ -1,6 +1,6 @@
 //! A source as an object: one box per load, none per hit.
 
-use larder_core::{BoxFuture, LoadContext, LoadError, Source};
+use larder_core::{BoxFuture, Error, LoadContext, LoadError, Source};
 
 /// What [`Source`] is once its type is forgotten.
 pub(crate) trait DynSource<K, V>: Send + Sync + 'static {
@@ -15,6 +15,8 @@ pub(crate) trait DynSource<K, V>: Send + Sync + 'static {
         keys: &'a [K],
         context: &'a mut LoadContext,
     ) -> BoxFuture<'a, Result<Vec<Option<V>>, LoadError>>;
+
+    fn check(&self, key: &K) -> Result<(), Error>;
 
     fn batch_max(&self) -> usize;
 }
@@ -34,6 +36,10 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
         context: &'a mut LoadContext,
     ) -> BoxFuture<'a, Result<Vec<Option<V>>, LoadError>> {
         Box::pin(Source::load_many(self, keys, context))
+    }
+
+    fn check(&self, key: &K) -> Result<(), Error> {
+        Source::check(self, key)
     }
 
     fn batch_max(&self) -> usize {

@@ -64,9 +64,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
     }
 
-    /// Joins the flight of `key` that began under the epoch of now, or begins one.
+    /// Joins the flight of `key` that began under the epoch of now, or begins one. A key that
+    /// can't name anything begins none.
     pub(crate) fn join_or_lead(&self, key: &K) -> Result<Role<V>> {
-        self.text(key)?;
+        let text = self.text(key)?;
+        if let Some(Err(error)) = self.source.as_ref().map(|source| source.check(key)) {
+            return Err(if error.key().is_some() { error } else { error.for_key(text) });
+        }
         let fence = self.fence(key);
         Ok(self.flights.join_or_lead(key, fence, |began| self.may_join(began, fence)))
     }
@@ -89,7 +93,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) fn land_from_memory(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
         let now = self.engine.now();
         let held = self.memory.peek(key, now, |slot| {
-            (slot.state(now) == State::Fresh).then(|| Landed {
+            (slot.state(&self.window, now) == State::Fresh).then(|| Landed {
                 value: slot.value.clone(),
                 as_of: slot.times.loaded_at,
                 fill: Fill::Stored,
@@ -163,7 +167,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     fn keep(&self, key: &K, value: Option<V>, fence: Fence, loaded_at: Moment) -> Fill {
         let now = self.engine.now();
         let times = self.window.times(loaded_at, value.is_some(), self.engine.draw());
-        if !self.window.keeps() || times.gone_after() < now {
+        let expires_at = self.window.gone_after(&times);
+        if !self.window.keeps() || expires_at < now {
             return Fill::NotKept;
         }
         let weight = (self.weigh)(key, value.as_ref());
@@ -174,7 +179,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let newest = held.is_none_or(|held| held.times.loaded_at <= loaded_at);
             newest && self.engine.epochs().holds(fence)
         };
-        let expires_at = times.gone_after();
         match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             larder_memory::Insert::Stored => Fill::Stored,
             larder_memory::Insert::Refused => Fill::Refused,

@@ -7,10 +7,11 @@
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
 use larder_core::sync::Counter;
-use larder_core::{Answer, CacheKey, Error, ErrorKind, KeyText, Moment, Result, Times};
+use larder_core::{
+    Answer, CacheKey, Error, ErrorKind, KeyText, Moment, Reason, Result, State, Tier, Times,
+};
 use larder_memory::{Change, Held, Insert, Memory, RemovalCause};
 
 use crate::cache::Weigh;
@@ -78,13 +79,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         }
     }
 
-    /// Reads what is held of `key`. The moment is when it expires.
-    pub fn get<Q, R>(&self, key: &Q, read: impl FnOnce(&V, Moment) -> R) -> Option<R>
+    /// Reads what is held of `key` at `now`, the time of the engine's clock; reads that start
+    /// together may share it. The moment is when it expires.
+    pub fn get<Q, R>(&self, key: &Q, now: Moment, read: impl FnOnce(&V, Moment) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let now = self.engine.now();
         let result = self.memory.get(key, now, |slot| {
             slot.value.as_ref().map(|value| read(value, slot.times.fresh_until))
         });
@@ -142,7 +143,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     pub fn lookup(&self, key: &K) -> Result<Answer<V>, Token> {
         let taken_at = self.engine.now();
         let fence = self.engine.epochs().capture(self.scope, key);
-        let held = self.memory.get(key, taken_at, |slot| slot.answer(taken_at)).flatten();
+        let held = self.memory.get(key, taken_at, |slot| answer(slot, taken_at));
         let counter = if held.is_some() { &self.hits } else { &self.misses };
         counter.add(1);
         held.ok_or_else(|| Token::new(&self.engine, Permit { fence, taken_at }))
@@ -189,15 +190,19 @@ fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
 
 /// A written value is the truth: it is fresh until it expires.
 fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
-    Slot {
-        value: Some(value),
-        times: Times {
-            loaded_at: written_at,
-            fresh_until: expires_at,
-            stale_until: expires_at,
-            max_staleness: Duration::MAX,
-            frozen_at: None,
-        },
+    Slot { value: Some(value), times: Times::of_truth(written_at, expires_at) }
+}
+
+/// What is held of a plain key, with its age since it was written.
+fn answer<V: Clone>(slot: &Slot<V>, now: Moment) -> Answer<V> {
+    let age = now - slot.times.loaded_at;
+    Answer {
+        value: slot.value.clone(),
+        tier: Tier::Memory,
+        age,
+        current: age,
+        state: State::Fresh,
+        reason: Reason::Held,
     }
 }
 

@@ -95,25 +95,24 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Ok(self.0.read(key, start, loader).await?.value)
     }
 
-    /// Reads what is held of `key` if it is fresh: without waiting, without a copy, without
-    /// touching the source. The argument of `read` is `None` for a remembered absence.
+    /// Reads what is held of `key` if it is fresh at `now`: without waiting, without a copy,
+    /// without touching the source. The argument of `read` is `None` for a remembered absence.
     ///
-    /// The key may be borrowed: `&str` for `String`, `&[u8]` for [`Key`](larder_core::Key).
-    pub fn fresh<Q, R>(&self, key: &Q, read: impl FnOnce(Option<&V>) -> R) -> Option<R>
+    /// `now` is the time of the engine's clock at which the read starts; reads that start
+    /// together may share it. The key may be borrowed: `&str` for `String`, `&[u8]` for
+    /// [`Key`](larder_core::Key).
+    pub fn fresh<Q, R>(&self, key: &Q, now: Moment, read: impl FnOnce(Option<&V>) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let now = self.0.engine.now();
-        let (age, result) = self
-            .0
-            .memory
-            .get(key, now, |slot| {
-                let fresh = slot.state(now) == State::Fresh;
-                fresh.then(|| (now - slot.times.loaded_at, read(slot.value.as_ref())))
-            })
-            .flatten()?;
-        self.0.counters.hit(State::Fresh, age);
+        let parts = &*self.0;
+        let look = |slot: &Slot<V>| {
+            let fresh = slot.state(&parts.window, now) == State::Fresh;
+            fresh.then(|| (now - slot.times.loaded_at, read(slot.value.as_ref())))
+        };
+        let (age, result) = parts.memory.get(key, now, look).flatten()?;
+        parts.counters.hit(State::Fresh, age);
         Some(result)
     }
 
@@ -122,7 +121,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     #[must_use]
     pub fn peek(&self, key: &K) -> Option<Answer<V>> {
         let now = self.0.engine.now();
-        self.0.memory.peek(key, now, |slot| slot.answer(now)).flatten()
+        self.0.memory.peek(key, now, |slot| slot.answer(&self.0.window, now)).flatten()
     }
 }
 
@@ -132,7 +131,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     #[must_use]
     pub fn held_until(&self, key: &K) -> Option<Moment> {
         let now = self.0.engine.now();
-        let until = |slot: &Slot<V>| slot.value.as_ref().map(|_| slot.times.gone_after());
+        let window = &self.0.window;
+        let until = |slot: &Slot<V>| slot.value.as_ref().map(|_| window.gone_after(&slot.times));
         self.0.memory.peek(key, now, until).flatten()
     }
 }
@@ -140,7 +140,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// What memory can serve to a read that starts at `start`, counted as a hit.
     pub(crate) fn held(&self, key: &K, start: Moment) -> Option<Answer<V>> {
-        let answer = self.memory.get(key, start, |slot| slot.answer(start)).flatten()?;
+        let look = |slot: &Slot<V>| slot.answer(&self.window, start);
+        let answer = self.memory.get(key, start, look).flatten()?;
         self.counters.hit(answer.state, answer.age);
         Some(answer)
     }

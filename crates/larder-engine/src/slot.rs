@@ -3,7 +3,7 @@
 //!
 //! The memory tier itself knows only when an entry is gone; fresh and stale live here.
 
-use larder_core::{Answer, Moment, Reason, State, Tier, Times};
+use larder_core::{Answer, Moment, Reason, State, Tier, Times, Window};
 
 /// An entry of a cache, as the memory tier holds it.
 #[derive(Clone, Debug)]
@@ -17,15 +17,15 @@ pub(crate) const HORIZON: Moment = Moment::ZERO;
 
 impl<V> Slot<V> {
     /// What it is worth to a read that starts at `now`.
-    pub(crate) fn state(&self, now: Moment) -> State {
-        self.times.state(HORIZON, now)
+    pub(crate) fn state(&self, window: &Window, now: Moment) -> State {
+        window.state(&self.times, HORIZON, now)
     }
 }
 
 impl<V: Clone> Slot<V> {
     /// The answer that it gives at `now`, if it may be given at all.
-    pub(crate) fn answer(&self, now: Moment) -> Option<Answer<V>> {
-        let state = self.state(now);
+    pub(crate) fn answer(&self, window: &Window, now: Moment) -> Option<Answer<V>> {
+        let state = self.state(window, now);
         let reason = match state {
             State::Fresh => Reason::Held,
             State::Stale => Reason::Refreshing,

@@ -150,6 +150,51 @@ async fn a_bad_key_does_not_fail_its_neighbours() {
     assert_eq!(answers[2].as_ref().unwrap().value, Some(14));
 }
 
+/// A source that knows a bad key without being asked.
+struct Knowing(TestSource<u64, u64>);
+
+impl Source<u64, u64> for Knowing {
+    async fn load(&self, key: &u64, context: &mut LoadContext) -> Result<Option<u64>, LoadError> {
+        self.0.load(key, context).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[u64],
+        context: &mut LoadContext,
+    ) -> Result<Vec<Option<u64>>, LoadError> {
+        self.0.load_many(keys, context).await
+    }
+
+    fn check(&self, key: &u64) -> larder_core::Result<()> {
+        match key {
+            13 => Err(Error::new(ErrorKind::BadKey, "thirteen")),
+            _ => Ok(()),
+        }
+    }
+
+    fn batch_max(&self) -> usize {
+        100
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_known_to_be_bad_joins_no_batch_and_begins_no_load() {
+    let bench = Bench::with(squares().batching(100));
+    let cache: Cache<u64, u64> = Cache::builder("knowing")
+        .engine(&bench.engine)
+        .max_staleness(S)
+        .source(Knowing(bench.source.clone()))
+        .build()
+        .unwrap();
+    let answers = cache.ask_many(&[12, 13, 14]).await;
+    assert_eq!(answers[1].as_ref().unwrap_err().key(), Some("13"));
+    assert_eq!(answers[2].as_ref().unwrap().value, Some(196));
+    assert_eq!(bench.source.batches(), [2]);
+    assert_eq!(cache.get(&13).await.unwrap_err().kind(), ErrorKind::BadKey);
+    assert_eq!(bench.source.loads(), 0);
+}
+
 /// A source that answers fewer keys than it was asked.
 struct Forgetful;
 

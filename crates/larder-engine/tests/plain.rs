@@ -18,6 +18,10 @@ fn plain(bench: &Bench) -> Plain<u64, u64> {
     })
 }
 
+fn get<R>(plain: &Plain<u64, u64>, key: u64, read: impl FnOnce(&u64, Moment) -> R) -> Option<R> {
+    plain.get(&key, plain.engine().clock().now(), read)
+}
+
 fn put(plain: &Plain<u64, u64>, key: u64, value: u64, expires_at: Moment) {
     let now = plain.engine().clock().now();
     plain.update(&key, now, |_| (PlainChange::Put { value, expires_at }, ())).unwrap();
@@ -30,9 +34,9 @@ async fn what_was_written_is_read_until_it_expires() {
     let until = bench.engine.clock().now() + 5 * S;
     put(&plain, 1, 10, until);
     bench.clock.advance(5 * S);
-    assert_eq!(plain.get(&1, |value, expiry| (*value, expiry)), Some((10, until)));
+    assert_eq!(get(&plain, 1, |value, expiry| (*value, expiry)), Some((10, until)));
     bench.clock.advance(S);
-    assert_eq!(plain.get(&1, |value, _| *value), None);
+    assert_eq!(get(&plain, 1, |value, _| *value), None);
     assert_eq!((plain.hits(), plain.misses()), (1, 1));
 }
 
@@ -45,7 +49,7 @@ async fn a_value_too_heavy_is_refused_and_the_old_one_stays() {
     let heavy = PlainChange::Put { value: 5000, expires_at: Moment::MAX };
     let error = plain.update(&1, now, |_| (heavy, ())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
-    assert_eq!(plain.get(&1, |value, _| *value), Some(10));
+    assert_eq!(get(&plain, 1, |value, _| *value), Some(10));
 }
 
 #[tokio::test]
@@ -59,7 +63,7 @@ async fn a_token_fills_what_nobody_has_written_or_deleted_since() {
     let token = plain.lookup(&2).unwrap_err();
     put(&plain, 2, 20, Moment::MAX);
     assert_eq!(plain.fill(&2, token, 5, Moment::MAX), Some(Fill::Refused));
-    assert_eq!(plain.get(&2, |value, _| *value), Some(20));
+    assert_eq!(get(&plain, 2, |value, _| *value), Some(20));
 
     let token = plain.lookup(&3).unwrap_err();
     let now = plain.engine().clock().now();

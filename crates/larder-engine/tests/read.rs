@@ -398,11 +398,14 @@ async fn fresh_reads_by_a_borrowed_key_and_never_the_stale() {
         .source(source)
         .build()
         .unwrap();
-    assert_eq!(cache.fresh("a", |value| value.copied()), None);
+    let fresh = |cache: &Cache<String, u64>| {
+        cache.fresh("a", bench.engine.clock().now(), |value| value.copied())
+    };
+    assert_eq!(fresh(&cache), None);
     cache.get(&"a".to_owned()).await.unwrap();
-    assert_eq!(cache.fresh("a", |value| value.copied()), Some(Some(1)));
+    assert_eq!(fresh(&cache), Some(Some(1)));
     bench.clock.advance(S + Duration::from_nanos(1));
-    assert_eq!(cache.fresh("a", |value| value.copied()), None);
+    assert_eq!(fresh(&cache), None);
     assert_eq!(cache.stats().hits(), 1);
 }
 

@@ -29,14 +29,15 @@ pub(crate) fn unknown_command<'a>(
     name: &[u8],
     arguments: impl Iterator<Item = &'a [u8]>,
 ) {
-    let mut beginning = String::new();
+    let mut beginning = Vec::new();
     for argument in arguments {
         let room = SHOWN_BYTES_MAX.saturating_sub(beginning.len());
         if room == 0 {
             break;
         }
-        let _ = write!(beginning, "'{}' ", cut(argument, room));
+        beginning.extend_from_slice(&[b"'", cut(argument, room), b"' "].concat());
     }
+    let beginning = String::from_utf8_lossy(&beginning);
     let name = shown(name);
     reply.error(
         "ERR",
@@ -72,11 +73,11 @@ const SHOWN_BYTES_MAX: usize = 128;
 /// The beginning of what a client sent, for an error message. It is text: what isn't UTF-8 is
 /// replaced, and it ends at a zero byte, as everything does that Redis formats.
 pub(crate) fn shown(bytes: &[u8]) -> Cow<'_, str> {
-    cut(bytes, SHOWN_BYTES_MAX)
+    String::from_utf8_lossy(cut(bytes, SHOWN_BYTES_MAX))
 }
 
-fn cut(bytes: &[u8], max: usize) -> Cow<'_, str> {
+fn cut(bytes: &[u8], max: usize) -> &[u8] {
     let bytes = &bytes[..bytes.len().min(max)];
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    String::from_utf8_lossy(&bytes[..end])
+    &bytes[..end]
 }

@@ -4,7 +4,7 @@
 //! or is a bad key, never a plain one: a misspelt `user:4 2` must not become a value of its own
 //! that no database knows. Everything outside the namespaces is plain, as in Redis.
 
-use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
+use larder_core::{Error, ErrorKind, Key, KeyTemplate, Moment, Result, Value};
 use larder_engine::{Cache, Plain};
 
 /// The longest plain key, in bytes. Declared keys are shorter.
@@ -97,19 +97,21 @@ impl Keyspace {
     pub(crate) fn at_once<R>(
         &self,
         key: &[u8],
+        now: Moment,
         read: impl FnOnce(Option<&Value>) -> R,
     ) -> Option<R> {
         let mut claims = self.claims(key);
         match (claims.next(), claims.next()) {
-            (Some(only), None) => only.cache.fresh(key, read),
+            (Some(only), None) => only.cache.fresh(key, now, read),
             (Some(_), Some(_)) => match self.home(key) {
-                Ok(Home::Declared(declared)) => declared.cache.fresh(key, read),
+                Ok(Home::Declared(declared)) => declared.cache.fresh(key, now, read),
                 _ => None,
             },
             (None, _) if key.len() <= PLAIN_KEY_BYTES_MAX => {
                 let plain = self.plain.as_ref()?;
                 let mut read = Some(read);
-                let held = plain.get(key, |value, _| read.take().map(|read| read(Some(value))));
+                let held =
+                    plain.get(key, now, |value, _| read.take().map(|read| read(Some(value))));
                 held.flatten().or_else(|| read.take().map(|read| read(None)))
             }
             _ => None,

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use larder_core::Moment;
 use larder_core::sync::Ordering;
 
 use crate::codec::{Decoder, Limits, Protocol, Writer};
@@ -71,6 +72,8 @@ pub enum Next {
 /// What one run of a session has come to.
 struct Run<'a> {
     out: &'a mut Vec<u8>,
+    /// When the reads and writes of this run start. One look at the clock serves them all.
+    now: Moment,
     gathered: Gathered,
     commands: u64,
 }
@@ -103,7 +106,8 @@ impl Session {
     /// `input` begins where the bytes consumed so far end; bytes that were not consumed are
     /// given again, with more behind them.
     pub fn run(&mut self, input: &[u8], out: &mut Vec<u8>) -> Progress {
-        let mut run = Run { out, gathered: Gathered::default(), commands: 0 };
+        let now = self.service.engine.clock().now();
+        let mut run = Run { out, now, gathered: Gathered::default(), commands: 0 };
         let (consumed, next) = self.execute(input, &mut run);
         self.service.counts.commands.add(run.commands);
         // What has gathered comes before everything else.
@@ -159,7 +163,8 @@ impl Session {
         let reply = Writer::new(out, self.state.protocol);
         let was_authenticated = self.state.authenticated;
         let session = &mut self.state;
-        let call = Call { service: &self.service, session, request, reply, behind };
+        let now = run.now;
+        let call = Call { service: &self.service, session, now, request, reply, behind };
         let outcome = command::execute(command, call);
         if let Outcome::Later = outcome {
             return Step::Wait;

@@ -121,8 +121,8 @@ pub(super) fn hello(call: &mut Call<'_>) -> Outcome {
         call.reply.error(
             "NOAUTH",
             "HELLO must be called with the client already authenticated, otherwise the HELLO \
-             <proto> AUTH <user> <pass> option can be used to authenticate the client and \
-             select the RESP protocol version at the same time",
+             AUTH <user> <pass> option can be used to authenticate the client and select the \
+             RESP protocol version at the same time",
         );
         return Outcome::Written;
     }

@@ -49,7 +49,7 @@ fn info(call: &mut Call<'_>) -> Outcome {
     for name in call.request.iter().skip(2) {
         match find(name) {
             Some(command) => describe(command, &mut call.reply),
-            None => call.reply.null_array(),
+            None => call.reply.null(),
         }
     }
     Outcome::Written

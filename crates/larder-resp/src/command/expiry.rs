@@ -60,12 +60,12 @@ pub(super) fn pttl(call: &mut Call<'_>) -> Outcome {
 fn remaining(call: &mut Call<'_>, count: fn(Duration) -> u128) -> Outcome {
     let key = call.key(1);
     let until = match call.service.keyspace.home(key.as_bytes()) {
-        Ok(Home::Plain(plain)) => plain.get(key.as_bytes(), |_, until| until),
+        Ok(Home::Plain(plain)) => plain.get(key.as_bytes(), call.now, |_, until| until),
         Ok(Home::Declared(_)) if call.behind => return Outcome::Later,
         Ok(Home::Declared(declared)) => declared.cache.held_until(&key),
         Err(error) => return call.fail(&error),
     };
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     call.reply.integer(match until {
         None => -2,
         Some(Moment::MAX) => -1,
@@ -150,7 +150,7 @@ impl Conditions {
 }
 
 pub(super) fn persist(call: &mut Call<'_>) -> Outcome {
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     change_expiry(call, now, |until| match until {
         Moment::MAX => Expiry::Same,
         _ => Expiry::At(Moment::MAX),
@@ -243,9 +243,8 @@ struct Time {
 
 impl Time {
     fn of(call: &Call<'_>) -> Self {
-        let clock = call.service.engine.clock();
-        let wall = clock.wall().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { now: clock.now(), wall }
+        let wall = call.service.engine.clock().wall();
+        Self { now: call.now, wall: wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO) }
     }
 
     /// When the lifetime is over: [`Moment::ZERO`] if it is already, [`LAST`] at the latest.

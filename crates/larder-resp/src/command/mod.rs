@@ -18,7 +18,7 @@ mod writes;
 
 use std::sync::Arc;
 
-use larder_core::Key;
+use larder_core::{Key, Moment};
 
 use crate::codec::{Request, Writer};
 use crate::fault;
@@ -75,6 +75,8 @@ fn takes(arity: i8, arguments: usize) -> bool {
 pub(crate) struct Call<'a> {
     pub(crate) service: &'a Arc<Service>,
     pub(crate) session: &'a mut State,
+    /// When it starts, by the engine's clock.
+    pub(crate) now: Moment,
     pub(crate) request: Request<'a>,
     pub(crate) reply: Writer<'a>,
     /// Whether reads that came before it are still waited for.

@@ -43,7 +43,7 @@ enum Sum {
 /// Adds to the number in the key; a key that isn't held counts from 0. The expiry stays.
 fn add(call: &mut Call<'_>, amount: i64) -> Outcome {
     let key = call.key(1);
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     let result = declared::plain(call.service, key.as_bytes()).and_then(|plain| {
         plain.update(&key, now, |held: Option<PlainHeld<'_, Value>>| {
             let old = held.as_ref().map_or(Some(0), |held| integer(&held.value.bytes));

@@ -56,14 +56,14 @@ pub(super) fn exists(call: &mut Call<'_>) -> Outcome {
 /// Reads the key that follows the command: at once where it can be, otherwise when it is loaded.
 #[inline]
 fn read_one(call: &mut Call<'_>, write: fn(Option<&Value>, &mut Writer<'_>)) -> Outcome {
-    let Call { service, request, reply, .. } = call;
+    let Call { service, now, request, reply, .. } = call;
     let key = &request[1];
-    if service.keyspace.at_once(key, |value| write(value, reply)).is_some() {
+    if service.keyspace.at_once(key, *now, |value| write(value, reply)).is_some() {
         return Outcome::Written;
     }
     match service.keyspace.home(key) {
         Ok(Home::Plain(plain)) => {
-            let value = plain.get(key, |value, _| value.clone());
+            let value = plain.get(key, *now, |value, _| value.clone());
             write(value.as_ref(), reply);
             Outcome::Written
         }
@@ -90,13 +90,13 @@ fn read_many(call: &mut Call<'_>, write: fn(&[Option<Value>], &mut Writer<'_>)) 
     let mut asks = Vec::new();
     let mut found = Vec::with_capacity(call.request.len() - 1);
     for key in call.request.iter().skip(1) {
-        if let Some(value) = keyspace.at_once(key, owned) {
+        if let Some(value) = keyspace.at_once(key, call.now, owned) {
             found.push(Found::Known(value));
             continue;
         }
         match keyspace.home(key) {
             Ok(Home::Plain(plain)) => {
-                found.push(Found::Known(plain.get(key, |value, _| value.clone())));
+                found.push(Found::Known(plain.get(key, call.now, |value, _| value.clone())));
             }
             Ok(Home::Declared(declared)) => {
                 let key = larder_core::Key::new(key);

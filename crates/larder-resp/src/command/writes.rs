@@ -51,7 +51,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
         Ok(plain) => plain,
         Err(error) => return call.fail(&error),
     };
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     let value = value(&call.request[2]);
     let result = put(plain, &key, value, now, until, options.condition);
     match (result, options.reply) {
@@ -71,7 +71,7 @@ pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
         Ok(until) => until,
         Err(written) => return written,
     };
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     let key = call.key(1);
     let value = value(&call.request[3]);
     let result = declared::plain(call.service, key.as_bytes())
@@ -84,7 +84,7 @@ pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn setnx(call: &mut Call<'_>) -> Outcome {
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     let key = call.key(1);
     let value = value(&call.request[2]);
     let result = declared::plain(call.service, key.as_bytes())
@@ -110,7 +110,7 @@ pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation) -> O
     if let Some(error) = keys.clone().find_map(|key| keyspace.home(key).err()) {
         return call.fail(&error);
     }
-    let now = call.service.engine.clock().now();
+    let now = call.now;
     let mut count = 0;
     for key in keys {
         let key = Key::new(key);
