@@ -59,7 +59,7 @@ async fn replies_have_the_form_of_the_protocol() {
         lines.iter().for_each(|line| encode_request(&mut input, &words(line)));
         String::from_utf8(client.send(&input).await).unwrap()
     };
-    assert_eq!(raw("HELLO 2").await, "$-1\r\n*1\r\n$-1\r\n*1\r\n*-1\r\n*0\r\n$-1\r\n");
+    assert_eq!(raw("HELLO 2").await, "$-1\r\n*1\r\n$-1\r\n*1\r\n$-1\r\n*0\r\n$-1\r\n");
     assert_eq!(raw("HELLO 3").await, "_\r\n*1\r\n_\r\n*1\r\n_\r\n%0\r\n_\r\n");
 }
 

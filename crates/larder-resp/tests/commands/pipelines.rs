@@ -112,7 +112,7 @@ fn without_tokens(reply: Reply) -> Reply {
 }
 
 proptest! {
-    #![proptest_config(config(256))]
+    #![proptest_config(config(512))]
 
     #[test]
     fn a_pipeline_in_any_pieces_is_answered_as_its_commands_one_by_one(

@@ -146,3 +146,28 @@ async fn a_change_of_a_plain_key_is_seen_by_other_clients() {
     assert_eq!(one.talk_all(&["INCR n", "DEL p"]).await, [int(2), int(1)]);
     assert_eq!(other.talk("GET p").await, Reply::Null);
 }
+
+#[tokio::test]
+async fn conditions_decide_whether_an_expiry_is_moved() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    client.talk("SET p v").await;
+    for (line, moved, ttl) in [
+        ("EXPIRE p 100 XX", 0, -1),
+        ("EXPIRE p 100 GT", 0, -1),
+        ("EXPIRE p 100 LT", 1, 100),
+        ("EXPIRE p 200 NX", 0, 100),
+        ("EXPIRE p 100 GT", 0, 100),
+        ("EXPIRE p 100 LT", 0, 100),
+        ("EXPIRE p 101 LT", 0, 100),
+        ("EXPIRE p 99 GT", 0, 100),
+        ("EXPIRE p 101 xx gt", 1, 101),
+        ("EXPIRE p 99 XX LT", 1, 99),
+        ("EXPIRE p 0 GT", 0, 99),
+        ("EXPIRE p 0 LT", 1, -2),
+        ("EXPIRE p 100 NX", 0, -2),
+    ] {
+        assert_eq!(client.talk(line).await, int(moved), "{line}");
+        assert_eq!(client.talk("TTL p").await, int(ttl), "{line}");
+    }
+}
