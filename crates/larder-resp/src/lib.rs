@@ -17,6 +17,7 @@ mod reads;
 pub mod service;
 pub mod session;
 
+pub use command::reference;
 pub use keyspace::{Declared, Keyspace};
 pub use reads::{Answered, Gathered};
 pub use service::{Host, Service};

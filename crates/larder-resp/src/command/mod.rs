@@ -14,6 +14,7 @@ mod info;
 mod larder;
 mod numbers;
 mod reads;
+mod reference;
 mod writes;
 
 use std::sync::Arc;
@@ -24,7 +25,9 @@ use crate::codec::{Request, Writer};
 use crate::fault;
 use crate::reads::Read;
 use crate::service::Service;
+
 use crate::session::State;
+pub use reference::reference;
 
 /// One command, as the table has it.
 #[derive(Debug)]
@@ -40,6 +43,8 @@ pub(crate) struct Command {
     pub(crate) keys: (i8, i8, i8),
     /// The group that COMMAND DOCS names.
     pub(crate) group: &'static str,
+    /// Its arguments, as the reference shows them.
+    pub(crate) arguments: &'static str,
     /// What it does, in a sentence.
     pub(crate) summary: &'static str,
     run: fn(&mut Call<'_>) -> Outcome,
@@ -170,7 +175,8 @@ const ONE: (i8, i8, i8) = (1, 1, 1);
 const ALL: (i8, i8, i8) = (1, -1, 1);
 
 macro_rules! table {
-    ($($name:literal $arity:literal $kind:ident $keys:expr, $group:literal, $run:expr,
+    ($($name:literal $arity:literal $kind:ident $keys:expr, $group:literal,
+       $arguments:literal, $run:expr,
        $summary:literal;)*) => {
         &[$(Command {
             name: $name,
@@ -178,6 +184,7 @@ macro_rules! table {
             kind: Kind::$kind,
             keys: $keys,
             group: $group,
+            arguments: $arguments,
             summary: $summary,
             run: $run,
         }),*]
@@ -186,75 +193,110 @@ macro_rules! table {
 
 /// Every command.
 pub(crate) static TABLE: &[Command] = table! {
-    "GET" 2 Reads ONE, "string", reads::get,
+    "GET" 2 Reads ONE, "string",
+        "key", reads::get,
         "Returns the value of a key; a declared one is loaded through.";
-    "MGET" -2 Reads ALL, "string", reads::mget,
+    "MGET" -2 Reads ALL, "string",
+        "key [key …]", reads::mget,
         "Returns the values of keys; the missing declared ones are loaded in one batch.";
-    "EXISTS" -2 Reads ALL, "generic", reads::exists,
+    "EXISTS" -2 Reads ALL, "generic",
+        "key [key …]", reads::exists,
         "Counts the keys that have a value; declared ones are loaded through.";
-    "STRLEN" 2 Reads ONE, "string", reads::strlen,
+    "STRLEN" 2 Reads ONE, "string",
+        "key", reads::strlen,
         "Returns the length of the value; a declared key is loaded through.";
-    "TYPE" 2 Reads ONE, "generic", reads::kind,
+    "TYPE" 2 Reads ONE, "generic",
+        "key", reads::kind,
         "Returns string or none; a declared key is loaded through.";
-    "TTL" 2 Reads ONE, "generic", expiry::ttl,
+    "TTL" 2 Reads ONE, "generic",
+        "key", expiry::ttl,
         "Returns for how many seconds the key is still held.";
-    "PTTL" 2 Reads ONE, "generic", expiry::pttl,
+    "PTTL" 2 Reads ONE, "generic",
+        "key", expiry::pttl,
         "Returns for how many milliseconds the key is still held.";
-    "SET" -3 Writes ONE, "string", writes::set,
+    "SET" -3 Writes ONE, "string",
+        "key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]", writes::set,
         "Sets a plain key.";
-    "SETEX" 4 Writes ONE, "string", writes::setex,
+    "SETEX" 4 Writes ONE, "string",
+        "key seconds value", writes::setex,
         "Sets a plain key for some seconds.";
-    "SETNX" 3 Writes ONE, "string", writes::setnx,
+    "SETNX" 3 Writes ONE, "string",
+        "key value", writes::setnx,
         "Sets a plain key that isn't held.";
-    "DEL" -2 Writes ALL, "generic", writes::del,
+    "DEL" -2 Writes ALL, "generic",
+        "key [key …]", writes::del,
         "Forgets plain keys and invalidates declared ones.";
-    "UNLINK" -2 Writes ALL, "generic", writes::del,
+    "UNLINK" -2 Writes ALL, "generic",
+        "key [key …]", writes::del,
         "Forgets plain keys and invalidates declared ones.";
-    "EXPIRE" -3 Writes ONE, "generic", expiry::expire,
+    "EXPIRE" -3 Writes ONE, "generic",
+        "key seconds [NX | XX | GT | LT]", expiry::expire,
         "Sets for how many seconds a plain key is held.";
-    "PEXPIRE" -3 Writes ONE, "generic", expiry::pexpire,
+    "PEXPIRE" -3 Writes ONE, "generic",
+        "key milliseconds [NX | XX | GT | LT]", expiry::pexpire,
         "Sets for how many milliseconds a plain key is held.";
-    "PERSIST" 2 Writes ONE, "generic", expiry::persist,
+    "PERSIST" 2 Writes ONE, "generic",
+        "key", expiry::persist,
         "Holds a plain key without an end.";
-    "INCR" 2 Writes ONE, "string", numbers::incr,
+    "INCR" 2 Writes ONE, "string",
+        "key", numbers::incr,
         "Adds one to the number in a plain key.";
-    "DECR" 2 Writes ONE, "string", numbers::decr,
+    "DECR" 2 Writes ONE, "string",
+        "key", numbers::decr,
         "Takes one from the number in a plain key.";
-    "INCRBY" 3 Writes ONE, "string", numbers::incrby,
+    "INCRBY" 3 Writes ONE, "string",
+        "key amount", numbers::incrby,
         "Adds to the number in a plain key.";
-    "DECRBY" 3 Writes ONE, "string", numbers::decrby,
+    "DECRBY" 3 Writes ONE, "string",
+        "key amount", numbers::decrby,
         "Takes from the number in a plain key.";
-    "LARDER.GET" -2 Reads ONE, "larder", larder::get,
+    "LARDER.GET" -2 Reads ONE, "larder",
+        "key [LEASE]", larder::get,
         "Returns the value of a key with its tier, age, state and reason, or a fill token.";
-    "LARDER.FILL" -4 Writes ONE, "larder", larder::fill,
+    "LARDER.FILL" -4 Writes ONE, "larder",
+        "key token value [EX s | PX ms | EXAT s | PXAT ms]", larder::fill,
         "Fills a key with what its client loaded, unless it changed since the token was given.";
-    "LARDER.INVALIDATE" -3 Writes NONE, "larder", larder::invalidate,
+    "LARDER.INVALIDATE" -3 Writes NONE, "larder",
+        "[SOFT] KEYS key [key …]", larder::invalidate,
         "Invalidates keys, or marks them stale.";
-    "LARDER.STATS" -1 Serves NONE, "larder", larder::stats,
+    "LARDER.STATS" -1 Serves NONE, "larder",
+        "[cache]", larder::stats,
         "Returns what each cache has counted.";
-    "PING" -1 Serves NONE, "connection", connection::ping,
+    "PING" -1 Serves NONE, "connection",
+        "[text]", connection::ping,
         "Answers.";
-    "ECHO" 2 Serves NONE, "connection", connection::echo,
+    "ECHO" 2 Serves NONE, "connection",
+        "text", connection::echo,
         "Returns its argument.";
-    "HELLO" -1 Greets NONE, "connection", connection::hello,
+    "HELLO" -1 Greets NONE, "connection",
+        "[2 | 3] [AUTH user password] [SETNAME name]", connection::hello,
         "Chooses the version of the protocol and authenticates.";
-    "AUTH" -2 Greets NONE, "connection", connection::auth,
+    "AUTH" -2 Greets NONE, "connection",
+        "[user] password", connection::auth,
         "Authenticates.";
-    "QUIT" -1 Greets NONE, "connection", connection::quit,
+    "QUIT" -1 Greets NONE, "connection",
+        "", connection::quit,
         "Closes the connection.";
-    "RESET" 1 Greets NONE, "connection", connection::reset,
+    "RESET" 1 Greets NONE, "connection",
+        "", connection::reset,
         "Makes the connection as it was when it began.";
-    "SELECT" 2 Serves NONE, "connection", connection::select,
+    "SELECT" 2 Serves NONE, "connection",
+        "0", connection::select,
         "Chooses the only database, 0.";
-    "CLIENT" -2 Serves NONE, "connection", connection::client,
+    "CLIENT" -2 Serves NONE, "connection",
+        "ID | GETNAME | SETNAME name | SETINFO field text | HELP", connection::client,
         "Names the connection and tells its number.";
-    "COMMAND" -1 Serves NONE, "server", describe::command,
+    "COMMAND" -1 Serves NONE, "server",
+        "[COUNT | DOCS [name …] | INFO [name …] | HELP]", describe::command,
         "Describes the commands.";
-    "INFO" -1 Serves NONE, "server", info::info,
+    "INFO" -1 Serves NONE, "server",
+        "[section …]", info::info,
         "Returns the state of the server.";
-    "CONFIG" -2 Serves NONE, "server", info::config,
+    "CONFIG" -2 Serves NONE, "server",
+        "GET pattern [pattern …] | HELP", info::config,
         "Returns the settings that clients ask Redis for.";
-    "DBSIZE" 1 Serves NONE, "server", info::dbsize,
+    "DBSIZE" 1 Serves NONE, "server",
+        "", info::dbsize,
         "Counts the keys that are held.";
 };
 

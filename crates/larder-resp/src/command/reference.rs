@@ -1,0 +1,117 @@
+//! The reference page of the commands, made from the table.
+
+use std::fmt::Write as _;
+
+use larder_core::ErrorKind;
+
+use super::TABLE;
+
+/// The groups in the order of the page, with their headings.
+const GROUPS: [(&str, &str); 5] = [
+    ("string", "Strings"),
+    ("generic", "Keys"),
+    ("larder", "larder's own"),
+    ("connection", "The connection"),
+    ("server", "The server"),
+];
+
+const OPENING: &str = "\
+# Commands
+
+<!-- Generated from the table of commands by `UPDATE_DOCS=1 cargo test -p larder-resp reference`. -->
+
+larder speaks RESP2 and RESP3. A key in the namespace of a declared cache (`[cache.NAME] key = …`) fits
+its template or is a `BADKEY`; it is loaded through by whatever reads it, invalidated by `DEL`, and
+refused to whatever sets it. Every other key is plain and behaves as in Redis 7.0. A command that isn't
+here gets Redis's own `unknown command`.
+
+Pipelined reads of declared keys that memory doesn't hold are loaded together, one batch for each
+cache. A client that pads numbers with zeros, as `redis-benchmark -r` does, wants a `text` parameter:
+`{id:int}` takes one spelling only.
+";
+
+const LARDER: &str = "\
+`LARDER.GET` replies a map: `value` (null for an absence), `tier` (`memory`, `source`), `age_ms` (since
+its load began), `current_ms` (since it was last known to be the source's), `state` (`fresh`, `stale`)
+and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`). With `LEASE` a miss isn't loaded:
+`state` is `gone`, and `token` is the permission to fill. `LARDER.FILL` replies 1 when the value is kept
+and 0 when the key was invalidated, written or deleted since the token was given, or the value is too
+heavy. `LARDER.INVALIDATE` replies of how many keys something was held; `SOFT` marks stale what is
+declared, so that it is served while one refresh runs.
+";
+
+const ERRORS: &str = "
+## Errors
+
+The first word of an error tells what a client can do.
+
+| word | what to do |
+|---|---|
+";
+
+/// The page, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = OPENING.to_owned();
+    // Writing into a String can't fail.
+    for (group, heading) in GROUPS {
+        let _ = write!(page, "\n## {heading}\n\n");
+        if group == "larder" {
+            page.push_str(LARDER);
+            page.push('\n');
+        }
+        page.push_str("| command | what it does |\n|---|---|\n");
+        for command in TABLE.iter().filter(|command| command.group == group) {
+            let call = format!("{} {}", command.name, command.arguments);
+            let call = call.trim_end().replace('|', "\\|");
+            let _ = writeln!(page, "| `{call}` | {} |", command.summary);
+        }
+    }
+    page.push_str(ERRORS);
+    for kind in ErrorKind::all() {
+        let _ = writeln!(page, "| `{}` | {} |", kind.code(), advice(kind));
+    }
+    page.push_str("| `ERR` and others | As in Redis. |\n");
+    page
+}
+
+fn advice(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::BadKey => "The key can't name anything here. Don't ask again.",
+        ErrorKind::SourceDown => "The database can't be reached. Ask again after the time it says.",
+        ErrorKind::Timeout => "The deadline or the load's timeout passed. Ask again.",
+        ErrorKind::Shed => "Too much is waiting already. Ask again after the time it says.",
+        ErrorKind::Refused => "It is understood and not allowed. Ask for something else.",
+        ErrorKind::Loader => "The database answered with an error of its own, which is told.",
+        ErrorKind::Config => "The configuration asks for what can't be. Change it.",
+        _ => "A defect of larder. Please report it.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The page in the repository is the one that the table makes.
+    #[test]
+    fn the_reference_page_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
+        let made = reference();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            committed == made,
+            "docs/commands.md is out of date: run `UPDATE_DOCS=1 cargo test -p larder-resp \
+             reference`"
+        );
+    }
+
+    #[test]
+    fn every_command_has_a_place_on_the_page() {
+        for command in TABLE {
+            assert!(GROUPS.iter().any(|(group, _)| *group == command.group), "{}", command.name);
+        }
+    }
+}
