@@ -185,6 +185,35 @@ impl KeyTemplate {
     ///
     /// Why it does not match.
     pub fn matches(&self, key: &str) -> Result<Vec<ParameterValue>, Mismatch> {
+        self.read(key, canonical::read)
+    }
+
+    /// The key that `key` means if its ints may be padded with zeros to twelve digits; `None` if
+    /// it isn't one even then.
+    ///
+    /// One row has one key, so a padded number is no key. But it is how redis-benchmark writes
+    /// its random numbers, and who tries a server with it means the number.
+    ///
+    /// ```
+    /// use larder_core::KeyTemplate;
+    ///
+    /// let accounts = KeyTemplate::parse("account:{aid:int}")?;
+    /// assert!(accounts.matches("account:000000000042").is_err());
+    /// assert_eq!(accounts.unpadded("account:000000000042").as_deref(), Some("account:42"));
+    /// assert_eq!(accounts.unpadded("account:042"), None);
+    /// # Ok::<(), larder_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn unpadded(&self, key: &str) -> Option<String> {
+        self.render(&self.read(key, canonical::read_padded).ok()?).ok()
+    }
+
+    /// Reads `key` along the template, each parameter with `read`.
+    fn read(
+        &self,
+        key: &str,
+        read: fn(ParameterKind, &str) -> Result<ParameterValue, String>,
+    ) -> Result<Vec<ParameterValue>, Mismatch> {
         if key.len() > KEY_BYTES_MAX {
             return Err(Mismatch(KeyFault::TooLong.to_string()));
         }
@@ -203,7 +232,7 @@ impl KeyTemplate {
                 Segment::Parameter(index) => {
                     let parameter = &self.parameters[*index];
                     let part = canonical::split(parameter.kind, rest, self.stop(at));
-                    let value = canonical::read(parameter.kind, part)
+                    let value = read(parameter.kind, part)
                         .map_err(|hint| self.unfit(parameter, part, &hint))?;
                     values.push(value);
                     rest = &rest[part.len()..];

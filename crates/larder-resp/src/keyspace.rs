@@ -20,9 +20,10 @@ pub struct Declared {
 }
 
 /// Where a key belongs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Home<'a> {
-    Declared(&'a Declared),
+    /// It belongs to this cache, under this key: the one spelling of what was asked for.
+    Declared(&'a Declared, Key),
     Plain(&'a Plain<Key, Value>),
 }
 
@@ -83,11 +84,16 @@ impl Keyspace {
         let mut reasons = Vec::new();
         for declared in claims {
             match declared.template.matches(text) {
-                Ok(_) => return Ok(Home::Declared(declared)),
+                Ok(_) => return Ok(Home::Declared(declared, Key::new(key))),
                 Err(mismatch) => reasons.push(mismatch.to_string()),
             }
         }
-        Err(bad_key(key, reasons.join("; ")))
+        // A tool that pads numbers means the number, which has one key however it is asked for.
+        let unpadded = |declared: &'_ Declared| declared.template.unpadded(text);
+        let meant = self.claims(key).find_map(|declared| Some((declared, unpadded(declared)?)));
+        meant
+            .map(|(declared, key)| Home::Declared(declared, Key::from(key.as_str())))
+            .ok_or_else(|| bad_key(key, reasons.join("; ")))
     }
 
     /// Reads `key` if that needs no waiting: a plain key, or a fresh entry of a cache. What is
@@ -104,7 +110,9 @@ impl Keyspace {
         match (claims.next(), claims.next()) {
             (Some(only), None) => only.cache.fresh(key, now, read),
             (Some(_), Some(_)) => match self.home(key) {
-                Ok(Home::Declared(declared)) => declared.cache.fresh(key, now, read),
+                Ok(Home::Declared(declared, key)) => {
+                    declared.cache.fresh(key.as_bytes(), now, read)
+                }
                 _ => None,
             },
             (None, _) if key.len() <= PLAIN_KEY_BYTES_MAX => {

@@ -44,6 +44,19 @@ pub(super) fn read(kind: ParameterKind, part: &str) -> Result<ParameterValue, St
     }
 }
 
+/// How many digits redis-benchmark writes for `__rand_int__`.
+const PADDED_DIGITS: usize = 12;
+
+/// The same as [`read`], but an int may also be padded with zeros to twelve digits.
+pub(super) fn read_padded(kind: ParameterKind, part: &str) -> Result<ParameterValue, String> {
+    let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+    let padded = digits && part.len() == PADDED_DIGITS && part.starts_with('0');
+    match part.parse() {
+        Ok(number) if padded && kind == ParameterKind::Int => Ok(ParameterValue::Int(number)),
+        _ => read(kind, part),
+    }
+}
+
 /// Writes the one spelling of `value`.
 pub(super) fn write(value: &ParameterValue, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match value {

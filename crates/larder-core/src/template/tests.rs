@@ -93,6 +93,26 @@ fn only_the_canonical_spelling_matches() {
 }
 
 #[test]
+fn twelve_digits_padded_with_zeros_mean_their_number_and_nothing_else_does() {
+    let two = template("t:{name:text}:{no:int}");
+    for (key, meant) in [
+        ("t:a:000000000042", Some("t:a:42")),
+        ("t:a:000000000000", Some("t:a:0")),
+        // A text is as it is.
+        ("t:000000000001:000000000042", Some("t:000000000001:42")),
+        ("t:a:42", Some("t:a:42")),
+        ("t:a:00000000042", None),
+        ("t:a:0000000000042", None),
+        ("t:a:-00000000042", None),
+        ("t:a:00000000004x", None),
+        ("t:a:042", None),
+        ("u:a:000000000042", None),
+    ] {
+        assert_eq!(two.unpadded(key).as_deref(), meant, "{key}");
+    }
+}
+
+#[test]
 fn a_mismatch_is_a_sentence_that_helps() {
     for (text, key, sentence) in [
         (

@@ -11,7 +11,7 @@ use crate::service::Service;
 pub(super) fn plain<'a>(service: &'a Service, key: &[u8]) -> Result<&'a Plain<Key, Value>> {
     match service.keyspace.home(key)? {
         Home::Plain(plain) => Ok(plain),
-        Home::Declared(declared) => Err(no_store(declared, key)),
+        Home::Declared(declared, key) => Err(no_store(declared, key.as_bytes())),
     }
 }
 

@@ -61,8 +61,8 @@ fn remaining(call: &mut Call<'_>, count: fn(Duration) -> u128) -> Outcome {
     let key = call.key(1);
     let until = match call.service.keyspace.home(key.as_bytes()) {
         Ok(Home::Plain(plain)) => plain.get(key.as_bytes(), call.now, |_, until| until),
-        Ok(Home::Declared(_)) if call.behind => return Outcome::Later,
-        Ok(Home::Declared(declared)) => declared.cache.held_until(&key),
+        Ok(Home::Declared(..)) if call.behind => return Outcome::Later,
+        Ok(Home::Declared(declared, key)) => declared.cache.held_until(&key),
         Err(error) => return call.fail(&error),
     };
     let now = call.now;

@@ -21,9 +21,9 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
     };
     let key = call.key(1);
     match call.service.keyspace.home(key.as_bytes()) {
-        Ok(Home::Declared(_)) if lease && call.behind => return Outcome::Later,
-        Ok(Home::Declared(declared)) if lease => lookup(declared, &key, &mut call.reply),
-        Ok(Home::Declared(declared)) => {
+        Ok(Home::Declared(..)) if lease && call.behind => return Outcome::Later,
+        Ok(Home::Declared(declared, key)) if lease => lookup(declared, &key, &mut call.reply),
+        Ok(Home::Declared(declared, key)) => {
             let ask = Ask { cache: declared.cache.clone(), key };
             return Outcome::Read(Read::one(ask, |answer, reply| match answer {
                 Ok(answer) => write_answer(&answer, reply),
@@ -82,8 +82,8 @@ fn write_text(name: &str, text: &str, reply: &mut Writer<'_>) {
 }
 
 /// `LARDER.FILL key token value [EX s | PX ms | EXAT s | PXAT ms]`. Replies 1 when the value is
-/// kept, 0 when the key changed since the token was given or the value is too heavy to be kept. A declared key has its lifetime from
-/// its declaration.
+/// kept, 0 when the key changed since the token was given or the value is too heavy to be kept. A
+/// declared key has its lifetime from its declaration.
 pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     let Some(token) = std::str::from_utf8(&call.request[2]).ok().and_then(|t| t.parse().ok())
     else {
@@ -94,11 +94,11 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     let key = call.key(1);
     let value = value(&call.request[3]);
     let filled = match call.service.keyspace.home(key.as_bytes()) {
-        Ok(Home::Declared(_)) if call.request.len() > 4 => {
+        Ok(Home::Declared(..)) if call.request.len() > 4 => {
             call.reply.error("REFUSED", "a declared key has its lifetime from its declaration");
             return Outcome::Written;
         }
-        Ok(Home::Declared(declared)) => {
+        Ok(Home::Declared(declared, key)) => {
             // What a source gives is typed by the cache; a client's bytes are its own.
             declared.cache.redeem(&key, token).map(|ticket| ticket.fill(Some(value)))
         }

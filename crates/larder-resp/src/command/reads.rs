@@ -67,8 +67,14 @@ fn read_one(call: &mut Call<'_>, write: fn(Option<&Value>, &mut Writer<'_>)) -> 
             write(value.as_ref(), reply);
             Outcome::Written
         }
-        Ok(Home::Declared(declared)) => {
-            let ask = Ask { cache: declared.cache.clone(), key: call.key(1) };
+        Ok(Home::Declared(declared, meant)) => {
+            // What was asked for in another spelling is looked for once more.
+            let write_held = |value: Option<&Value>| write(value, reply);
+            let other = meant.as_bytes() != key;
+            if other && declared.cache.fresh(meant.as_bytes(), *now, write_held).is_some() {
+                return Outcome::Written;
+            }
+            let ask = Ask { cache: declared.cache.clone(), key: meant };
             Outcome::Read(Read::one(ask, move |answer, reply| match answer {
                 Ok(answer) => write(answer.value.as_ref(), reply),
                 Err(error) => fault::error(reply, &error),
@@ -98,8 +104,7 @@ fn read_many(call: &mut Call<'_>, write: fn(&[Option<Value>], &mut Writer<'_>)) 
             Ok(Home::Plain(plain)) => {
                 found.push(Found::Known(plain.get(key, call.now, |value, _| value.clone())));
             }
-            Ok(Home::Declared(declared)) => {
-                let key = larder_core::Key::new(key);
+            Ok(Home::Declared(declared, key)) => {
                 asks.push(Ask { cache: declared.cache.clone(), key });
                 found.push(Found::Asked);
             }

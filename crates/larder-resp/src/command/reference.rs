@@ -26,8 +26,8 @@ refused to whatever sets it. Every other key is plain and behaves as in Redis 7.
 here gets Redis's own `unknown command`.
 
 Pipelined reads of declared keys that memory doesn't hold are loaded together, one batch for each
-cache. A client that pads numbers with zeros, as `redis-benchmark -r` does, wants a `text` parameter:
-`{id:int}` takes one spelling only.
+cache. A number has one spelling: `user:042` is a `BADKEY`. Only what `redis-benchmark -r` writes, twelve
+digits padded with zeros, is understood as the number that it means: `user:000000000042` is `user:42`.
 ";
 
 const LARDER: &str = "\

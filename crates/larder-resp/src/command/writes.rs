@@ -118,7 +118,7 @@ pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation) -> O
             Home::Plain(plain) => {
                 plain.update(&key, now, |held| (PlainChange::Remove, held.is_some()))
             }
-            Home::Declared(declared) => declared.cache.invalidate_here(&key, what),
+            Home::Declared(declared, key) => declared.cache.invalidate_here(&key, what),
         });
         match held {
             Ok(held) => count += i64::from(held),

@@ -113,6 +113,21 @@ async fn the_longest_declared_key_is_good() {
     assert_eq!(bench.client().command(&["GET", key]).await, row(key));
 }
 
+/// redis-benchmark writes `__rand_int__` so.
+#[tokio::test]
+async fn a_number_padded_to_twelve_digits_is_the_number() {
+    let bench = Bench::new();
+    let mut client = bench.client();
+    assert_eq!(client.talk("GET user:000000000001").await, row("user:1"));
+    assert_eq!(client.talk("GET user:1").await, row("user:1"));
+    assert_eq!(client.talk("GET user:000000000001").await, row("user:1"));
+    let both = Reply::Array(vec![row("user:1"), row("user:1")]);
+    assert_eq!(client.talk("MGET user:000000000001 user:1").await, both);
+    assert_eq!(bench.questions(), 1);
+    assert_eq!(client.talk("DEL user:000000000001").await, int(1));
+    assert_eq!(client.talk("TTL user:1").await, int(-2));
+}
+
 #[tokio::test]
 async fn a_namespace_ends_where_its_prefix_does() {
     let bench = Bench::new();
