@@ -81,10 +81,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     {
         let start = self.0.engine.now();
         // A stale entry is refreshed by the source or, where there is none, by this caller.
-        let held = self.0.held(key, start);
-        if let Some(answer) = held
-            && (answer.state == State::Fresh || self.0.source.is_some())
-        {
+        let serves = |state| state == State::Fresh || self.0.source.is_some();
+        if let Some(answer) = self.0.held_if(key, start, serves) {
             if answer.state == State::Stale {
                 self.0.refresh(key);
             }
@@ -140,7 +138,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// What memory can serve to a read that starts at `start`, counted as a hit.
     pub(crate) fn held(&self, key: &K, start: Moment) -> Option<Answer<V>> {
-        let look = |slot: &Slot<V>| slot.answer(&self.window, start);
+        self.held_if(key, start, |_| true)
+    }
+
+    /// The same, if the reader is content with its state.
+    pub(crate) fn held_if(
+        &self,
+        key: &K,
+        start: Moment,
+        serves: impl FnOnce(State) -> bool,
+    ) -> Option<Answer<V>> {
+        let look =
+            |slot: &Slot<V>| slot.answer(&self.window, start).filter(|answer| serves(answer.state));
         let answer = self.memory.get(key, start, look).flatten()?;
         self.counters.hit(answer.state, answer.age);
         Some(answer)

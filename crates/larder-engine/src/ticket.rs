@@ -75,9 +75,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub fn lookup_here(&self, key: &K) -> Lookup<K, V> {
         let taken_at = self.0.engine.now();
         let fence = self.0.fence(key);
-        if let Some(answer) = self.0.held(key, taken_at)
-            && answer.state == State::Fresh
-        {
+        if let Some(answer) = self.0.held_if(key, taken_at, |state| state == State::Fresh) {
             return Lookup::Hit(answer);
         }
         self.0.counters.misses.add(1);

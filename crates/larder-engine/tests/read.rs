@@ -355,6 +355,7 @@ async fn get_or_load_without_a_source_loads_again_when_the_entry_is_stale() {
     assert_eq!(cache.get_or_load(&1, load(5)).await.unwrap(), Some(5));
     bench.clock.advance(2 * S);
     assert_eq!(cache.get_or_load(&1, load(6)).await.unwrap(), Some(6));
+    assert_eq!((cache.stats().hits(), cache.stats().misses), (0, 2));
     assert_eq!(cache.get(&2).await.unwrap_err().kind(), ErrorKind::Refused);
 }
 

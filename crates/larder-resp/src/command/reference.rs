@@ -18,26 +18,28 @@ const GROUPS: [(&str, &str); 5] = [
 const OPENING: &str = "\
 # Commands
 
-<!-- Generated from the table of commands by `UPDATE_DOCS=1 cargo test -p larder-resp reference`. -->
+<!-- Generated from the commands by `UPDATE_DOCS=1 cargo test -p larder-resp reference`. -->
 
-larder speaks RESP2 and RESP3. A key in the namespace of a declared cache (`[cache.NAME] key = …`) fits
-its template or is a `BADKEY`; it is loaded through by whatever reads it, invalidated by `DEL`, and
-refused to whatever sets it. Every other key is plain and behaves as in Redis 7.0. A command that isn't
-here gets Redis's own `unknown command`.
+larder speaks RESP2 and RESP3. A key in the namespace of a declared cache (`[cache.NAME] key = …`)
+fits its template or is a `BADKEY`; it is loaded through by whatever reads it, invalidated by
+`DEL`, and refused to whatever sets it. Every other key is plain and behaves as in Redis 7.0. A
+command that isn't here gets Redis's own `unknown command`.
 
 Pipelined reads of declared keys that memory doesn't hold are loaded together, one batch for each
-cache. A number has one spelling: `user:042` is a `BADKEY`. Only what `redis-benchmark -r` writes, twelve
-digits padded with zeros, is understood as the number that it means: `user:000000000042` is `user:42`.
+cache. A number has one spelling: `user:042` is a `BADKEY`. Only what `redis-benchmark -r` writes,
+twelve digits padded with zeros, is understood as the number that it means: `user:000000000042` is
+`user:42`.
 ";
 
 const LARDER: &str = "\
-`LARDER.GET` replies a map: `value` (null for an absence), `tier` (`memory`, `source`), `age_ms` (since
-its load began), `current_ms` (since it was last known to be the source's), `state` (`fresh`, `stale`)
-and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`). With `LEASE` a miss isn't loaded:
-`state` is `gone`, and `token` is the permission to fill. `LARDER.FILL` replies 1 when the value is kept
-and 0 when the key was invalidated, written or deleted since the token was given, or the value is too
-heavy. `LARDER.INVALIDATE` replies of how many keys something was held; `SOFT` marks stale what is
-declared, so that it is served while one refresh runs.
+`LARDER.GET` replies a map: `value` (null for an absence), `tier` (`memory`, `source`), `age_ms`
+(since its load began), `current_ms` (since it was last known to be the source's), `state`
+(`fresh`, `stale`) and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`). With
+`LEASE` a miss isn't loaded: `state` is `gone`, and `token` is the permission to fill.
+`LARDER.FILL` replies 1 when the value is kept and 0 when the key was invalidated, written or
+deleted since the token was given, or the value is too heavy. `LARDER.INVALIDATE` replies of how
+many keys something was held; `SOFT` marks stale what is declared, so that it is served while one
+refresh runs.
 ";
 
 const ERRORS: &str = "
