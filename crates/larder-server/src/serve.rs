@@ -58,9 +58,7 @@ impl Server {
             prepare(question, &readiness).await?;
         }
         let resp = match &config.listen.resp {
-            Some(address) => {
-                Some(RespListener::bind(resolve(address).await?, setup(config)).await?)
-            }
+            Some(address) => Some(RespListener::bind(resolve(address).await?, setup(config))?),
             None => None,
         };
         let admin = match &config.listen.admin {
@@ -113,7 +111,9 @@ impl Server {
         };
         let admin = async {
             match self.admin {
-                Some((listener, admin)) => listener.serve(admin, stopped.clone()).await,
+                Some((listener, admin)) => {
+                    listener.serve(admin, stopped.clone(), STOP_WITHIN).await
+                }
                 None => Ok(()),
             }
         };

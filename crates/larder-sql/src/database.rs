@@ -8,7 +8,7 @@ use larder_core::template::nearest;
 use larder_core::{Error, ErrorKind, Result};
 
 use crate::pool::Pool;
-use crate::postgres::Postgres;
+use crate::postgres::{Postgres, parameters};
 use crate::sqlite::Sqlite;
 
 /// The most connections that one database may be given.
@@ -86,6 +86,7 @@ impl Database {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         let kind = match scheme {
             "postgres" | "postgresql" => {
+                parameters::check(url).map_err(fault)?;
                 let postgres = Postgres::new(url, options).map_err(|error| {
                     fault("has a url that Postgres does not understand".to_owned()).caused_by(error)
                 })?;

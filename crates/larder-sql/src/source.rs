@@ -104,20 +104,6 @@ impl SqlSource {
         })
     }
 
-    /// Whether `key` can name a row: it matches the template and, once the database has said
-    /// what it wants, lies in the range of the column. Cheap, and asks nobody. To be called
-    /// before a key joins a batch, which one bad key would fail.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::BadKey`], naming the key and what is wrong with it.
-    pub fn check_key(&self, key: &Key) -> Result<()> {
-        either!(&self.loads, loads => {
-            let asked = self.bind(key, loads.question())?;
-            loads.known().map_or(Ok(()), |plan| check_range(loads, &plan, &asked))
-        })
-    }
-
     fn report<D>(&self, plan: &Plan<D>) -> Report {
         let mut warnings = self.warnings();
         warnings.extend(plan.unbatched.clone().map(Warning::Unbatched));
@@ -203,6 +189,15 @@ impl Source<Key, Value> for SqlSource {
         context: &mut LoadContext,
     ) -> Result<Vec<Option<Value>>, LoadError> {
         Ok(self.answer(keys, context.timeout()).await?)
+    }
+
+    /// A key can name a row if it matches the template and, once the database has said what it
+    /// wants, lies in the range of the column.
+    fn check(&self, key: &Key) -> Result<()> {
+        either!(&self.loads, loads => {
+            let asked = self.bind(key, loads.question())?;
+            loads.known().map_or(Ok(()), |plan| check_range(loads, &plan, &asked))
+        })
     }
 
     /// What the database can take at once as far as it is known: before it was asked, the most

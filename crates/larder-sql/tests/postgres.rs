@@ -5,7 +5,7 @@
 mod common;
 
 use common::{answer, failure, get, get_many, load, many, not_accepted, raw, source, text};
-use larder_core::{ErrorKind, Key, Media};
+use larder_core::{ErrorKind, Key, Media, Source};
 use larder_sql::{Database, Options, RESULT_BYTES_MAX, Warning};
 use larder_test::Postgres;
 use proptest::strategy::{Strategy, ValueTree};
@@ -121,9 +121,9 @@ async fn a_key_beyond_the_column_is_a_bad_key_and_bothers_nobody() {
     );
     let t = source(&database, load("t:{id:int}", "SELECT m FROM t WHERE i4 = {id} /* here */"));
     // Before the type is known nothing but the template can be checked.
-    assert!(t.check_key(&Key::from("t:2147483648")).is_ok());
+    assert!(t.check(&Key::from("t:2147483648")).is_ok());
     t.prepare().await.unwrap();
-    let error = t.check_key(&Key::from("t:2147483648")).unwrap_err();
+    let error = t.check(&Key::from("t:2147483648")).unwrap_err();
     assert_eq!((error.kind(), error.key()), (ErrorKind::BadKey, Some("t:2147483648")));
     assert_eq!(error.to_string(), "the parameter id is 2147483648, which no integer can hold");
     for key in ["t:2147483648", "t:-2147483649", "t:abc", "t:07"] {

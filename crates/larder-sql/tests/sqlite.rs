@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{answer, failure, get, get_many, load, many, not_accepted, raw, source, text};
-use larder_core::{ErrorKind, Key, Media};
+use larder_core::{ErrorKind, Key, Media, Source};
 use larder_sql::{Database, Options, RESULT_BYTES_MAX, Warning};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -113,11 +113,11 @@ async fn a_key_that_names_no_row_is_refused_before_the_database_is_asked() {
     let nowhere = Database::open("sqlite:/nowhere/at/all.db", &Options::new("shop")).unwrap();
     let t = source(&nowhere, load("t:{id:int}", "SELECT {id} AS id"));
     for key in [&b"t:abc"[..], b"t:042", b"u:1", b"t:\xff"] {
-        let error = t.check_key(&Key::new(key)).unwrap_err();
+        let error = t.check(&Key::new(key)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadKey);
         assert!(error.key().is_some());
     }
-    assert!(t.check_key(&Key::from("t:42")).is_ok());
+    assert!(t.check(&Key::from("t:42")).is_ok());
     assert_eq!(failure(&t, "t:abc").await.kind(), ErrorKind::BadKey);
     let error = get_many(&t, &["t:1", "t:x"]).await.unwrap_err();
     assert_eq!((error.kind(), error.key()), (ErrorKind::BadKey, Some("t:x")));

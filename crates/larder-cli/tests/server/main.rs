@@ -7,7 +7,14 @@
 
 mod bank;
 mod clients;
+mod command_line;
+mod database_lost;
 mod descriptors;
+mod listeners;
+mod memory;
+mod metrics_page;
 mod page;
 mod rude_clients;
+mod secrets;
+mod stop;
 mod support;

@@ -8,24 +8,24 @@ use larder_engine::runtime::TokioSpawn;
 use larder_engine::{Cache, CacheBuilder, Engine};
 use larder_test::{ManualClock, TestSource};
 
-pub const S: Duration = Duration::from_secs(1);
+pub(crate) const S: Duration = Duration::from_secs(1);
 
 /// The tests' kind of cache.
-pub type Numbers = Cache<u64, u64>;
+pub(crate) type Numbers = Cache<u64, u64>;
 
 /// A clock, a source that squares, and an engine on the current runtime.
-pub struct Bench {
-    pub clock: ManualClock,
-    pub source: TestSource<u64, u64>,
-    pub engine: Engine,
+pub(crate) struct Bench {
+    pub(crate) clock: ManualClock,
+    pub(crate) source: TestSource<u64, u64>,
+    pub(crate) engine: Engine,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(TestSource::answering(|key: &u64| key.checked_mul(*key)))
     }
 
-    pub fn with(source: TestSource<u64, u64>) -> Self {
+    pub(crate) fn with(source: TestSource<u64, u64>) -> Self {
         let clock = ManualClock::new();
         let spawn = TokioSpawn::current().unwrap();
         let engine = Engine::new(Arc::new(clock.clone()), Arc::new(spawn));
@@ -33,7 +33,7 @@ impl Bench {
     }
 
     /// A builder over the source, without jitter.
-    pub fn builder(&self) -> CacheBuilder<u64, u64> {
+    pub(crate) fn builder(&self) -> CacheBuilder<u64, u64> {
         Cache::builder("numbers")
             .engine(&self.engine)
             .source(self.source.clone())
@@ -41,14 +41,14 @@ impl Bench {
     }
 
     /// A cache that promises ten seconds.
-    pub fn ten_seconds(&self) -> Numbers {
+    pub(crate) fn ten_seconds(&self) -> Numbers {
         self.builder().max_staleness(10 * S).build().unwrap()
     }
 }
 
 /// Lets every task that can run do so: on the single-threaded runtime of a test, a task that
 /// yields goes behind all that are ready.
-pub async fn settle() {
+pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }

@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -12,6 +13,7 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::FutureExt as _;
 use larder_core::{Error, ErrorKind, Result};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
@@ -66,23 +68,39 @@ impl AdminListener {
         })
     }
 
-    /// Answers until `stop` becomes true.
+    /// Answers until `stop` becomes true; then accepts nothing more and waits for the
+    /// connections, at most `stop_within`.
     ///
     /// # Errors
     ///
     /// `Internal` when the socket breaks.
-    pub async fn serve(self, admin: Arc<Admin>, mut stop: watch::Receiver<bool>) -> Result<()> {
+    pub async fn serve(
+        self,
+        admin: Arc<Admin>,
+        stop: watch::Receiver<bool>,
+        stop_within: Duration,
+    ) -> Result<()> {
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/health", get(|| async { "ok\n" }))
             .route("/ready", get(ready))
             .layer(from_fn_with_state(Arc::clone(&admin), authorised))
             .with_state(admin);
-        let stopped = async move { drop(stop.wait_for(|stop| *stop).await) };
-        axum::serve(self.listener, router).with_graceful_shutdown(stopped).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "the admin listener broke").caused_by(error)
-        })
+        let late = stopped(stop.clone()).then(|()| tokio::time::sleep(stop_within));
+        let served = axum::serve(self.listener, router).with_graceful_shutdown(stopped(stop));
+        tokio::select! {
+            served = served.into_future() => served.map_err(|error| {
+                Error::new(ErrorKind::Internal, "the admin listener broke").caused_by(error)
+            }),
+            // Somebody who never ends a request would be waited for until they do.
+            () = late => Ok(()),
+        }
     }
+}
+
+/// Waits for the end. A sender that is gone is one too.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
 }
 
 /// Lets only those through who know the token, if there is one.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use larder_core::{Error, ErrorKind, Result};
 use larder_resp::Service;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -22,6 +22,10 @@ use super::connection::{Connection, Scratch};
 /// After an `accept` that failed for want of descriptors or memory, this long passes before the
 /// next: the want is not over by asking again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many clients the system keeps waiting to be accepted; it may allow fewer. One more is
+/// made to try again after a second, which is long when a thousand clients come at once.
+const BACKLOG: u32 = 4096;
 
 /// How a listener is set up.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +51,12 @@ impl RespListener {
     /// # Errors
     ///
     /// `Config` when the address can't be listened on.
-    pub async fn bind(address: SocketAddr, setup: Setup) -> Result<Self> {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a runtime, which the socket belongs to.
+    pub fn bind(address: SocketAddr, setup: Setup) -> Result<Self> {
+        let listener = listen(address).map_err(|error| {
             let message = format!("can't listen for RESP on {address}");
             Error::new(ErrorKind::Config, message).caused_by(error)
         })?;
@@ -88,6 +96,17 @@ impl RespListener {
         futures_util::future::join_all(ended).await;
         Ok(())
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restarted server needn't wait for the connections of the one before to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Accepts clients until `stop` becomes true, and hands them to the workers in turn.
