@@ -387,6 +387,10 @@ async fn peek_neither_loads_nor_counts() {
     assert_eq!((bench.source.loads(), cache.stats().hits()), (1, 0));
 }
 
+fn owned(value: Option<&u64>) -> Option<u64> {
+    value.copied()
+}
+
 #[tokio::test]
 async fn fresh_reads_by_a_borrowed_key_and_never_the_stale() {
     let bench = Bench::new();
@@ -399,9 +403,7 @@ async fn fresh_reads_by_a_borrowed_key_and_never_the_stale() {
         .source(source)
         .build()
         .unwrap();
-    let fresh = |cache: &Cache<String, u64>| {
-        cache.fresh("a", bench.engine.clock().now(), |value| value.copied())
-    };
+    let fresh = |cache: &Cache<String, u64>| cache.fresh("a", bench.engine.clock().now(), owned);
     assert_eq!(fresh(&cache), None);
     cache.get(&"a".to_owned()).await.unwrap();
     assert_eq!(fresh(&cache), Some(Some(1)));
