@@ -34,9 +34,11 @@ mod tests;
 mod verdict;
 
 use std::io::{Write, stdout};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -180,9 +182,11 @@ async fn make_shop(
     let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
     writeln!(out, "{INDENT}{} MB, made in {}", number(bytes / 1_000_000), time(began.elapsed()))?;
     place.finish()?;
-    // As many connections as the bulkhead in front of larder lets loads through.
-    let options =
-        Options { load_timeout: TIMEOUT, connect_timeout: TIMEOUT, ..Options::new("shop") };
+    // Both ways have a connection for each core: more of them only get into each other's way in
+    // SQLite, which would flatter larder.
+    let connections = available_parallelism().map_or(1, NonZero::get);
+    let (load_timeout, connect_timeout) = (TIMEOUT, TIMEOUT);
+    let options = Options { connections, load_timeout, connect_timeout, ..Options::new("shop") };
     Ok(Database::open(&place.url()?, &options)?)
 }
 
