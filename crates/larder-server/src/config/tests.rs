@@ -638,6 +638,18 @@ fn the_reference_page_is_up_to_date() {
     );
 }
 
+/// Who copies the README's configuration gets what it says.
+#[test]
+fn the_readmes_configuration_is_good() {
+    let readme = include_str!("../../../../README.md");
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let url = |name: &str| (name == "DATABASE_URL").then(|| "sqlite:shop.db".to_owned());
+    let config = Config::parse(text, "larder.toml", &url).unwrap();
+    assert!(config.warnings.is_empty());
+    assert_eq!(config.caches[0].window.max_staleness, Duration::from_secs(2));
+}
+
 #[test]
 fn the_reference_names_everything() {
     let page = reference();
