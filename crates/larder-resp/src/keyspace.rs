@@ -27,6 +27,15 @@ pub(crate) enum Home<'a> {
     Plain(&'a Plain<Key, Value>),
 }
 
+/// What reading a key without waiting came to.
+#[derive(Debug)]
+pub(crate) enum Found<'a, R> {
+    /// It was read.
+    Held(R),
+    /// This cache is to be asked for it, under this key.
+    Missing(&'a Declared, Key),
+}
+
 /// All keys that this server answers for.
 #[derive(Debug)]
 pub struct Keyspace {
@@ -96,33 +105,40 @@ impl Keyspace {
             .ok_or_else(|| bad_key(key, reasons.join("; ")))
     }
 
-    /// Reads `key` if that needs no waiting: a plain key, or a fresh entry of a cache. What is
-    /// held under a key has been checked when it was filled, so where only one cache claims the
-    /// namespace a hit doesn't look at the template. `read` gets `None` for an absence.
+    /// Reads `key` as far as that needs no waiting: a plain key, or a fresh entry of a cache.
+    /// `read` gets `None` for an absence. What must be waited for comes back as the cache to ask,
+    /// and the key to ask it for.
+    ///
+    /// What is held under a key was checked when it was filled, so where only one cache claims
+    /// the namespace a hit doesn't look at the template.
     #[inline]
-    pub(crate) fn at_once<R>(
+    pub(crate) fn read<R>(
         &self,
         key: &[u8],
         now: Moment,
-        read: impl FnOnce(Option<&Value>) -> R,
-    ) -> Option<R> {
+        mut read: impl FnMut(Option<&Value>) -> R,
+    ) -> Result<Found<'_, R>> {
         let mut claims = self.claims(key);
-        match (claims.next(), claims.next()) {
-            (Some(only), None) => only.cache.fresh(key, now, read),
-            (Some(_), Some(_)) => match self.home(key) {
-                Ok(Home::Declared(declared, key)) => {
-                    declared.cache.fresh(key.as_bytes(), now, read)
-                }
-                _ => None,
-            },
-            (None, _) if key.len() <= PLAIN_KEY_BYTES_MAX => {
-                let plain = self.plain.as_ref()?;
-                let mut read = Some(read);
-                let held =
-                    plain.get(key, now, |value, _| read.take().map(|read| read(Some(value))));
-                held.flatten().or_else(|| read.take().map(|read| read(None)))
-            }
+        let only = match (claims.next(), claims.next()) {
+            (Some(only), None) => Some(only),
             _ => None,
+        };
+        if let Some(held) = only.and_then(|only| only.cache.fresh(key, now, &mut read)) {
+            return Ok(Found::Held(held));
+        }
+        match self.home(key)? {
+            Home::Plain(plain) => {
+                let held = plain.get(key, now, |value, _| read(Some(value)));
+                Ok(Found::Held(held.unwrap_or_else(|| read(None))))
+            }
+            Home::Declared(declared, meant) => {
+                let looked = only.is_some() && meant.as_bytes() == key;
+                let look = || declared.cache.fresh(meant.as_bytes(), now, read);
+                match (!looked).then(look).flatten() {
+                    Some(held) => Ok(Found::Held(held)),
+                    None => Ok(Found::Missing(declared, meant)),
+                }
+            }
         }
     }
 

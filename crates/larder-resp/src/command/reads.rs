@@ -5,7 +5,7 @@ use larder_core::{Answer, Result, Value};
 use super::{Call, Outcome};
 use crate::codec::Writer;
 use crate::fault;
-use crate::keyspace::Home;
+use crate::keyspace::Found;
 use crate::reads::{Answers, Ask, Read};
 
 #[inline]
@@ -57,24 +57,10 @@ pub(super) fn exists(call: &mut Call<'_>) -> Outcome {
 #[inline]
 fn read_one(call: &mut Call<'_>, write: fn(Option<&Value>, &mut Writer<'_>)) -> Outcome {
     let Call { service, now, request, reply, .. } = call;
-    let key = &request[1];
-    if service.keyspace.at_once(key, *now, |value| write(value, reply)).is_some() {
-        return Outcome::Written;
-    }
-    match service.keyspace.home(key) {
-        Ok(Home::Plain(plain)) => {
-            let value = plain.get(key, *now, |value, _| value.clone());
-            write(value.as_ref(), reply);
-            Outcome::Written
-        }
-        Ok(Home::Declared(declared, meant)) => {
-            // What was asked for in another spelling is looked for once more.
-            let write_held = |value: Option<&Value>| write(value, reply);
-            let other = meant.as_bytes() != key;
-            if other && declared.cache.fresh(meant.as_bytes(), *now, write_held).is_some() {
-                return Outcome::Written;
-            }
-            let ask = Ask { cache: declared.cache.clone(), key: meant };
+    match service.keyspace.read(&request[1], *now, |value| write(value, reply)) {
+        Ok(Found::Held(())) => Outcome::Written,
+        Ok(Found::Missing(declared, key)) => {
+            let ask = Ask { cache: declared.cache.clone(), key };
             Outcome::Read(Read::one(ask, move |answer, reply| match answer {
                 Ok(answer) => write(answer.value.as_ref(), reply),
                 Err(error) => fault::error(reply, &error),
@@ -85,7 +71,7 @@ fn read_one(call: &mut Call<'_>, write: fn(Option<&Value>, &mut Writer<'_>)) -> 
 }
 
 /// A key among many: known already, or one of those that are asked for.
-enum Found {
+enum Place {
     Known(Option<Value>),
     Asked,
 }
@@ -94,32 +80,26 @@ enum Found {
 fn read_many(call: &mut Call<'_>, write: fn(&[Option<Value>], &mut Writer<'_>)) -> Outcome {
     let keyspace = &call.service.keyspace;
     let mut asks = Vec::new();
-    let mut found = Vec::with_capacity(call.request.len() - 1);
+    let mut places = Vec::with_capacity(call.request.len() - 1);
     for key in call.request.iter().skip(1) {
-        if let Some(value) = keyspace.at_once(key, call.now, owned) {
-            found.push(Found::Known(value));
-            continue;
-        }
-        match keyspace.home(key) {
-            Ok(Home::Plain(plain)) => {
-                found.push(Found::Known(plain.get(key, call.now, |value, _| value.clone())));
-            }
-            Ok(Home::Declared(declared, key)) => {
+        places.push(match keyspace.read(key, call.now, owned) {
+            Ok(Found::Held(value)) => Place::Known(value),
+            Ok(Found::Missing(declared, key)) => {
                 asks.push(Ask { cache: declared.cache.clone(), key });
-                found.push(Found::Asked);
+                Place::Asked
             }
             Err(error) => return call.fail(&error),
-        }
+        });
     }
     if asks.is_empty() {
-        let known = found.into_iter().map(|found| match found {
-            Found::Known(value) => value,
-            Found::Asked => None,
+        let known = places.into_iter().map(|place| match place {
+            Place::Known(value) => value,
+            Place::Asked => None,
         });
         write(&known.collect::<Vec<_>>(), &mut call.reply);
         return Outcome::Written;
     }
-    let reply = move |answers: Answers, reply: &mut Writer<'_>| match merge(found, answers) {
+    let reply = move |answers: Answers, reply: &mut Writer<'_>| match merge(places, answers) {
         Ok(values) => write(&values, reply),
         Err(error) => fault::error(reply, &error),
     };
@@ -127,16 +107,16 @@ fn read_many(call: &mut Call<'_>, write: fn(&[Option<Value>], &mut Writer<'_>)) 
 }
 
 /// Puts the answers where they were asked for.
-fn merge(found: Vec<Found>, answers: Answers) -> Result<Vec<Option<Value>>> {
+fn merge(places: Vec<Place>, answers: Answers) -> Result<Vec<Option<Value>>> {
     let mut answers = answers.into_iter();
-    let value = |found| match found {
-        Found::Known(value) => Ok(value),
-        Found::Asked => answers
+    let value = |place| match place {
+        Place::Known(value) => Ok(value),
+        Place::Asked => answers
             .next()
             .transpose()
             .map(|answer: Option<Answer<Value>>| answer.and_then(|answer| answer.value)),
     };
-    found.into_iter().map(value).collect()
+    places.into_iter().map(value).collect()
 }
 
 fn owned(value: Option<&Value>) -> Option<Value> {
