@@ -20,7 +20,7 @@ use larder_core::{
 use crate::cache::{Cache, Parts};
 use crate::flight::{Fill, Landed};
 use crate::load::Loader;
-use crate::slot::{HORIZON, Slot};
+use crate::slot::Slot;
 use crate::wait::within;
 
 /// How often a read begins again because its fill was refused, before it answers uncached.
@@ -198,7 +198,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             value: landed.value,
             tier: Tier::Source,
             age: now - landed.as_of,
-            current: now - landed.as_of.max(HORIZON),
+            // A result keeps the as-of of its load: nothing that came later vouches for it.
+            current: now - landed.as_of,
             state: State::Fresh,
             reason,
         }

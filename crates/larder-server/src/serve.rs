@@ -135,7 +135,7 @@ impl Server {
 }
 
 fn setup(config: &Config) -> Setup {
-    // A worker answers more than a million hits a second. The other half of the cores is for
+    // A worker keeps up with a client that pipelines on another core. The other half is for
     // loads and for the kernel's side of the connections; with a worker for each core, every
     // worker is woken more often for less.
     let cores = thread::available_parallelism().map_or(1, NonZero::get);

@@ -115,13 +115,15 @@ fn clients(service: &Service, text: &mut String) {
 fn memory(service: &Service, text: &mut String) {
     let used = service.memory.bytes();
     let limit = service.memory.bounds().bytes_max().unwrap_or(0);
+    let resident = service.host.resident_bytes();
+    let fragmentation = resident as f64 / used.max(1) as f64;
     fields!(text,
         "used_memory" => used,
-        "used_memory_rss" => service.host.resident_bytes(),
+        "used_memory_rss" => resident,
         "used_memory_dataset" => used,
         "maxmemory" => limit,
         "maxmemory_policy" => "allkeys-lru",
-        "mem_fragmentation_ratio" => "1.00",
+        "mem_fragmentation_ratio" => format_args!("{fragmentation:.2}"),
     );
 }
 

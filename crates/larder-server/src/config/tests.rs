@@ -625,17 +625,7 @@ fn the_line_of_what_is_not_toml_is_shown_when_it_is_harmless() {
 /// The page in the repository is the one that the table of options makes.
 #[test]
 fn the_reference_page_is_up_to_date() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
-    let made = reference();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, &made).unwrap();
-    }
-    let committed = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        committed == made,
-        "docs/configuration.md is out of date: run `UPDATE_DOCS=1 cargo test -p larder-server \
-         reference`"
-    );
+    larder_test::assert_page("configuration.md", &reference(), "larder-server");
 }
 
 /// Who copies the README's configuration gets what it says.

@@ -1,7 +1,7 @@
 //! The admin listener: `/metrics`, `/health`, `/ready`.
 //!
-//! `/health` says that the process answers. `/ready` says that reads would be answered: every
-//! source has been reached at least once, or holds nothing against being asked.
+//! `/health` says that the process answers. `/ready` says that every cache's load has been
+//! accepted by its database since the start; a database that is lost later doesn't undo it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
