@@ -97,17 +97,7 @@ mod tests {
     /// The page in the repository is the one that the table makes.
     #[test]
     fn the_reference_page_is_up_to_date() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/commands.md");
-        let made = reference();
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, &made).unwrap();
-        }
-        let committed = std::fs::read_to_string(path).unwrap_or_default();
-        assert!(
-            committed == made,
-            "docs/commands.md is out of date: run `UPDATE_DOCS=1 cargo test -p larder-resp \
-             reference`"
-        );
+        larder_test::assert_page("commands.md", &reference(), "larder-resp");
     }
 
     #[test]
