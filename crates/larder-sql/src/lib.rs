@@ -40,6 +40,7 @@
 //! | `error` | the table from a driver's error to what a caller can do |
 
 mod answer;
+mod answers;
 mod database;
 mod error;
 mod json;

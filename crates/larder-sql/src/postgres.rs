@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::template::ParameterValue;
-use larder_core::{Error, ErrorKind, Value};
+use larder_core::{Error, Value};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{
@@ -24,9 +24,10 @@ use sqlx::{
 use tokio::time::Instant;
 
 use self::types::Wanted;
-use crate::answer::{Answer, BATCH_BYTES_MAX, Row, batch_too_large, too_large};
+use crate::answer::{Answer, Row, too_large};
+use crate::answers::{Answers, internal};
 use crate::database::{Options, STATEMENTS_MAX};
-use crate::load::{Binding, Column, Rows};
+use crate::load::{Binding, Column};
 use crate::loads::{Asked, Plan, Planner, Question};
 use crate::pool::{Backend, Failure};
 use crate::rows::next;
@@ -134,8 +135,7 @@ impl Planner for Postgres {
         keys: &[Asked<'_>],
     ) -> Result<Vec<Option<Value>>, Failure> {
         let Detail { single, batch, wanted } = &plan.detail;
-        let empty = || Answer::new(question.rows, question.format);
-        let mut answers: Vec<Answer> = keys.iter().map(|_| empty()).collect();
+        let mut answers = Answers::new(keys, question);
         let (sql, arguments) = match (keys, batch) {
             ([key], _) => (single, encode::single(wanted, key)),
             (_, Some(batch)) => (batch, encode::batch(wanted, keys)),
@@ -146,29 +146,10 @@ impl Planner for Postgres {
         let arguments: PgArguments = arguments.map_err(sqlx::Error::Encode)?;
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), arguments);
         let mut rows = connection.fetch(query);
-        let (mut sum, mut fault) = (0, None);
         while let Some(row) = next(&mut rows).await? {
-            let at = ordinal(&row)?;
-            let (Some(answer), Some(asked)) = (answers.get_mut(at), keys.get(at)) else {
-                return Err(internal("a row for no key"));
-            };
-            sum -= answer.len();
-            match (push(answer, &row)?, question.rows) {
-                (Ok(()), _) => {}
-                // There are two rows for each key at most: the rest is read, and the connection
-                // kept.
-                (Err(error), Rows::One) => fault = Some(asked.blame(error)),
-                (Err(error), Rows::Many) => return Err(Failure::Cut(asked.blame(error))),
-            }
-            sum += answer.len();
-            if sum > BATCH_BYTES_MAX {
-                return Err(Failure::Cut(batch_too_large()));
-            }
+            answers.take(ordinal(&row)?, |answer| push(answer, &row))?;
         }
-        match fault {
-            Some(error) => Err(Failure::Whole(error)),
-            None => Ok(answers.into_iter().map(Answer::finish).collect()),
-        }
+        answers.finish()
     }
 
     fn misfit(plan: &Plan<Detail>, at: usize, value: &ParameterValue) -> Option<String> {
@@ -198,8 +179,4 @@ fn push(answer: &mut Answer, row: &PgRow) -> Result<Result<(), Error>, sqlx::Err
         }
         Some(_) => answer.push(Row::Bytes(value.as_bytes().map_err(sqlx::Error::Decode)?)),
     })
-}
-
-fn internal(what: &'static str) -> Failure {
-    Failure::Cut(Error::new(ErrorKind::Internal, what))
 }

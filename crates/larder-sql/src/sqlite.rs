@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use larder_core::template::ParameterValue;
-use larder_core::{Error, ErrorKind, Value};
+use larder_core::{Error, Value};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
     Arguments, AssertSqlSafe, Column as _, ConnectOptions, Connection as _, Decode, Executor,
@@ -26,11 +26,12 @@ use sqlx::{
 };
 
 use self::shape::Shape;
-use crate::answer::{Answer, BATCH_BYTES_MAX, Row, batch_too_large};
+use crate::answer::{Answer, Row};
+use crate::answers::{Answers, internal};
 use crate::database::{Options, STATEMENTS_MAX};
 use crate::error::NoFile;
 use crate::json;
-use crate::load::{Binding, Column, Format, Rows};
+use crate::load::{Binding, Column, Format};
 use crate::loads::{Asked, Plan, Planner, Question};
 use crate::pool::{Backend, Failure};
 use crate::rows::next;
@@ -197,14 +198,13 @@ impl Planner for Sqlite {
         plan: &Plan<Detail>,
         keys: &[Asked<'_>],
     ) -> Result<Vec<Option<Value>>, Failure> {
-        let empty = || Answer::new(question.rows, question.format);
-        let mut answers: Vec<Answer> = keys.iter().map(|_| empty()).collect();
+        let mut answers = Answers::new(keys, question);
         let power = keys.len().next_power_of_two().ilog2() as usize;
         let sql = plan.detail.sizes.get(power).ok_or_else(|| internal("a batch too large"))?;
         let arguments = arguments(keys).map_err(sqlx::Error::Encode)?;
         let mut rows =
             connection.inner.fetch(sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), arguments));
-        let (mut sum, mut fault, mut scratch) = (0, None, Vec::new());
+        let mut scratch = Vec::new();
         while let Some(row) = next(&mut rows).await? {
             let ordinal: i64 = row.try_get_unchecked(0)?;
             if ordinal < 0 {
@@ -215,27 +215,10 @@ impl Planner for Sqlite {
                 continue;
             }
             let at = usize::try_from(ordinal).unwrap_or(usize::MAX);
-            let (Some(answer), Some(asked)) = (answers.get_mut(at), keys.get(at)) else {
-                return Err(internal("a row for no key"));
-            };
-            sum -= answer.len();
-            match (push(answer, &row, question.format, &plan.detail, &mut scratch)?, question.rows)
-            {
-                (Ok(()), _) => {}
-                // There are two rows for each key at most: the rest is read, and the connection
-                // kept.
-                (Err(error), Rows::One) => fault = Some(asked.blame(error)),
-                (Err(error), Rows::Many) => return Err(Failure::Cut(asked.blame(error))),
-            }
-            sum += answer.len();
-            if sum > BATCH_BYTES_MAX {
-                return Err(Failure::Cut(batch_too_large()));
-            }
+            let (format, detail) = (question.format, &plan.detail);
+            answers.take(at, |answer| push(answer, &row, format, detail, &mut scratch))?;
         }
-        match fault {
-            Some(error) => Err(Failure::Whole(error)),
-            None => Ok(answers.into_iter().map(Answer::finish).collect()),
-        }
+        answers.finish()
     }
 
     fn misfit(_: &Plan<Detail>, _: usize, _: &ParameterValue) -> Option<String> {
@@ -324,8 +307,4 @@ fn push_raw(row: &SqliteRow, out: &mut Vec<u8>) -> Result<(), sqlx::Error> {
         _ => out.extend_from_slice(read::<&[u8]>(row, 1)?),
     }
     Ok(())
-}
-
-fn internal(what: &'static str) -> Failure {
-    Failure::Cut(Error::new(ErrorKind::Internal, what))
 }

@@ -1,0 +1,70 @@
+//! The values of a batch of keys while their rows arrive, within a bound for all together.
+//!
+//! It does not know whose rows they are: each database says which key a row belongs to, and how
+//! the row is handed to that key's answer.
+
+use larder_core::{Error, ErrorKind, Value};
+
+use crate::answer::{Answer, BATCH_BYTES_MAX, batch_too_large};
+use crate::load::Rows;
+use crate::loads::{Asked, Question};
+use crate::pool::Failure;
+
+/// What has arrived for each key.
+#[derive(Debug)]
+pub(crate) struct Answers<'k, 'a> {
+    keys: &'k [Asked<'a>],
+    rows: Rows,
+    answers: Vec<Answer>,
+    bytes: usize,
+    fault: Option<Error>,
+}
+
+impl<'k, 'a> Answers<'k, 'a> {
+    pub(crate) fn new(keys: &'k [Asked<'a>], question: &Question) -> Self {
+        let empty = |_| Answer::new(question.rows, question.format);
+        let answers = keys.iter().map(empty).collect();
+        Self { keys, rows: question.rows, answers, bytes: 0, fault: None }
+    }
+
+    /// Takes a row of the key at `at`; `push` hands it to the key's answer.
+    ///
+    /// # Errors
+    ///
+    /// What ends the batch with rows unread: the driver's error, or too many bytes.
+    pub(crate) fn take(
+        &mut self,
+        at: usize,
+        push: impl FnOnce(&mut Answer) -> Result<Result<(), Error>, sqlx::Error>,
+    ) -> Result<(), Failure> {
+        let (Some(answer), Some(asked)) = (self.answers.get_mut(at), self.keys.get(at)) else {
+            return Err(internal("a row for no key"));
+        };
+        self.bytes -= answer.len();
+        match (push(answer)?, self.rows) {
+            (Ok(()), _) => {}
+            // There are two rows for each key at most: the rest is read, and the connection kept.
+            (Err(error), Rows::One) => self.fault = Some(asked.blame(error)),
+            (Err(error), Rows::Many) => return Err(Failure::Cut(asked.blame(error))),
+        }
+        self.bytes += answer.len();
+        if self.bytes > BATCH_BYTES_MAX { Err(Failure::Cut(batch_too_large())) } else { Ok(()) }
+    }
+
+    /// The values, in the order of the keys, once all rows have arrived.
+    ///
+    /// # Errors
+    ///
+    /// The fault of a key, which fails the batch.
+    pub(crate) fn finish(self) -> Result<Vec<Option<Value>>, Failure> {
+        match self.fault {
+            Some(error) => Err(Failure::Whole(error)),
+            None => Ok(self.answers.into_iter().map(Answer::finish).collect()),
+        }
+    }
+}
+
+/// A defect of ours, with rows unread.
+pub(crate) fn internal(what: &'static str) -> Failure {
+    Failure::Cut(Error::new(ErrorKind::Internal, what))
+}
