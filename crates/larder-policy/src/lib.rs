@@ -1,66 +1,92 @@
 //! Eviction policies as pure structures over slot numbers.
 //!
 //! A [`Policy`] decides which entry leaves when room is needed, and knows nothing else: it sees
-//! the numbers of the slots that entries stand in, and never a key, a value, a weight, a hash, a
-//! clock or a lock. So the memory tier and a simulator run the same code, and a policy is tested
-//! without either.
+//! the numbers of the slots that entries stand in and asks [`Entries`] for what it needs to know
+//! of them, but never for a key, a value, a clock or a lock. So the memory tier and a simulator
+//! run the same code, and a policy is tested without either.
 //!
-//! | policy | idea | memory per slot | cost per operation |
-//! |---|---|---|---|
-//! | [`Lru`] | the entry that was used longest ago leaves | 8 bytes | constant, two neighbours |
+//! | policy | name | evicts | a use is | bytes per slot |
+//! |---|---|---|---|---|
+//! | [`Adaptive`] | `adaptive` | whatever small shadow caches say works best; the default | a mark | 11 to 12 |
+//! | [`TinyLfu`] | `tinylfu` | new entries, unless they are seen more often than old ones | a mark | 11 to 12 |
+//! | [`S3Fifo`] | `s3fifo` | what isn't used twice while it is on trial | a mark | 7 to 8 |
+//! | [`Sieve`] | `sieve` | what isn't used until a hand comes by | a mark | 8 |
+//! | [`CostAware`] | `cost` | what is cheap to load, large and seldom used | a mark | 24 |
+//! | [`Lru`] | `lru` | what was used longest ago | a move under the lock | 8 |
+//! | [`Lfu`] | `lfu` | what was used least often | a move under the lock | 12 |
+//! | [`Fifo`] | `fifo` | what was filled longest ago | nothing | 8 |
+//! | [`Random`] | `random` | any entry | nothing | 8 |
+//!
+//! Vectors grow by an eighth, so up to that much more is in reserve. Every operation takes constant
+//! time on average. [`Chosen`] is any of them, chosen by [`PolicyKind`] when the program runs.
 //!
 //! ```
-//! use larder_policy::{Lru, Policy};
+//! use larder_policy::{Entries, Lru, Policy};
 //!
-//! let mut policy = Lru::default();
-//! for slot in 0..3 {
-//!     policy.insert(slot);
+//! /// Entries that only count.
+//! struct Counted;
+//!
+//! impl Entries for Counted {
+//!     fn hash(&self, slot: u32) -> u32 {
+//!         slot.wrapping_mul(0x9E37_79B1)
+//!     }
+//!     fn weight(&self, _slot: u32) -> u64 {
+//!         1
+//!     }
+//!     fn cost(&self, _slot: u32) -> u32 {
+//!         1
+//!     }
+//!     fn uses(&self, _slot: u32) -> u8 {
+//!         0
+//!     }
+//!     fn set_uses(&self, _slot: u32, _uses: u8) {}
 //! }
-//! policy.touch(0);
-//! assert_eq!(policy.victim(), Some(1));
-//! policy.remove(1);
-//! assert_eq!(policy.victim(), Some(2));
+//!
+//! let mut policy = Lru::new(3);
+//! for slot in 0..3 {
+//!     policy.insert(slot, &Counted);
+//! }
+//! policy.hit(0, &Counted);
+//! assert_eq!(policy.evict(&Counted), Some(1));
+//! assert_eq!(policy.evict(&Counted), Some(2));
 //! ```
 
+mod adaptive;
+mod chosen;
+mod contract;
+mod cost;
+mod crowd;
+mod draw;
+mod fifo;
+mod ghost;
+mod kind;
+mod lfu;
+mod links;
 mod lru;
+mod past;
+mod queues;
+mod random;
+mod ring;
+mod rows;
+mod s3fifo;
+mod segments;
+mod shadow;
+mod sieve;
+mod sketch;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod tinylfu;
 
+pub use adaptive::Adaptive;
+pub use chosen::Chosen;
+pub use contract::{Entries, Hits, Policy, SLOTS_MAX, USES_MAX};
+pub use cost::CostAware;
+pub use fifo::Fifo;
+pub use kind::{PolicyKind, UnknownPolicy};
+pub use lfu::Lfu;
 pub use lru::Lru;
-
-/// How many slots there can be: they are numbered from zero to one less than this.
-pub const SLOTS_MAX: u32 = u32::MAX - 1;
-
-/// Which entry to evict next, decided from the order in which slots are filled and used.
-///
-/// Whoever holds the entries tells the policy about each of them: a slot is inserted once,
-/// touched at each use, and removed when its entry leaves for whatever reason. The policy never
-/// removes a slot by itself; [`victim`](Policy::victim) only names one.
-///
-/// Slots are numbered densely from zero, since memory is proportional to the highest number in
-/// use, and stay below [`SLOTS_MAX`].
-///
-/// # Panics
-///
-/// Every method that takes a slot panics when the caller's books are wrong: a slot inserted
-/// twice, or touched, removed or moved without being held.
-pub trait Policy: Default {
-    /// `slot` has been filled with a new entry.
-    fn insert(&mut self, slot: u32);
-
-    /// The entry in `slot` was used.
-    fn touch(&mut self, slot: u32);
-
-    /// The entry in `slot` has left.
-    fn remove(&mut self, slot: u32);
-
-    /// The entry in `from` stands in `to` from now on, with everything known about it; `to` was
-    /// not held, and `from` isn't any longer.
-    fn relocate(&mut self, from: u32, to: u32);
-
-    /// The slot to evict next, which stays held; `None` when nothing is held. Asked twice with
-    /// nothing in between, it answers the same. A policy may settle its own books here.
-    fn victim(&mut self) -> Option<u32>;
-
-    /// Gives back what was allocated for slots from `slots` on, none of which is held. Costs
-    /// nothing while little would be gained.
-    fn shrink(&mut self, slots: u32);
-}
+pub use random::Random;
+pub use s3fifo::S3Fifo;
+pub use sieve::Sieve;
+pub use tinylfu::TinyLfu;
