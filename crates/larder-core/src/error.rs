@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Shed,
     /// The request is understood and not allowed, and won't be later. Ask for something else.
     Refused,
+    /// Memory is full of entries that may not be evicted. Ask again when there is room.
+    NoRoom,
     /// The source answered with an error of its own, which is inside.
     Loader,
     /// The configuration contradicts itself or asks for what can't be kept. Change it.
@@ -39,12 +41,13 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The table: kind, the word that opens a RESP error, the status of an HTTP problem.
-    const TABLE: [(Self, &'static str, u16); 8] = [
+    const TABLE: [(Self, &'static str, u16); 9] = [
         (Self::BadKey, "BADKEY", 400),
         (Self::SourceDown, "SOURCEDOWN", 503),
         (Self::Timeout, "TIMEOUT", 504),
         (Self::Shed, "SHED", 503),
         (Self::Refused, "REFUSED", 403),
+        (Self::NoRoom, "OOM", 507),
         (Self::Loader, "LOADER", 502),
         (Self::Config, "CONFIG", 500),
         (Self::Internal, "INTERNAL", 500),

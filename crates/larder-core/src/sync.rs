@@ -10,7 +10,7 @@ use std::sync as imp;
 #[cfg(shuttle)]
 use shuttle::sync as imp;
 
-use std::sync::PoisonError;
+use std::sync::{PoisonError, TryLockError};
 
 pub use crate::counter::Counter;
 pub use imp::MutexGuard;
@@ -27,6 +27,20 @@ impl<T> Mutex<T> {
     /// A lock around `value`.
     pub fn new(value: T) -> Self {
         Self(imp::Mutex::new(value))
+    }
+
+    /// Takes the lock, if nobody has it.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// What the lock protects, without taking it: nobody else can.
+    pub fn get_mut(&mut self) -> &mut T {
+        self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for the lock and takes it. Never held across an `.await`.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use larder_core::freshness::Declared;
 use larder_core::{CacheKey, Error, ErrorKind, Result, Source, Window};
-use larder_memory::{Bounds, Memory};
+use larder_memory::policy::PolicyKind;
+use larder_memory::{Bounds, Candidates};
 
 use crate::bulkhead::{Bulkhead, BulkheadBounds};
 use crate::cache::{Cache, Parts, Weigh};
@@ -13,7 +14,7 @@ use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::erased::DynSource;
 use crate::flight::Flights;
-use crate::slot::Slot;
+use crate::memory::{MemoryTier, memory_tier};
 
 /// A load is dropped after this long, if nothing else is said.
 const LOAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -31,8 +32,9 @@ pub struct CacheBuilder<K, V> {
     declared: Declared,
     window: Option<Window>,
     engine: Option<Engine>,
-    memory: Option<Arc<Memory<K, Slot<V>>>>,
+    memory: Option<Arc<MemoryTier<K, V>>>,
     bounds: Bounds,
+    policy: PolicyKind,
     source: Option<Arc<dyn DynSource<K, V>>>,
     bulkhead: Option<Bulkhead>,
     load_timeout: Duration,
@@ -49,6 +51,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             engine: None,
             memory: None,
             bounds: Bounds::entries(ENTRIES_DEFAULT).and_bytes(BYTES_DEFAULT),
+            policy: PolicyKind::default(),
             source: None,
             bulkhead: None,
             load_timeout: LOAD_TIMEOUT_DEFAULT,
@@ -134,6 +137,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// Which entries are evicted first when room is needed; [`PolicyKind::Adaptive`] by default.
+    pub fn policy(mut self, policy: PolicyKind) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Which entries may be evicted; all of them by default.
+    pub fn candidates(mut self, candidates: Candidates) -> Self {
+        self.bounds = self.bounds.candidates(candidates);
+        self
+    }
+
     /// How many bytes a key and its value take beyond their own `size_of`: what they hold on the
     /// heap. Nothing by default, which is right for plain numbers only.
     pub fn weigher(
@@ -144,9 +159,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
-    /// A memory tier to share with other caches of these types, whose keys must differ. Bounds
-    /// given here are then without effect.
-    pub fn memory(mut self, memory: Arc<Memory<K, Slot<V>>>) -> Self {
+    /// A memory tier to share with other caches of these types, whose keys must differ. Bounds,
+    /// policy and candidates given here are then without effect.
+    pub fn memory(mut self, memory: Arc<MemoryTier<K, V>>) -> Self {
         self.memory = Some(memory);
         self
     }
@@ -164,14 +179,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// `Config` when no window is named, when windows or bounds contradict each other, or when
     /// there is neither an engine nor a tokio runtime.
     pub fn build(self) -> Result<Cache<K, V>> {
-        let Self { name, declared, window, engine, memory, bounds, .. } = self;
+        let Self { name, declared, window, engine, memory, bounds, policy, .. } = self;
         let window = window.map_or_else(|| Window::resolve(declared), Ok)?;
         if self.load_timeout.is_zero() || self.deadline.is_zero() {
             return Err(config("load_timeout and deadline must be longer than zero"));
         }
         let memory = match memory {
             Some(memory) => memory,
-            None => Arc::new(Memory::new(bounds)),
+            None => Arc::new(memory_tier(bounds, policy)),
         };
         let engine = match engine {
             Some(engine) => engine,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result, Window};
-use larder_memory::Memory;
 
 use crate::builder::CacheBuilder;
 use crate::bulkhead::Bulkhead;
@@ -14,7 +13,7 @@ use crate::engine::Engine;
 use crate::erased::DynSource;
 use crate::fence::Fence;
 use crate::flight::Flights;
-use crate::slot::Slot;
+use crate::memory::MemoryTier;
 
 /// How many bytes a key and its value take beyond their own `size_of`.
 pub(crate) type Weigh<K, V> = Box<dyn Fn(&K, Option<&V>) -> usize + Send + Sync>;
@@ -48,7 +47,7 @@ pub(crate) struct Parts<K, V> {
     pub(crate) name: Box<str>,
     pub(crate) scope: u64,
     pub(crate) engine: Engine,
-    pub(crate) memory: Arc<Memory<K, Slot<V>>>,
+    pub(crate) memory: Arc<MemoryTier<K, V>>,
     pub(crate) window: Window,
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
     pub(crate) bulkhead: Bulkhead,

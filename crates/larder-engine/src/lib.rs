@@ -12,6 +12,7 @@
 //! | `ticket` | cache-aside without the race |
 //! | `invalidate` | the one door of every invalidation |
 //! | `plain` | keys without a source: what was written is what is read |
+//! | `memory` | the memory tier with a policy chosen when the program runs |
 //! | `bulkhead` | how many loads a source is asked at a time |
 //! | `runtime` | the only file that knows tokio |
 //!
@@ -31,6 +32,7 @@ mod flight;
 mod invalidate;
 mod load;
 mod many;
+mod memory;
 mod plain;
 mod read;
 pub mod runtime;
@@ -47,6 +49,7 @@ pub use engine::Engine;
 pub use engine::Omit;
 pub use flight::Fill;
 pub use invalidate::Invalidation;
+pub use memory::{MemoryTier, memory_tier};
 pub use plain::{Plain, PlainChange, PlainHeld};
 pub use slot::Slot;
 pub use ticket::{Lookup, NotAToken, Ticket, Token};

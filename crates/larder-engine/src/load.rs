@@ -182,7 +182,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             larder_memory::Insert::Stored => Fill::Stored,
             larder_memory::Insert::Refused => Fill::Refused,
-            larder_memory::Insert::TooHeavy => Fill::NotKept,
+            larder_memory::Insert::TooHeavy | larder_memory::Insert::NoRoom => Fill::NotKept,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Plain keys: no source stands behind them, and what was written is what is read.
 //!
-//! They live in the same memory tier as the entries of caches, under the same bound. Every write
+//! They live in a memory tier under a bound, which may be that of caches too. Every write
 //! raises the key's epoch, so a [`Token`] given out on a miss fills only a key that nobody has
 //! written since: cache-aside without the race, for clients that load for themselves.
 
@@ -12,22 +12,24 @@ use larder_core::sync::Counter;
 use larder_core::{
     Answer, CacheKey, Error, ErrorKind, KeyText, Moment, Reason, Result, State, Tier, Times,
 };
-use larder_memory::{Change, Held, Insert, Memory, RemovalCause};
+use larder_memory::{Change, Held, Insert, Outcome, RemovalCause};
 
 use crate::cache::Weigh;
 use crate::engine::Engine;
 use crate::flight::Fill;
+use crate::memory::MemoryTier;
 use crate::slot::Slot;
 use crate::ticket::{Permit, Token};
 
 /// The plain keys of a server.
 pub struct Plain<K, V> {
     engine: Engine,
-    memory: Arc<Memory<K, Slot<V>>>,
+    memory: Arc<MemoryTier<K, V>>,
     scope: u64,
     weigh: Weigh<K, V>,
     hits: Counter,
     misses: Counter,
+    too_heavy: Counter,
 }
 
 /// What is held of a plain key.
@@ -66,7 +68,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     /// [`CacheBuilder::weigher`](crate::CacheBuilder::weigher).
     pub fn new(
         engine: &Engine,
-        memory: Arc<Memory<K, Slot<V>>>,
+        memory: Arc<MemoryTier<K, V>>,
         weigh: impl Fn(&K, Option<&V>) -> usize + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -76,6 +78,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
             weigh: Box::new(weigh),
             hits: Counter::default(),
             misses: Counter::default(),
+            too_heavy: Counter::default(),
         }
     }
 
@@ -86,7 +89,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let result = self.memory.get(key, now, |slot| {
+        let result = self.memory.get_with(key, now, |slot| {
             slot.value.as_ref().map(|value| read(value, slot.times.fresh_until))
         });
         let result = result.flatten();
@@ -100,8 +103,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     ///
     /// # Errors
     ///
-    /// `Refused` when the new value is heavier than the memory tier takes; what was held is then
-    /// still held.
+    /// `Refused` when the new value is heavier than the memory tier takes; `NoRoom` when memory is
+    /// full of entries that may not be evicted. What was held is then still held.
     pub fn update<R>(
         &self,
         key: &K,
@@ -110,7 +113,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     ) -> Result<R> {
         let epochs = self.engine.epochs();
         let weight_max = self.memory.weight_max();
-        let (_, result) = self.memory.compute(key, now, K::clone, |held| {
+        let (outcome, result) = self.memory.compute(key, now, K::clone, |held| {
             let (change, result) = change(held.as_ref().and_then(plain));
             // Forgetting what isn't held voids tokens too: somebody may be loading it.
             let voids = change.is_write();
@@ -122,6 +125,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
                     let weight = (self.weigh)(key, Some(&value));
                     // What can't be kept must not drive out what is held.
                     if weight > weight_max {
+                        self.too_heavy.add(1);
                         return (Change::Keep, Err(too_heavy(key, weight, weight_max)));
                     }
                     Change::Put { value: slot(value, now, expires_at), weight, expires_at }
@@ -132,7 +136,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
             }
             (change, Ok(result))
         });
-        result
+        match outcome {
+            Outcome::NoRoom => Err(no_room(key)),
+            Outcome::Kept | Outcome::Stored | Outcome::Removed | Outcome::TooHeavy => result,
+        }
     }
 
     /// What is held of `key`, or the token to fill it with.
@@ -143,7 +150,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     pub fn lookup(&self, key: &K) -> Result<Answer<V>, Token> {
         let taken_at = self.engine.now();
         let fence = self.engine.epochs().capture(self.scope, key);
-        let held = self.memory.get(key, taken_at, |slot| answer(slot, taken_at));
+        let held = self.memory.get_with(key, taken_at, |slot| answer(slot, taken_at));
         let counter = if held.is_some() { &self.hits } else { &self.misses };
         counter.add(1);
         held.ok_or_else(|| Token::new(&self.engine, Permit { fence, taken_at }))
@@ -162,7 +169,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         Some(match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             Insert::Stored => Fill::Stored,
             Insert::Refused => Fill::Refused,
-            Insert::TooHeavy => Fill::NotKept,
+            Insert::TooHeavy | Insert::NoRoom => Fill::NotKept,
         })
     }
 
@@ -179,6 +186,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     /// Reads that found nothing, so far.
     pub fn misses(&self) -> u64 {
         self.misses.get()
+    }
+
+    /// Whether they are held in this memory tier.
+    pub fn is_in(&self, memory: &Arc<MemoryTier<K, V>>) -> bool {
+        Arc::ptr_eq(&self.memory, memory)
+    }
+
+    /// Values that were refused as too heavy before the memory tier saw them, so far; it counts
+    /// only its own.
+    pub fn too_heavy(&self) -> u64 {
+        self.too_heavy.get()
     }
 }
 
@@ -209,6 +227,12 @@ fn answer<V: Clone>(slot: &Slot<V>, now: Moment) -> Answer<V> {
 fn too_heavy<K: CacheKey>(key: &K, weight: usize, max: usize) -> Error {
     let message = format!("key and value take {weight} bytes; an entry may take {max}");
     Error::new(ErrorKind::Refused, message).for_key(KeyText::lossy(key))
+}
+
+fn no_room<K: CacheKey>(key: &K) -> Error {
+    let message = "memory is full of keys that never expire, and these may not be evicted: \
+                   delete some, give them an expiry, or raise the limit";
+    Error::new(ErrorKind::NoRoom, message).for_key(KeyText::lossy(key))
 }
 
 impl<K, V> std::fmt::Debug for Plain<K, V> {

@@ -109,7 +109,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             let fresh = slot.state(&parts.window, now) == State::Fresh;
             fresh.then(|| (now - slot.times.loaded_at, read(slot.value.as_ref())))
         };
-        let (age, result) = parts.memory.get(key, now, look).flatten()?;
+        let (age, result) = parts.memory.get_with(key, now, look).flatten()?;
         parts.counters.hit(State::Fresh, age);
         Some(result)
     }
@@ -150,7 +150,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     ) -> Option<Answer<V>> {
         let look =
             |slot: &Slot<V>| slot.answer(&self.window, start).filter(|answer| serves(answer.state));
-        let answer = self.memory.get(key, start, look).flatten()?;
+        let answer = self.memory.get_with(key, start, look).flatten()?;
         self.counters.hit(answer.state, answer.age);
         Some(answer)
     }

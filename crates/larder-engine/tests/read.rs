@@ -8,6 +8,8 @@ use std::time::Duration;
 use common::{Bench, S, settle};
 use larder_core::{ErrorKind, Reason, State, Tier};
 use larder_engine::Cache;
+use larder_memory::Candidates;
+use larder_memory::policy::PolicyKind;
 use larder_test::TestSource;
 
 #[tokio::test]
@@ -230,4 +232,19 @@ fn outside_a_runtime_the_builder_says_what_is_missing() {
     let error = built.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("tokio"), "{error}");
+}
+
+#[tokio::test]
+async fn a_cache_keeps_to_its_bounds_whichever_policy_it_is_given() {
+    for policy in PolicyKind::ALL {
+        let bench = Bench::new();
+        let builder = bench.builder().max_staleness(10 * S).entries_max(3).policy(policy);
+        let cache = builder.candidates(Candidates::Expiring).build().unwrap();
+        for key in 0..100 {
+            assert_eq!(cache.get(&key).await.unwrap(), Some(key * key));
+            assert!(cache.peek(&key).is_some(), "{policy} gave up what was just loaded");
+        }
+        let held = (0..100).filter(|key| cache.peek(key).is_some()).count();
+        assert_eq!(held, 3, "{policy}");
+    }
 }

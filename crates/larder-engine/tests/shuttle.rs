@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use larder_core::sync::{AtomicU64, Ordering};
 use larder_core::{BoxFuture, Clock, LoadContext, LoadError, Moment, Source, Spawn};
-use larder_engine::{Cache, Engine, Fill, Lookup, Omit};
-use larder_memory::{Bounds, Memory};
+use larder_engine::{Cache, Engine, Fill, Lookup, Omit, memory_tier};
+use larder_memory::Bounds;
+use larder_memory::policy::PolicyKind;
 use shuttle::future::{block_on, spawn, yield_now};
 
 const ITERATIONS: usize = 3_000;
@@ -71,7 +72,7 @@ fn cache(record: &Record, omit: Omit, max_staleness: Duration) -> Cache<u64, u64
     let engine = Engine::to_explore(Arc::new(Still), Arc::new(Tasks), omit);
     Cache::builder("explored")
         .engine(&engine)
-        .memory(Arc::new(Memory::new(Bounds::entries(16).shards(1))))
+        .memory(Arc::new(memory_tier(Bounds::entries(16).shards(1), PolicyKind::default())))
         .max_staleness(max_staleness)
         .source(record.clone())
         .build()

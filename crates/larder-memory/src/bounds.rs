@@ -1,6 +1,9 @@
 //! How much the tier may hold, and how that is divided among its shards.
 
-use larder_policy::SLOTS_MAX;
+use larder_core::Moment;
+
+/// How many slots a shard can have.
+const SLOTS_MAX: u32 = 1 << 30;
 
 /// The heaviest entry that nobody asked for: 1 MiB.
 const ENTRY_BYTES_MAX_DEFAULT: usize = 1 << 20;
@@ -16,6 +19,23 @@ const HEAVIEST_PER_SHARE_MIN: usize = 4;
 
 /// More shards than this serve no machine.
 const SHARDS_MAX: usize = 1 << 16;
+
+/// A shard of at least this many bytes frees evicted entries in batches, and keeps room for them.
+const SLACK_SHARE_MIN: usize = 256 << 10;
+
+/// At most this much of a shard waits to be freed.
+const SLACK_MAX: usize = 64 << 10;
+
+/// Which entries may be evicted when room is needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Candidates {
+    /// Any.
+    #[default]
+    All,
+    /// Only those that expire at some time. When there is none left, nothing is stored: see
+    /// [`Insert::NoRoom`](crate::Insert::NoRoom).
+    Expiring,
+}
 
 /// How much a [`Memory`](crate::Memory) may hold: bytes, entries, or both.
 ///
@@ -34,11 +54,17 @@ pub struct Bounds {
     entries: Option<usize>,
     entry_bytes_max: usize,
     shards: Option<usize>,
+    candidates: Candidates,
 }
 
 impl Bounds {
-    const NONE: Self =
-        Self { bytes: None, entries: None, entry_bytes_max: ENTRY_BYTES_MAX_DEFAULT, shards: None };
+    const NONE: Self = Self {
+        bytes: None,
+        entries: None,
+        entry_bytes_max: ENTRY_BYTES_MAX_DEFAULT,
+        shards: None,
+        candidates: Candidates::All,
+    };
 
     /// At most `bytes` bytes.
     #[must_use]
@@ -83,6 +109,12 @@ impl Bounds {
         Self { shards: Some(shards), ..self }
     }
 
+    /// Which entries may be evicted; all of them unless said otherwise.
+    #[must_use]
+    pub const fn candidates(self, candidates: Candidates) -> Self {
+        Self { candidates, ..self }
+    }
+
     /// The bound in bytes, if there is one.
     #[must_use]
     pub const fn bytes_max(&self) -> Option<usize> {
@@ -119,9 +151,10 @@ impl Bounds {
         let part = |whole: usize| whole / shards + usize::from(index < whole % shards);
         let entries = self.entries.map_or(usize::MAX, part).min(SLOTS_MAX as usize);
         // Without a bound in bytes there is still no sum that a usize can't hold.
-        let bytes = self.bytes.map_or(usize::MAX / shards, part);
+        let bytes = self.bytes.map_or(usize::MAX / 4 / shards, part);
         let heaviest = self.entry_bytes_max.saturating_add(overhead).min(bytes);
-        Share { entries, bytes, heaviest }
+        let (weighs, candidates) = (self.bytes.is_some(), self.candidates);
+        Share { entries, bytes, heaviest, weighs, overhead, candidates }
     }
 }
 
@@ -132,6 +165,37 @@ pub(crate) struct Share {
     pub(crate) bytes: usize,
     /// The most that one entry may take, its overhead included.
     pub(crate) heaviest: usize,
+    /// Whether bytes are bounded, so that entries have a weight in the eyes of the policy.
+    pub(crate) weighs: bool,
+    /// What an entry takes besides its weight.
+    pub(crate) overhead: usize,
+    pub(crate) candidates: Candidates,
+}
+
+impl Share {
+    /// The bytes up to which a shard is filled. The rest is for what has left and may still be
+    /// read.
+    pub(crate) fn target(&self) -> usize {
+        match self.bytes {
+            bytes if self.weighs && bytes >= SLACK_SHARE_MIN => {
+                bytes - (bytes / 128).min(SLACK_MAX)
+            }
+            bytes => bytes,
+        }
+    }
+
+    /// The capacity in the eyes of the policy.
+    pub(crate) fn capacity(&self) -> u64 {
+        if self.weighs { self.target() as u64 } else { self.entries as u64 }
+    }
+
+    /// Whether an entry that expires then may be evicted.
+    pub(crate) fn offers(&self, expires_at: Moment) -> bool {
+        match self.candidates {
+            Candidates::All => true,
+            Candidates::Expiring => expires_at != Moment::MAX,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub enum Outcome {
     Stored,
     /// What was held is removed.
     Removed,
+    /// There was no room, and no entry that [may be evicted](crate::Candidates). What was held
+    /// under the key still is.
+    NoRoom,
     /// The new value is too heavy to be held. What was held under the key is removed, as
     /// [`Replaced`](RemovalCause::Replaced): the old value must not outlive the new one.
     TooHeavy,
@@ -56,6 +59,9 @@ pub enum Insert {
     Stored,
     /// The condition didn't hold. Whatever was held still is.
     Refused,
+    /// There was no room, and no entry that [may be evicted](crate::Candidates). What was held
+    /// under the key still is.
+    NoRoom,
     /// The value is too heavy to be held. What was held under the key is removed, as
     /// [`Replaced`](RemovalCause::Replaced): the old value must not outlive the new one.
     TooHeavy,

@@ -1,41 +1,47 @@
 //! What an operation took out of a shard, kept until the shard is unlocked.
 //!
-//! Keys and values are dropped by code that the tier doesn't know. It must not run under the
-//! lock: it may take long, and it may call the tier again.
+//! Keys and values are dropped, and shown to the listener, by code that the tier doesn't know. It
+//! must not run under the lock: it may take long, and it may call the tier again.
+
+use crate::stats::RemovalCause;
+
+/// Who wants to know which entries left, and why.
+pub(crate) type Listener<K, V> = dyn Fn(&K, &V, RemovalCause) + Send + Sync;
 
 /// Keys and values on their way out. Declared before the lock is taken, so that it is dropped
 /// after the lock is released, on every path out of a function.
-///
-/// Nearly every operation leaves at most one thing, which needs no allocation.
-#[derive(Debug)]
-pub(crate) struct Leftovers<K, V> {
-    first: Option<(Option<K>, V)>,
-    rest: Vec<(Option<K>, V)>,
+pub(crate) struct Leftovers<'a, K, V> {
+    listener: Option<&'a Listener<K, V>>,
+    removed: Vec<(K, V, RemovalCause)>,
+    /// What was never held.
+    refused: Option<(K, V)>,
 }
 
-impl<K, V> Leftovers<K, V> {
-    pub(crate) const fn new() -> Self {
-        Self { first: None, rest: Vec::new() }
+impl<'a, K, V> Leftovers<'a, K, V> {
+    pub(crate) const fn new(listener: Option<&'a Listener<K, V>>) -> Self {
+        Self { listener, removed: Vec::new(), refused: None }
     }
 
-    pub(crate) fn push_entry(&mut self, (key, value): (K, V)) {
-        self.push((Some(key), value));
+    /// An entry that was held.
+    pub(crate) fn push_removed(&mut self, (key, value): (K, V), cause: RemovalCause) {
+        // What has no destructor needs no room.
+        if self.listener.is_some() || std::mem::needs_drop::<(K, V)>() {
+            self.removed.push((key, value, cause));
+        }
     }
 
-    pub(crate) fn push_value(&mut self, value: V) {
-        self.push((None, value));
+    /// A key and a value that there was no room for. There is at most one.
+    pub(crate) fn push_refused(&mut self, key: K, value: V) {
+        self.refused = Some((key, value));
     }
+}
 
-    /// How many things are on their way out.
-    pub(crate) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
-    }
-
-    fn push(&mut self, leftover: (Option<K>, V)) {
-        if self.first.is_none() {
-            self.first = Some(leftover);
-        } else {
-            self.rest.push(leftover);
+impl<K, V> Drop for Leftovers<'_, K, V> {
+    fn drop(&mut self) {
+        if let Some(listener) = self.listener {
+            for (key, value, cause) in &self.removed {
+                listener(key, value, *cause);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The in-process tier: a sharded map with bounds that hold.
+//! The in-process tier: a sharded map with bounds that hold, read without a lock.
 //!
-//! [`Memory`] keeps entries until they expire, are removed, or have to make room. It never waits
-//! for anything but a lock, and starts no thread.
+//! [`Memory`] keeps entries until they expire, are removed, or have to make room. Reads wait for
+//! nobody; writes wait for nothing but the lock of their shard. It starts no thread.
 //!
 //! ```
 //! use larder_core::Moment;
@@ -12,16 +12,23 @@
 //! let weight = name.capacity();
 //! let insert = memory.insert_if(42, name, weight, Moment::MAX, now, |held| held.is_none());
 //! assert_eq!(insert, Insert::Stored);
-//! assert_eq!(memory.get(&42, now, String::len), Some(3));
-//! assert_eq!(memory.get(&43, now, String::len), None);
+//! assert_eq!(memory.get_with(&42, now, String::len), Some(3));
+//! assert_eq!(memory.get(&43, now), None);
 //! ```
 //!
 //! # Bounds
 //!
 //! [`Bounds`] limit bytes, entries, or both, at every instant and over all shards together. Each
 //! shard keeps its own part of them. What happens at the limit: entries that have expired go
-//! first, then the one that was used longest ago, but never the one that is being stored. What
+//! first, then those that the [policy] gives up, but never the one that is being stored. What
 //! could not be kept even alone is not stored, and takes the old value under its key with it.
+//!
+//! # Reads
+//!
+//! A reader says that it searches, finds the entry, and says that it holds it; whoever takes an
+//! entry away looks at both before the entry is dropped and its memory used again. So a key that
+//! is held is found, and a value that is read is whole, whatever writers do meanwhile. Where the
+//! policy must know the order of all uses, a hit takes the lock of its shard instead.
 //!
 //! # Memory
 //!
@@ -30,11 +37,12 @@
 //!
 //! | bytes | for |
 //! |---|---|
-//! | size of key + size of value + 24 to 32 | its slot: both inline, hash, expiry and charge |
-//! | 48 | its part of the table, of the policy and of the order of expiry |
+//! | size of key + size of value + 8, rounded up | its slot: both inline, hash and use count |
+//! | 16 | its expiry and its charge, which stand beside the slot |
+//! | 32 | its part of the table, of the policy and of the order of expiry |
 //! | 16 each for key and value, unless they have no destructor | the allocator's headers and rounding |
 //!
-//! so 96 bytes for a `Memory<u64, u64>`. A process that churns a tier grows by about its bound: a
+//! so 72 bytes for a `Memory<u64, u64>`. A process that churns a tier grows by about its bound: a
 //! test holds it to 15 %. What the allocator makes of holes when the size of the values changes
 //! is not counted.
 //!
@@ -44,27 +52,40 @@
 //! are arguments. Why an entry leaves is known ([`RemovalCause`]); hits and misses are for the
 //! caller to count.
 
+mod atomics;
 mod bounds;
+mod builder;
 mod change;
-mod expiry;
-mod leftovers;
-mod memory;
-mod shard;
-mod slab;
-mod stats;
-
-#[cfg(test)]
-#[cfg(shuttle)]
+mod clock;
+mod fence;
+mod hazard;
+#[cfg(all(test, shuttle))]
 mod interleavings;
-#[cfg(test)]
-#[cfg(not(shuttle))]
+mod leftovers;
+mod live;
+mod memory;
+mod reference;
+mod retired;
+mod shard;
+mod slots;
+mod stats;
+mod table;
+#[cfg(all(test, not(shuttle)))]
 mod tests;
+mod wheel;
 
-pub use bounds::Bounds;
+pub use bounds::{Bounds, Candidates};
+pub use builder::Builder;
 pub use change::{Change, Expired, Held, Insert, Outcome};
+pub use clock::{CoarseClock, Now};
 pub use memory::Memory;
+pub use reference::Ref;
 pub use stats::{RemovalCause, Stats};
 
+/// The policies, to choose one for a [`Builder`].
+pub use larder_policy as policy;
+
+/// The examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-mod readme {}
+struct Readme;

@@ -1,37 +1,54 @@
-//! The tier itself: which shard a key belongs to, and what is done under that shard's lock.
+//! The tier itself: which shard a key belongs to, and what is done there.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::num::NonZeroUsize;
 
 use larder_core::Moment;
-use larder_core::sync::Mutex;
+use larder_core::sync::{AtomicUsize, Mutex, Ordering};
+use larder_policy::{Adaptive, Hits, Policy};
 
 use crate::bounds::Bounds;
+use crate::builder::Builder;
 use crate::change::{Change, Expired, Held, Insert, Outcome};
-use crate::leftovers::Leftovers;
-use crate::shard::{New, Shard};
+use crate::clock::Now;
+use crate::leftovers::{Leftovers, Listener};
+use crate::reference::Ref;
+use crate::shard::{New, Read, Shard, Writer};
 use crate::stats::{RemovalCause, Stats};
 
-/// A bounded map from keys to values that forgets: what expires, and, when it is full, what was
-/// used longest ago.
+/// How many entries are visited or removed before a shard's lock is given to somebody else.
+const BATCH: usize = 64;
+
+/// A bounded map from keys to values that forgets: what expires, and, when it is full, what its
+/// policy gives up.
 ///
-/// It never waits for anything but a shard's lock, and is meant to be shared by reference. Each
-/// operation hashes the key once and takes the lock of one shard, so operations on one key have
-/// one order, in which each sees what the one before it did.
+/// It is meant to be shared by reference. Each operation hashes the key once and goes to one
+/// shard; operations on one key have one order, in which each sees what the one before it did.
+/// Reads take no lock and write to no memory that threads share, beyond a use count of the entry
+/// that stops at three; except with the policies that must know the exact order of all uses
+/// ([`Lru`](larder_policy::Lru), [`Lfu`](larder_policy::Lfu)), where a hit takes the shard's lock.
+/// Writes take the lock of their shard.
 ///
-/// Closures that are given to it run under that lock: they must be short, and must not use the
+/// Closures that change something run under that lock: they must be short, and must not use the
 /// same `Memory`, which would wait for itself. What they have captured by value is dropped under
-/// the lock as well. Keys and values that leave are dropped after the lock is released, so their
-/// destructors may do either. A closure that panics leaves the tier sound, and its own change
-/// undone.
+/// the lock as well. Closures that only read one value run without it and may do either. A closure
+/// that panics leaves the tier sound, and its own change undone.
 ///
-/// Time is an argument. Calls whose `now` goes back and forth a little, as those of different
-/// threads do, are as good as others.
+/// # When values are dropped
 ///
-/// The hasher must fill all 64 bits: the shard comes from the high ones. The default is seeded
-/// anew in every process.
+/// Never under a lock. An entry that leaves may still be read by another thread, so it is dropped
+/// by a later operation on the same shard: when 64 to 512 entries wait, or a 64th of the shard's
+/// bytes, or room is needed. [`reclaim`](Self::reclaim) doesn't wait for that. A tier with a
+/// [listener](Builder::on_removal) drops with each write what nobody reads just then.
+///
+/// Time is an argument: a moment, or a clock that is only read where an entry expires at all
+/// ([`Now`]). Calls whose `now` goes back and forth a little, as those of different threads do,
+/// are as good as others.
+///
+/// The hasher must fill all 64 bits: the shard comes from the low half and the place in it from
+/// the high half. The default is seeded anew in every process, against floods of keys that were
+/// chosen to collide.
 ///
 /// ```
 /// use larder_core::Moment;
@@ -45,7 +62,7 @@ use crate::stats::{RemovalCause, Stats};
 /// let key = "visits".to_owned();
 /// let stored = memory.insert_if(key, 1, "visits".len(), later, now, |held| held.is_none());
 /// assert_eq!(stored, Insert::Stored);
-/// assert_eq!(memory.get("visits", now, |visits| *visits), Some(1));
+/// assert_eq!(memory.get("visits", now), Some(1));
 ///
 /// let (outcome, visits) = memory.compute("visits", now, str::to_owned, |held| {
 ///     let visits = held.map_or(0, |held| *held.value) + 1;
@@ -53,83 +70,153 @@ use crate::stats::{RemovalCause, Stats};
 /// });
 /// assert_eq!((outcome, visits), (Outcome::Stored, 2));
 ///
-/// assert_eq!(memory.remove("visits", now, RemovalCause::Removed, || ()), Some(2));
+/// let visits = memory.remove("visits", now, RemovalCause::Removed, |visits| visits.copied());
+/// assert_eq!(visits, Some(2));
 /// ```
-pub struct Memory<K, V, S = foldhash::fast::RandomState> {
-    shards: Box<[Aligned<K, V>]>,
+pub struct Memory<K, V, S = foldhash::fast::RandomState, P = Adaptive> {
+    shards: Box<[Shard<K, V, P>]>,
     hasher: S,
-    bounds: Bounds,
+    hits: Hits,
+    bounds: Mutex<Bounds>,
+    /// The heaviest weight under these bounds.
+    weight_max: AtomicUsize,
+    listener: Option<Box<Listener<K, V>>>,
 }
 
-/// A shard's lock on cache lines of its own: neighbours don't slow each other down.
-#[repr(align(128))]
-struct Aligned<K, V>(Mutex<Shard<K, V>>);
-
 impl<K: Hash + Eq, V> Memory<K, V> {
-    /// An empty tier with these bounds and the default hasher. It allocates as it fills.
+    /// An empty tier with these bounds, the default policy and the default hasher. It allocates
+    /// as it fills.
     #[must_use]
     pub fn new(bounds: Bounds) -> Self {
-        Self::with_hasher(bounds, foldhash::fast::RandomState::default())
+        Builder::new(bounds).build()
     }
 }
 
-impl<K, V, S> Memory<K, V, S> {
+impl<K, V, S, P: Policy> Memory<K, V, S, P> {
     /// What an entry counts besides its weight, in bytes: its slot, in which key and value stand
     /// inline, its part of the table, of the policy and of the order of expiry, and what the
     /// allocator adds to what key and value have on the heap.
-    pub const ENTRY_OVERHEAD: usize = Shard::<K, V>::ENTRY_OVERHEAD;
+    pub const ENTRY_OVERHEAD: usize = Shard::<K, V, P>::ENTRY_OVERHEAD;
 }
 
-impl<K: Hash + Eq, V, S: BuildHasher> Memory<K, V, S> {
-    /// An empty tier with these bounds and this hasher. It allocates as it fills.
-    #[must_use]
-    pub fn with_hasher(bounds: Bounds, hasher: S) -> Self {
-        let parallelism = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let shards = bounds.shard_count(Self::ENTRY_OVERHEAD, parallelism);
-        let share = |index| bounds.share(index, shards, Self::ENTRY_OVERHEAD);
-        let shards =
-            (0..shards).map(|index| Aligned(Mutex::new(Shard::new(share(index))))).collect();
-        Self { shards, hasher, bounds }
+impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
+    pub(crate) fn from_parts(
+        bounds: Bounds,
+        shards: Box<[Shard<K, V, P>]>,
+        hasher: S,
+        hits: Hits,
+        listener: Option<Box<Listener<K, V>>>,
+    ) -> Self {
+        let weight_max = AtomicUsize::new(bounds.weight_max(Self::ENTRY_OVERHEAD));
+        Self { shards, hasher, hits, bounds: Mutex::new(bounds), weight_max, listener }
     }
 
-    /// Reads the value under `key`, if it is held and has not expired, and counts as a use of it.
+    /// A copy of the value under `key`, if it is held and has not expired. It counts as a use.
+    #[inline]
+    pub fn get<Q>(&self, key: &Q, now: impl Now) -> Option<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+        V: Clone,
+    {
+        let entry = self.read(key, now)?;
+        if std::mem::needs_drop::<V>() {
+            let (value, _hold) = entry.hold();
+            Some(value.clone())
+        } else {
+            // A value without a destructor is copied in no time.
+            Some(entry.value().clone())
+        }
+    }
+
+    /// Reads the value under `key` in place, if it is held and has not expired. It counts as a
+    /// use.
     ///
-    /// An entry whose last moment is before `now` is removed, as
-    /// [`Expired`](RemovalCause::Expired), and not seen.
-    pub fn get<Q, R>(&self, key: &Q, now: Moment, read: impl FnOnce(&V) -> R) -> Option<R>
+    /// What is read stays as it is as long as `read` runs, even if it is replaced or removed
+    /// meanwhile, and keeps nobody else from anything.
+    ///
+    /// An entry whose last moment is before `now` is not seen. It leaves with a later write to
+    /// its shard, or with [`expire`](Self::expire).
+    #[inline]
+    pub fn get_with<Q, R>(&self, key: &Q, now: impl Now, read: impl FnOnce(&V) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.look(key, now, |shard, slot| {
-            shard.touch(slot);
-            read(shard.held(slot).value)
-        })
+        let (value, _hold) = self.read(key, now)?.hold();
+        Some(read(value))
     }
 
-    /// The same as [`get`](Self::get), but not a use: it doesn't keep the entry from being
-    /// evicted.
-    pub fn peek<Q, R>(&self, key: &Q, now: Moment, read: impl FnOnce(&V) -> R) -> Option<R>
+    /// A reference to the value under `key`, if it is held and has not expired. It counts as a
+    /// use. While the reference lives, its entry's memory is not freed, even if it leaves; nothing
+    /// else is kept from anything.
+    #[inline]
+    pub fn get_ref<Q>(&self, key: &Q, now: impl Now) -> Option<Ref<'_, V>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.look(key, now, |shard, slot| read(shard.held(slot).value))
+        let entry = self.read(key, now)?;
+        Some(Ref::new(entry))
+    }
+
+    /// Copies of the values under these keys, in their order, as by [`get`](Self::get). Each is
+    /// one that was held at some time during the call.
+    pub fn get_many<'k, Q>(
+        &self,
+        keys: impl IntoIterator<Item = &'k Q>,
+        now: impl Now,
+    ) -> Vec<Option<V>>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized + 'k,
+        V: Clone,
+    {
+        keys.into_iter().map(|key| self.get(key, now)).collect()
+    }
+
+    /// The same as [`get_with`](Self::get_with), but not a use: it doesn't keep the entry from
+    /// being evicted.
+    pub fn peek<Q, R>(&self, key: &Q, now: impl Now, read: impl FnOnce(&V) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let (shard, hash) = self.locate(key);
+        let entry = shard.read(hash, key)?;
+        if shard.has_expired(&entry, now) {
+            return None;
+        }
+        let (value, _hold) = entry.hold();
+        Some(read(value))
+    }
+
+    /// Holds `value` under `key`, in place of what was held there, as
+    /// [`insert_if`](Self::insert_if) does.
+    pub fn insert(
+        &self,
+        key: K,
+        value: V,
+        weight: usize,
+        expires_at: Moment,
+        now: impl Now,
+    ) -> Insert {
+        self.insert_if(key, value, weight, expires_at, now, |_| true)
     }
 
     /// Changes what is held under `key` in one step: `change` sees the live entry, if there is
     /// one, and says what is to be done. What else it returns is returned. `own` makes the key
-    /// when one is needed: a value is put where none was held.
+    /// when a value is put.
     ///
     /// A value that is too heavy is not held, and neither is the old one any longer: see
     /// [`Outcome::TooHeavy`]. One that has expired already is stored and never seen.
     ///
-    /// Storing evicts as many other entries as it takes to stay within the bounds, those that
-    /// have expired first, and never the entry that is stored.
+    /// Storing evicts as many other entries as it takes to stay within the bounds, and never the
+    /// entry that is stored.
     pub fn compute<Q, R>(
         &self,
         key: &Q,
-        now: Moment,
+        now: impl Now,
         own: impl FnOnce(&Q) -> K,
         change: impl FnOnce(Option<Held<'_, V>>) -> (Change<V>, R),
     ) -> (Outcome, R)
@@ -137,33 +224,31 @@ impl<K: Hash + Eq, V, S: BuildHasher> Memory<K, V, S> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let mut left = Leftovers::new();
-        let mut shard = self.shard(hash).lock();
-        let found = shard.find(hash, key, now, &mut left);
-        let (change, returned) = change(found.map(|slot| shard.held(slot)));
+        let (shard, hash) = self.locate(key);
+        let mut left = self.leftovers();
+        // Dropped after the lock is released, if `own` panics.
+        let put;
+        let mut writer = shard.write();
+        let found = writer.find(hash, key, now);
+        let (change, returned) = change(found.map(|slot| writer.held(slot)));
         let outcome = match (change, found) {
             (Change::Keep, _) | (Change::Remove(_), None) => Outcome::Kept,
             (Change::Remove(cause), Some(slot)) => {
-                left.push_entry(shard.remove(slot, cause));
-                shard.tidy(&left);
+                writer.remove(slot, cause);
                 Outcome::Removed
             }
-            (Change::Put { value, weight, .. }, found)
-                if !shard.admits(weight, found, &mut left) =>
-            {
-                left.push_value(value);
-                Outcome::TooHeavy
-            }
             (Change::Put { value, weight, expires_at }, found) => {
-                let new = New { value, weight, expires_at };
-                match found {
-                    Some(slot) => shard.replace(slot, new, now, &mut left),
-                    None => shard.insert(hash, own(key), new, now, &mut left),
+                put = value;
+                let key = own(key);
+                let new = New { value: put, weight, expires_at };
+                match Self::store(&mut writer, hash, key, new, found, now, &mut left) {
+                    Insert::Stored => Outcome::Stored,
+                    Insert::NoRoom => Outcome::NoRoom,
+                    Insert::TooHeavy | Insert::Refused => Outcome::TooHeavy,
                 }
-                Outcome::Stored
             }
         };
+        writer.reclaim(&mut left);
         (outcome, returned)
     }
 
@@ -171,7 +256,7 @@ impl<K: Hash + Eq, V, S: BuildHasher> Memory<K, V, S> {
     /// there is one. `weight` is what key and value take on the heap, in bytes; `expires_at` is
     /// the last moment at which the value may be seen, [`Moment::MAX`] for always.
     ///
-    /// `holds` runs under the lock under which [`remove`](Self::remove) runs its `before`. So a
+    /// `holds` runs under the lock under which [`remove`](Self::remove) runs its `read`. So a
     /// fence that is checked here and raised there is never checked, raised, and then ignored.
     ///
     /// A value that is too heavy is not held, and neither is the old one any longer: see
@@ -182,87 +267,142 @@ impl<K: Hash + Eq, V, S: BuildHasher> Memory<K, V, S> {
         value: V,
         weight: usize,
         expires_at: Moment,
-        now: Moment,
+        now: impl Now,
         holds: impl FnOnce(Option<&V>) -> bool,
     ) -> Insert {
-        let hash = self.hasher.hash_one(&key);
-        let mut left = Leftovers::new();
-        let mut shard = self.shard(hash).lock();
-        let found = shard.find(hash, &key, now, &mut left);
-        if !holds(found.map(|slot| shard.held(slot).value)) {
-            shard.refuse();
-            return Insert::Refused;
-        }
-        if !shard.admits(weight, found, &mut left) {
-            return Insert::TooHeavy;
-        }
-        let new = New { value, weight, expires_at };
-        match found {
-            Some(slot) => shard.replace(slot, new, now, &mut left),
-            None => shard.insert(hash, key, new, now, &mut left),
-        }
-        Insert::Stored
+        let (shard, hash) = self.locate(&key);
+        let mut left = self.leftovers();
+        let mut writer = shard.write();
+        let found = writer.find(hash, &key, now);
+        let insert = if holds(found.map(|slot| writer.held(slot).value)) {
+            let new = New { value, weight, expires_at };
+            Self::store(&mut writer, hash, key, new, found, now, &mut left)
+        } else {
+            writer.refuse();
+            left.push_refused(key, value);
+            Insert::Refused
+        };
+        writer.reclaim(&mut left);
+        insert
     }
 
-    /// Removes what is held under `key`, and returns it unless it has expired.
+    /// Removes what is held under `key`.
     ///
-    /// `before` runs first, under the same lock and whether or not anything is held: this is
-    /// where a fence is raised.
-    pub fn remove<Q>(
+    /// `read` runs first, under the lock and whether or not anything is held: this is where a
+    /// fence is raised. It sees the value, unless that has expired; what it returns is returned.
+    pub fn remove<Q, R>(
         &self,
         key: &Q,
-        now: Moment,
+        now: impl Now,
         cause: RemovalCause,
-        before: impl FnOnce(),
-    ) -> Option<V>
+        read: impl FnOnce(Option<&V>) -> R,
+    ) -> R
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let mut left = Leftovers::new();
-        let (_key, value) = {
-            let mut shard = self.shard(hash).lock();
-            before();
-            let slot = shard.find(hash, key, now, &mut left)?;
-            let entry = shard.remove(slot, cause);
-            shard.tidy(&left);
-            entry
-        };
-        Some(value)
+        let (shard, hash) = self.locate(key);
+        let mut left = self.leftovers();
+        let mut writer = shard.write();
+        let found = writer.find(hash, key, now);
+        let returned = read(found.map(|slot| writer.held(slot).value));
+        if let Some(slot) = found {
+            writer.remove(slot, cause);
+        }
+        writer.reclaim(&mut left);
+        returned
     }
 
     /// Frees the memory of entries that have expired: at most `max` of each shard, so that no
     /// lock is held for long. Says whether there are more.
     ///
-    /// Reads and writes free what expired too, but only what they come across.
-    pub fn expire(&self, now: Moment, max: usize) -> Expired {
+    /// Writes free what expired too, a few entries each; so this is for tiers that are only read.
+    pub fn expire(&self, now: impl Now, max: usize) -> Expired {
+        let now = now.now();
         let mut all = Expired::default();
         for shard in &self.shards {
-            let mut left = Leftovers::new();
-            let part = shard.0.lock().expire(now, max, &mut left);
+            let mut left = self.leftovers();
+            let mut writer = shard.write();
+            let part = writer.expire(now, max);
+            if part.entries > 0 {
+                writer.reclaim_all(&mut left);
+            }
             all = Expired { entries: all.entries + part.entries, more: all.more || part.more };
         }
         all
     }
 
-    /// Shows every live entry to `visit`, shard by shard in no particular order, each shard under
-    /// its lock. An entry that comes, leaves or changes meanwhile is seen as it was before or
-    /// after, or not at all. It is no use of the entries.
-    pub fn for_each(&self, now: Moment, mut visit: impl FnMut(&K, Held<'_, V>)) {
+    /// Drops what has left the tier and is not read any more.
+    pub fn reclaim(&self) {
         for shard in &self.shards {
-            for (key, held) in shard.0.lock().iter(now) {
-                visit(key, held);
-            }
+            let mut left = self.leftovers();
+            shard.write().reclaim_all(&mut left);
         }
     }
 
-    /// Removes everything, shard by shard, and gives the memory back. An entry that is stored
-    /// meanwhile may stay.
+    /// Shows every live entry to `visit`, in no particular order, a few at a time under the lock
+    /// of their shard. An entry that comes, leaves or changes meanwhile is seen as it was before
+    /// or after, or not at all. It is no use of the entries.
+    pub fn for_each(&self, now: impl Now, mut visit: impl FnMut(&K, Held<'_, V>)) {
+        let now = now.now();
+        self.sweep(|writer, slot| {
+            let held = writer.held(slot);
+            if held.expires_at >= now {
+                visit(writer.key(slot), held);
+            }
+        });
+    }
+
+    /// Removes the entries that `keep` doesn't want, for this reason, a few at a time under the
+    /// lock of their shard. What is stored meanwhile may or may not be asked about.
+    pub fn retain(
+        &self,
+        now: impl Now,
+        cause: RemovalCause,
+        mut keep: impl FnMut(&K, Held<'_, V>) -> bool,
+    ) {
+        let now = now.now();
+        self.sweep(|writer, slot| {
+            let held = writer.held(slot);
+            if held.expires_at < now {
+                writer.remove(slot, RemovalCause::Expired);
+            } else if !keep(writer.key(slot), held) {
+                writer.remove(slot, cause);
+            }
+        });
+    }
+
+    /// Removes everything, a few entries at a time, and gives the memory back. An entry that is
+    /// stored meanwhile may stay.
     pub fn clear(&self, cause: RemovalCause) {
+        self.sweep(|writer, slot| writer.remove(slot, cause));
+        self.reclaim();
+    }
+
+    /// Other bounds from now on. The number of shards stays, so a shard may be too small for the
+    /// heaviest entry afterwards. What is over the new bounds is evicted before this returns, a
+    /// few entries at a time; with [`Candidates::Expiring`](crate::Candidates), as far as there is
+    /// something to evict.
+    pub fn resize(&self, bounds: Bounds) {
+        // One after the other for all shards, and without code of a user under the lock.
+        let mut held = self.bounds.lock();
+        for (index, shard) in self.shards.iter().enumerate() {
+            let share = bounds.share(index, self.shards.len(), Self::ENTRY_OVERHEAD);
+            shard.write().resize(share);
+        }
+        self.weight_max.store(bounds.weight_max(Self::ENTRY_OVERHEAD), Ordering::Relaxed);
+        *held = bounds;
+        drop(held);
         for shard in &self.shards {
-            let left = shard.0.lock().clear(cause);
-            drop(left);
+            loop {
+                let mut left = self.leftovers();
+                let mut writer = shard.write();
+                let more = writer.trim(BATCH);
+                writer.reclaim_all(&mut left);
+                if !more {
+                    break;
+                }
+            }
         }
     }
 
@@ -279,17 +419,17 @@ impl<K: Hash + Eq, V, S: BuildHasher> Memory<K, V, S> {
         self.stats().bytes
     }
 
-    /// The bounds that it was made with.
+    /// The bounds in force.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        self.bounds
+        *self.bounds.lock()
     }
 
     /// The heaviest weight that an entry may have here: what
     /// [`entry_bytes_max`](Bounds::entry_bytes_max) asks for, where the bound in bytes has room.
     #[must_use]
     pub fn weight_max(&self) -> usize {
-        self.bounds.weight_max(Self::ENTRY_OVERHEAD)
+        self.weight_max.load(Ordering::Relaxed)
     }
 
     /// What is held, and what was done so far.
@@ -297,58 +437,121 @@ impl<K: Hash + Eq, V, S: BuildHasher> Memory<K, V, S> {
     pub fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         for shard in &self.shards {
-            stats += shard.0.lock().stats();
+            stats += shard.write().stats();
         }
         stats
     }
 
-    /// Runs `visit` with the slot of the live entry under `key`, if there is one.
-    fn look<Q, R>(
-        &self,
-        key: &Q,
-        now: Moment,
-        visit: impl FnOnce(&mut Shard<K, V>, u32) -> R,
-    ) -> Option<R>
+    fn store(
+        writer: &mut Writer<'_, K, V, P>,
+        hash: u32,
+        key: K,
+        new: New<V>,
+        found: Option<u32>,
+        now: impl Now,
+        left: &mut Leftovers<'_, K, V>,
+    ) -> Insert {
+        if !writer.admits(new.weight, found) {
+            left.push_refused(key, new.value);
+            Insert::TooHeavy
+        } else if writer.store(hash, key, new, found, now, left) {
+            Insert::Stored
+        } else {
+            Insert::NoRoom
+        }
+    }
+
+    /// The live entry under `key`, of which this is a use.
+    #[inline]
+    fn read<Q>(&self, key: &Q, now: impl Now) -> Option<Read<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let hash = self.hasher.hash_one(key);
-        let mut left = Leftovers::new();
-        let mut shard = self.shard(hash).lock();
-        let slot = shard.find(hash, key, now, &mut left)?;
-        Some(visit(&mut shard, slot))
+        let (shard, hash) = self.locate(key);
+        if self.hits == Hits::Exact {
+            return Self::read_exactly(shard, hash, key, now);
+        }
+        let entry = shard.read(hash, key)?;
+        if shard.has_expired(&entry, now) {
+            return None;
+        }
+        if self.hits == Hits::Marked {
+            shard.mark(&entry);
+        }
+        Some(entry)
     }
 
-    /// The shard that keys of this hash belong to. The table tells entries apart by the seven
-    /// highest bits, which would be wasted if they were the same in the whole shard; so the shard
-    /// comes from the bits below them.
-    fn shard(&self, hash: u64) -> &Mutex<Shard<K, V>> {
-        let bits = self.shards.len().ilog2();
-        // Shifted in two steps since a shift by 64, for a single shard, is none.
-        let index = (hash << 7) >> 1 >> (63 - bits);
-        &self.shards[index as usize].0
+    /// The same for a policy that must know each use: its order is decided under the lock, and
+    /// the value is read after it.
+    #[inline(never)]
+    fn read_exactly<'a, Q>(
+        shard: &'a Shard<K, V, P>,
+        hash: u32,
+        key: &Q,
+        now: impl Now,
+    ) -> Option<Read<'a, K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut writer = shard.write();
+        let slot = writer.find(hash, key, now)?;
+        writer.hit(slot);
+        Some(writer.read(slot))
+    }
+
+    /// Runs `visit` for each slot that is live, a few at a time under the lock.
+    fn sweep(&self, mut visit: impl FnMut(&mut Writer<'_, K, V, P>, u32)) {
+        for shard in &self.shards {
+            let mut at = Some(0);
+            while let Some(from) = at {
+                let mut left = self.leftovers();
+                let mut writer = shard.write();
+                at = Some(from);
+                for _ in 0..BATCH {
+                    at = at.and_then(|at| writer.live_from(at));
+                    let Some(slot) = at else { break };
+                    visit(&mut writer, slot);
+                    at = Some(slot + 1);
+                }
+                writer.reclaim(&mut left);
+            }
+        }
+    }
+
+    fn leftovers(&self) -> Leftovers<'_, K, V> {
+        Leftovers::new(self.listener.as_deref())
+    }
+
+    /// The shard of a key, and the part of its hash that counts there.
+    #[inline]
+    fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Shard<K, V, P>, u32) {
+        let hash = self.hasher.hash_one(key);
+        let index = hash as u32 as usize & (self.shards.len() - 1);
+        (&self.shards[index], (hash >> 32) as u32)
     }
 }
 
-impl<K, V, S> fmt::Debug for Memory<K, V, S> {
+impl<K, V, S, P> fmt::Debug for Memory<K, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
-            .field("bounds", &self.bounds)
+            .field("bounds", &*self.bounds.lock())
             .field("shards", &self.shards.len())
             .finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-impl<K, V, S> Memory<K, V, S> {
+impl<K, V, S, P: Policy> Memory<K, V, S, P> {
     pub(crate) fn assert_invariants(&self) {
         for shard in &self.shards {
-            shard.0.lock().assert_invariants();
+            shard.write().assert_invariants();
         }
     }
 
-    pub(crate) fn shards(&self) -> impl Iterator<Item = &Mutex<Shard<K, V>>> {
-        self.shards.iter().map(|shard| &shard.0)
+    #[cfg(not(shuttle))]
+    pub(crate) fn slots(&self) -> u32 {
+        self.shards.iter().map(|shard| shard.write().slots()).sum()
     }
 }

@@ -1,33 +1,54 @@
-//! One shard: everything that stands behind one lock.
+//! One shard: what readers see without a lock, and the books of those who write under one.
 //!
-//! The shard's books are a table from hash to slot, a slab of entries, the policy, the order of
-//! expiry, and sums. They agree with each other whenever code of a user runs, so a panic there
-//! leaves a sound shard. The shard knows no hasher, no lock and no clock, and it drops no key and
-//! no value: what leaves goes to the [`Leftovers`].
+//! Readers go from the table to a slot and read the entry in it, which nobody changes as long as
+//! it is there. Writers put an entry into a free slot before the table leads to it, and take it
+//! out only after the table no longer does and nobody reads it any more: in between it is
+//! [retired](crate::retired). A value that is replaced is another entry in another slot.
+//!
+//! The books agree with each other whenever code of a user runs, so a panic there leaves a sound
+//! shard. The shard knows no hasher and no clock, and it drops no key and no value: what leaves
+//! goes to the [`Leftovers`].
+
+#![expect(unsafe_code, reason = "entries are read without a lock; each block has its proof")]
 
 use std::borrow::Borrow;
+use std::ptr;
 
-use hashbrown::HashTable;
 use larder_core::Moment;
-use larder_policy::{Lru, Policy};
+use larder_core::sync::{Mutex, MutexGuard};
+use larder_policy::{Entries, Hits, Policy, USES_MAX};
 
+use crate::atomics::{self, AtomicPtr, AtomicU32, Ordering};
 use crate::bounds::Share;
 use crate::change::{Expired, Held};
-use crate::expiry::Expiries;
+use crate::clock::Now;
+use crate::hazard::{Hold, Section};
 use crate::leftovers::Leftovers;
-use crate::slab::{Entry, Slab};
+use crate::live::Live;
+use crate::retired::{OldTable, Promptly, Retired};
+use crate::slots::{Entry, Extra, Slots};
 use crate::stats::{RemovalCause, Stats};
+use crate::table::{Guess, Table};
+use crate::wheel::Wheel;
 
-/// What an entry takes besides its slot: its part of the table (6 to 23 bytes, as full as the
-/// table is; mostly 10), of the policy (8) and of the order of expiry (20), with their reserves
-/// and the slots that are free in between.
-const INDEX_BYTES: usize = 48;
+/// What an entry takes besides its slot: its part of the table (8 to 14 bytes), of the policy
+/// (about 10), of the order of expiry (8), with their reserves and slots that are free.
+const INDEX_BYTES: usize = 32;
 
 /// What an allocator adds to a key or a value that is on the heap: its header and rounding.
 const ALLOCATOR_BYTES: usize = 16;
 
 /// How many expired entries a write frees, so that they go even if nobody asks for it.
 const EXPIRED_PER_WRITE: usize = 2;
+
+/// How many steps of the wheel a write pays for at most.
+const STEPS_PER_WRITE: usize = 8;
+
+/// This many slots may be free, and half of all, before they are worth a look.
+const SPARE_SLOTS: usize = 1024;
+
+/// The room of a shard's first table.
+const ROOM_MIN: usize = 27;
 
 /// A value to be held.
 #[derive(Debug)]
@@ -37,297 +58,771 @@ pub(crate) struct New<V> {
     pub(crate) expires_at: Moment,
 }
 
-#[derive(Debug)]
-pub(crate) struct Shard<K, V> {
+/// On cache lines of its own: neighbours don't slow each other down.
+#[repr(align(128))]
+pub(crate) struct Shard<K, V, P> {
+    table: AtomicPtr<Table>,
+    /// The policy's [sample](Policy::sample).
+    sample: AtomicU32,
+    slots: Slots<K, V>,
+    books: Mutex<Books<P>>,
+}
+
+/// What only writers know, under the lock.
+struct Books<P> {
     share: Share,
-    table: HashTable<u32>,
-    slab: Slab<K, V>,
-    policy: Lru,
-    expiries: Expiries,
-    /// The sum of all charges.
+    policy: P,
+    wheel: Wheel,
+    /// Which slots hold an entry that the table leads to.
+    live: Live,
+    /// Slots below `end` that hold nothing.
+    free: Vec<u32>,
+    /// One more than the highest slot that was ever in use since the slots were last shortened.
+    end: u32,
+    retired: Retired,
+    /// The sum of the charges of all live entries.
     bytes: usize,
     counts: Stats,
 }
 
-impl<K, V> Shard<K, V> {
+impl<P> Books<P> {
+    /// The policy, and what it may see.
+    fn split<'a, K, V>(&'a mut self, slots: &'a Slots<K, V>) -> (&'a mut P, View<'a, K, V>) {
+        let plain = self.share.weighs.then_some(self.share.overhead as u64);
+        (&mut self.policy, View { slots, live: &self.live, plain })
+    }
+}
+
+/// A shard whose lock is held.
+pub(crate) struct Writer<'a, K, V, P> {
+    shard: &'a Shard<K, V, P>,
+    books: MutexGuard<'a, Books<P>>,
+}
+
+/// What the policy has to do with the entry that a new one replaces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Predecessor {
+    /// It holds it.
+    Known,
+    /// There is none, or the policy never knew it, or has just given it up.
+    Unknown,
+}
+
+/// An entry that is being read without the lock.
+pub(crate) struct Read<'a, K, V> {
+    entry: &'a Entry<K, V>,
+    slot: u32,
+    /// Keeps the entry from being freed.
+    section: Section,
+}
+
+impl<K, V, P: Policy> Shard<K, V, P> {
     /// What every entry takes besides its weight.
-    pub(crate) const ENTRY_OVERHEAD: usize = Slab::<K, V>::SLOT_BYTES
+    pub(crate) const ENTRY_OVERHEAD: usize = Slots::<K, V>::SLOT_BYTES
+        + Slots::<K, V>::EXTRA_BYTES
         + INDEX_BYTES
         + if std::mem::needs_drop::<K>() { ALLOCATOR_BYTES } else { 0 }
         + if std::mem::needs_drop::<V>() { ALLOCATOR_BYTES } else { 0 };
 
-    pub(crate) fn new(share: Share) -> Self {
+    pub(crate) fn new(share: Share, policy: P, promptly: Promptly) -> Self {
+        let table = Box::into_raw(Box::new(Table::new(ROOM_MIN.min(share.entries))));
         Self {
-            share,
-            table: HashTable::new(),
-            slab: Slab::default(),
-            policy: Lru::default(),
-            expiries: Expiries::default(),
-            bytes: 0,
-            counts: Stats::default(),
+            table: AtomicPtr::new(table),
+            sample: AtomicU32::new(policy.sample()),
+            slots: Slots::new(share.entries),
+            books: Mutex::new(Books {
+                share,
+                policy,
+                wheel: Wheel::default(),
+                live: Live::default(),
+                free: Vec::new(),
+                end: 0,
+                retired: Retired::new(&share, promptly),
+                bytes: 0,
+                counts: Stats::default(),
+            }),
         }
     }
 
-    /// The slot of the live entry under `key`. One that has expired is removed and not found.
-    pub(crate) fn find<Q>(
-        &mut self,
-        hash: u64,
-        key: &Q,
-        now: Moment,
-        left: &mut Leftovers<K, V>,
-    ) -> Option<u32>
+    /// The entry under `key`, whether it has expired or not, without the lock.
+    #[inline]
+    pub(crate) fn read<Q>(&self, hash: u32, key: &Q) -> Option<Read<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let slab = &self.slab;
-        let same = |&slot: &u32| {
-            let entry = slab.get(slot);
-            entry.hash == hash && entry.key.borrow() == key
+        let section = Section::open();
+        // SAFETY: the table was in force when the section was open, so it isn't freed before the
+        // section ends, whoever replaces it.
+        let table = unsafe { &*self.table.load(Ordering::Acquire) };
+        let matches = |slot: u32| {
+            // SAFETY: the table led to the slot when the section was open, so the entry in it was
+            // written before, and isn't taken out before the section ends.
+            let entry = unsafe { self.slots.entry(slot) };
+            (entry.hash == hash && entry.key.borrow() == key).then_some((slot, entry))
         };
-        let slot = *self.table.find(hash, same)?;
-        if slab.get(slot).expires_at >= now {
+        let found = match table.guess(hash) {
+            Guess::Slot(slot) => matches(slot).or_else(|| self.search(table, hash, matches)),
+            Guess::Nowhere if self.is_in_force(table) => None,
+            Guess::Nowhere | Guess::Elsewhere => self.search(table, hash, matches),
+        };
+        found.map(|(slot, entry)| Read { entry, slot, section })
+    }
+
+    /// Looks everywhere, where a first guess found nothing.
+    #[inline(never)]
+    fn search<R>(
+        &self,
+        mut table: &Table,
+        hash: u32,
+        matches: impl Fn(u32) -> Option<R>,
+    ) -> Option<R> {
+        loop {
+            if let Some(found) = table.find(hash, &matches) {
+                return Some(found);
+            }
+            if self.is_in_force(table) {
+                return None;
+            }
+            // SAFETY: as in `read`: the section is still open.
+            table = unsafe { &*self.table.load(Ordering::Acquire) };
+        }
+    }
+
+    /// Whether readers still begin with this table: what is not in a table that was in force the
+    /// whole time is not held.
+    #[inline]
+    fn is_in_force(&self, table: &Table) -> bool {
+        ptr::eq(self.table.load(Ordering::Acquire), table)
+    }
+
+    /// Whether an entry that is being read may no longer be seen.
+    #[inline]
+    pub(crate) fn has_expired(&self, read: &Read<'_, K, V>, now: impl Now) -> bool {
+        let expires_at = self.expires_at(read);
+        expires_at != Moment::MAX && expires_at < now.now()
+    }
+
+    #[inline]
+    fn expires_at(&self, read: &Read<'_, K, V>) -> Moment {
+        // SAFETY: the entry is being read, and it is the one in that slot.
+        let extra = unsafe { self.slots.extra(read.slot, read.entry) };
+        extra.map_or(Moment::MAX, |extra| extra.expires_at)
+    }
+
+    /// Marks a use of an entry that is being read.
+    #[inline]
+    pub(crate) fn mark(&self, read: &Read<'_, K, V>) {
+        let uses = read.entry.uses.load(Ordering::Relaxed);
+        if uses < USES_MAX {
+            read.entry.uses.store(uses + 1, Ordering::Relaxed);
+            if read.entry.hash & self.sample.load(Ordering::Relaxed) == 0 {
+                self.show(read);
+            }
+        }
+    }
+
+    /// Shows the policy a use, if nobody is writing just now.
+    #[cold]
+    fn show(&self, read: &Read<'_, K, V>) {
+        if let Some(mut books) = self.books.try_lock() {
+            let books = &mut *books;
+            // It may have left since; the slot can't hold another entry while this one is read.
+            if books.live.contains(read.slot) && books.share.offers(self.expires_at(read)) {
+                let (policy, view) = books.split(&self.slots);
+                policy.hit(read.slot, &view);
+            }
+        }
+    }
+
+    pub(crate) fn write(&self) -> Writer<'_, K, V, P> {
+        Writer { shard: self, books: atomics::lock(&self.books) }
+    }
+}
+
+impl<'a, K, V> Read<'a, K, V> {
+    /// The value, while nothing else is done: as long as this lives, nothing is freed.
+    pub(crate) const fn value(&self) -> &V {
+        &self.entry.value
+    }
+
+    /// Keeps this entry, and no other, as long as what is returned lives.
+    #[inline]
+    pub(crate) fn hold(self) -> (&'a V, Hold) {
+        (&self.entry.value, self.section.hold(ptr::from_ref(self.entry)))
+    }
+}
+
+/// What the policy sees of the entries.
+struct View<'a, K, V> {
+    slots: &'a Slots<K, V>,
+    live: &'a Live,
+    /// What an entry weighs that has nothing beside it, and `None` if entries are only counted.
+    plain: Option<u64>,
+}
+
+impl<K, V> View<'_, K, V> {
+    fn entry(&self, slot: u32) -> &Entry<K, V> {
+        assert!(self.live.contains(slot), "a policy asks for slot {slot}, which holds nothing");
+        // SAFETY: the slot is live, and a view exists only under the lock.
+        unsafe { self.slots.entry(slot) }
+    }
+}
+
+impl<K, V> Entries for View<'_, K, V> {
+    fn hash(&self, slot: u32) -> u32 {
+        self.entry(slot).hash
+    }
+
+    fn weight(&self, slot: u32) -> u64 {
+        let Some(plain) = self.plain else { return 1 };
+        // SAFETY: as in `entry`.
+        let extra = unsafe { self.slots.extra(slot, self.entry(slot)) };
+        extra.map_or(plain, |extra| extra.charge as u64)
+    }
+
+    fn cost(&self, _slot: u32) -> u32 {
+        1
+    }
+
+    fn uses(&self, slot: u32) -> u8 {
+        self.entry(slot).uses.load(Ordering::Relaxed)
+    }
+
+    fn set_uses(&self, slot: u32, uses: u8) {
+        self.entry(slot).uses.store(uses, Ordering::Relaxed);
+    }
+}
+
+impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
+    /// The slot of the live entry under `key`. One that has expired is removed and not found.
+    pub(crate) fn find<Q>(&mut self, hash: u32, key: &Q, now: impl Now) -> Option<u32>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let slot = self.table().find(hash, |slot| {
+            let entry = self.entry(slot);
+            (entry.hash == hash && entry.key.borrow() == key).then_some(slot)
+        })?;
+        let expires_at = self.extra(slot).expires_at;
+        if expires_at == Moment::MAX || expires_at >= now.now() {
             return Some(slot);
         }
-        left.push_entry(self.remove(slot, RemovalCause::Expired));
-        self.tidy(left);
+        self.remove(slot, RemovalCause::Expired);
         None
     }
 
-    /// The entry in `slot` was used.
-    pub(crate) fn touch(&mut self, slot: u32) {
-        self.policy.touch(slot);
+    /// The entry in `slot` was used, for a policy that wants to know each use.
+    pub(crate) fn hit(&mut self, slot: u32) {
+        match self.books.policy.hits() {
+            Hits::Exact if self.is_candidate(slot) => {
+                let (policy, view) = self.books.split(&self.shard.slots);
+                policy.hit(slot, &view);
+            }
+            // The policy doesn't know what may not be evicted.
+            Hits::Unseen | Hits::Exact => {}
+            Hits::Marked => {
+                let uses = &self.entry(slot).uses;
+                let before = uses.load(Ordering::Relaxed);
+                uses.store(USES_MAX.min(before + 1), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Goes on reading the entry in `slot` after the lock is released.
+    pub(crate) fn read(self, slot: u32) -> Read<'a, K, V> {
+        let section = Section::open();
+        // SAFETY: the slot is live, and whoever takes its entry out does so under the lock, which
+        // is still held, and waits for this section.
+        let entry = unsafe { self.shard.slots.entry(slot) };
+        Read { entry, slot, section }
     }
 
     pub(crate) fn held(&self, slot: u32) -> Held<'_, V> {
-        Self::view(self.slab.get(slot))
+        let Extra { expires_at, charge } = self.extra(slot);
+        let weight = charge - Shard::<K, V, P>::ENTRY_OVERHEAD;
+        Held { value: &self.entry(slot).value, weight, expires_at }
     }
 
-    /// The live entries.
-    pub(crate) fn iter(&self, now: Moment) -> impl Iterator<Item = (&K, Held<'_, V>)> {
-        let live = self.slab.iter().filter(move |entry| entry.expires_at >= now);
-        live.map(|entry| (&entry.key, Self::view(entry)))
+    pub(crate) fn key(&self, slot: u32) -> &K {
+        &self.entry(slot).key
+    }
+
+    /// The first live slot from `slot` on.
+    pub(crate) fn live_from(&self, slot: u32) -> Option<u32> {
+        self.books.live.next(slot)
     }
 
     /// Whether an entry of this weight can be held at all. If not, that is counted, and what
     /// `found` names is removed.
-    pub(crate) fn admits(
-        &mut self,
-        weight: usize,
-        found: Option<u32>,
-        left: &mut Leftovers<K, V>,
-    ) -> bool {
-        let charge = weight.checked_add(Self::ENTRY_OVERHEAD);
-        if self.share.entries > 0 && charge.is_some_and(|charge| charge <= self.share.heaviest) {
+    pub(crate) fn admits(&mut self, weight: usize, found: Option<u32>) -> bool {
+        let charge = weight.checked_add(Shard::<K, V, P>::ENTRY_OVERHEAD);
+        let share = &self.books.share;
+        if share.entries > 0 && charge.is_some_and(|charge| charge <= share.heaviest) {
             return true;
         }
-        self.counts.too_heavy += 1;
+        self.books.counts.too_heavy += 1;
         if let Some(slot) = found {
-            left.push_entry(self.remove(slot, RemovalCause::Replaced));
-            self.tidy(left);
+            self.remove(slot, RemovalCause::Replaced);
         }
         false
     }
 
     pub(crate) fn refuse(&mut self) {
-        self.counts.refused += 1;
+        self.books.counts.refused += 1;
     }
 
-    /// Holds an admitted value under a key that isn't held.
-    pub(crate) fn insert(
+    /// Holds an admitted value: under a key that isn't held, or in place of the one in `found`.
+    /// False if there was no room and nothing to evict: then everything is as it was, except
+    /// for what was evicted in vain, and what was not stored goes to `left`.
+    pub(crate) fn store(
         &mut self,
-        hash: u64,
+        hash: u32,
         key: K,
         new: New<V>,
-        now: Moment,
-        left: &mut Leftovers<K, V>,
-    ) {
-        let New { value, weight, expires_at } = new;
-        let charge = weight + Self::ENTRY_OVERHEAD;
-        self.make_room(1, charge, now, left);
-        self.bytes += charge;
-        let slot = self.slab.insert(Entry { hash, expires_at, charge, key, value });
-        let slab = &self.slab;
-        self.table.insert_unique(hash, slot, |&slot| slab.get(slot).hash);
-        self.policy.insert(slot);
-        self.expiries.set(slot, expires_at);
-        self.counts.inserts += 1;
-        self.tidy(left);
+        found: Option<u32>,
+        now: impl Now,
+        left: &mut Leftovers<'_, K, V>,
+    ) -> bool {
+        let charge = new.weight + Shard::<K, V, P>::ENTRY_OVERHEAD;
+        self.expire_some(found, now);
+        let Some(predecessor) = self.make_room(charge, found, now, left) else {
+            self.books.counts.no_room += 1;
+            left.push_refused(key, new.value);
+            return false;
+        };
+        let plain = new.weight == 0 && new.expires_at == Moment::MAX;
+        let extra = (!plain).then_some(Extra { expires_at: new.expires_at, charge });
+        let slot = self.take_slot();
+        // SAFETY: the lock is held, and slots that are taken hold nothing: they were never used,
+        // or they were freed when nobody read them.
+        unsafe { self.shard.slots.put(slot, hash, key, new.value, extra) };
+        self.books.live.insert(slot);
+        // What it replaces is still counted, so the sum may be beyond a usize for a moment.
+        self.books.bytes = self.books.bytes.wrapping_add(charge);
+        self.books.counts.inserts += 1;
+        match found {
+            Some(old) => self.take_over(hash, old, slot, predecessor),
+            None => self.enter(hash, slot, new.expires_at),
+        }
+        if new.expires_at != Moment::MAX {
+            self.books.wheel.insert(slot, new.expires_at);
+        }
+        let sample = self.books.policy.sample();
+        if sample != self.shard.sample.load(Ordering::Relaxed) {
+            self.shard.sample.store(sample, Ordering::Relaxed);
+        }
+        true
     }
 
-    /// Holds an admitted value in place of the one in `slot`.
-    pub(crate) fn replace(
-        &mut self,
-        slot: u32,
-        new: New<V>,
-        now: Moment,
-        left: &mut Leftovers<K, V>,
-    ) {
-        let New { value, weight, expires_at } = new;
-        let charge = weight + Self::ENTRY_OVERHEAD;
-        // While room is made the entry is in none of the books that name who leaves, so it is
-        // not the victim of its own replacement, whatever the policy thinks of it.
-        self.policy.remove(slot);
-        self.expiries.remove(slot);
-        self.bytes -= self.slab.get(slot).charge;
-        self.make_room(0, charge, now, left);
-        self.bytes += charge;
-        let entry = self.slab.get_mut(slot);
-        (entry.expires_at, entry.charge) = (expires_at, charge);
-        left.push_value(std::mem::replace(&mut entry.value, value));
-        self.policy.insert(slot);
-        self.expiries.set(slot, expires_at);
-        self.counts.inserts += 1;
-        self.counts.count_removals(RemovalCause::Replaced, 1);
-        self.tidy(left);
-    }
-
-    /// Removes the entry in `slot`. Slots keep their numbers until [`tidy`](Self::tidy).
-    pub(crate) fn remove(&mut self, slot: u32, cause: RemovalCause) -> (K, V) {
-        self.policy.remove(slot);
-        self.expiries.remove(slot);
-        let entry = self.slab.remove(slot);
-        self.table
-            .find_entry(entry.hash, |&at| at == slot)
-            .expect("every entry stands in the table")
-            .remove();
-        self.bytes -= entry.charge;
-        self.counts.count_removals(cause, 1);
-        (entry.key, entry.value)
+    /// Removes the entry in `slot`.
+    pub(crate) fn remove(&mut self, slot: u32, cause: RemovalCause) {
+        if self.is_candidate(slot) {
+            let (policy, view) = self.books.split(&self.shard.slots);
+            policy.remove(slot, &view);
+        }
+        self.leave(slot, cause);
     }
 
     /// Removes at most `max` entries that have expired.
-    pub(crate) fn expire(
-        &mut self,
-        now: Moment,
-        max: usize,
-        left: &mut Leftovers<K, V>,
-    ) -> Expired {
+    pub(crate) fn expire(&mut self, now: Moment, max: usize) -> Expired {
         let mut entries = 0;
         while entries < max
-            && let Some(slot) = self.expiries.expired(now)
+            && let Some(slot) = self.expired(now)
         {
-            left.push_entry(self.remove(slot, RemovalCause::Expired));
+            self.remove(slot, RemovalCause::Expired);
             entries += 1;
         }
-        self.tidy(left);
-        Expired { entries, more: self.expiries.expired(now).is_some() }
+        Expired { entries, more: self.expired(now).is_some() }
     }
 
-    /// Removes everything, and returns it to be dropped.
-    pub(crate) fn clear(&mut self, cause: RemovalCause) -> impl Sized + use<K, V> {
-        let mut counts = self.counts;
-        counts.count_removals(cause, u64::from(self.slab.len()));
-        let empty = Self { counts, ..Self::new(self.share) };
-        std::mem::replace(self, empty)
+    /// Other bounds from now on. What is over them is for [`trim`](Self::trim). Constant, unless
+    /// what the policy sees of the entries changes: then each of them is given to it anew.
+    pub(crate) fn resize(&mut self, share: Share) {
+        let old = self.books.share;
+        let anew = (old.weighs, old.candidates) != (share.weighs, share.candidates);
+        let queue = if anew { self.dequeue() } else { Vec::new() };
+        self.books.share = share;
+        self.books.policy.resize(share.capacity());
+        for slot in queue {
+            if self.is_candidate(slot) {
+                let (policy, view) = self.books.split(&self.shard.slots);
+                policy.insert(slot, &view);
+            }
+        }
+        self.shard.sample.store(self.books.policy.sample(), Ordering::Relaxed);
+        self.books.retired.resize(&share);
+    }
+
+    /// Takes all entries from the policy. Those that it didn't know are the first, and then come
+    /// the others in the order in which it would have evicted them.
+    fn dequeue(&mut self) -> Vec<u32> {
+        let live = std::iter::successors(self.live_from(0), |slot| self.live_from(slot + 1));
+        let mut queue: Vec<u32> = live.filter(|&slot| !self.is_candidate(slot)).collect();
+        while let Some(slot) = self.victim() {
+            queue.push(slot);
+        }
+        queue
+    }
+
+    /// The entry that the policy gives up.
+    fn victim(&mut self) -> Option<u32> {
+        let (policy, view) = self.books.split(&self.shard.slots);
+        let victim = policy.evict(&view);
+        // Anybody can write a policy, and no mistake in one may lead to an entry that isn't there.
+        let held = |slot| self.books.live.contains(slot);
+        assert!(victim.is_none_or(held), "a policy evicts slot {victim:?}, which holds nothing");
+        victim
+    }
+
+    /// Evicts what is over the bounds, at most `max` entries. Says whether there is more.
+    pub(crate) fn trim(&mut self, max: usize) -> bool {
+        for _ in 0..max {
+            let books = &*self.books;
+            if books.live.len() <= books.share.entries && books.bytes <= books.share.bytes {
+                return false;
+            }
+            let Some(slot) = self.victim() else { return false };
+            self.leave(slot, RemovalCause::Evicted);
+        }
+        true
     }
 
     pub(crate) fn stats(&self) -> Stats {
         Stats {
-            entries: self.slab.len() as usize,
-            expiring: self.expiries.len(),
-            bytes: self.bytes,
-            ..self.counts
+            entries: self.books.live.len(),
+            expiring: self.books.wheel.len(),
+            bytes: self.books.bytes,
+            ..self.books.counts
         }
     }
 
-    /// Gives back memory that many removals have left unused, a few slots at a time: two for each
-    /// entry in `left`, and two more.
+    /// Frees what was retired, when it is worth it.
+    pub(crate) fn reclaim(&mut self, left: &mut Leftovers<'_, K, V>) {
+        if self.books.retired.is_due() {
+            self.reclaim_all(left);
+        }
+    }
+
+    /// Frees what was retired and isn't read any more.
+    #[cold]
+    pub(crate) fn reclaim_all(&mut self, left: &mut Leftovers<'_, K, V>) {
+        let Books { retired, free, .. } = &mut *self.books;
+        let slots = &self.shard.slots;
+        retired.reclaim(
+            |slot| slots.address(slot).cast_const().cast(),
+            |slot, cause| {
+                // SAFETY: the lock is held; the slot was put and not taken since, for it was
+                // retired; the table no longer leads to it; and nobody reads it.
+                left.push_removed(unsafe { slots.take(slot) }, cause);
+                free.push(slot);
+            },
+        );
+        self.shorten();
+    }
+
+    /// Gives memory back where most slots are free. Entries never move, so chunks leave from the
+    /// end as they become empty; free slots are used from the beginning.
+    fn shorten(&mut self) {
+        let books = &mut *self.books;
+        if books.free.len() <= SPARE_SLOTS + books.end as usize / 2 {
+            return;
+        }
+        books.free.sort_unstable_by(|a, b| b.cmp(a));
+        let used = books.retired.slots().map(|slot| slot + 1).max().unwrap_or(0);
+        // SAFETY: the lock is held, and what is neither live nor retired is free.
+        let end = unsafe { self.shard.slots.shorten(books.live.end().max(used)) };
+        if end < books.end {
+            books.end = end;
+            books.free.retain(|&slot| slot < end);
+            books.free.shrink_to(2 * books.free.len());
+            books.live.shrink(end);
+            books.policy.shrink(end);
+            books.wheel.shrink(end);
+            if self.table().room() > 4 * (end as usize).max(ROOM_MIN) {
+                self.rebuild(2 * end as usize);
+            }
+        }
+    }
+
+    fn table(&self) -> &Table {
+        // SAFETY: the table in force is replaced under the lock only, which is held, and freed
+        // later than that.
+        unsafe { &*self.shard.table.load(Ordering::Relaxed) }
+    }
+
+    /// The entry in a slot that the table leads to.
+    fn entry(&self, slot: u32) -> &Entry<K, V> {
+        debug_assert!(self.books.live.contains(slot));
+        // SAFETY: the table leads to live slots only, and to take the entry out needs this writer.
+        unsafe { self.shard.slots.entry(slot) }
+    }
+
+    fn extra(&self, slot: u32) -> Extra {
+        // SAFETY: as for the entry.
+        let extra = unsafe { self.shard.slots.extra(slot, self.entry(slot)) };
+        let plain = Extra { expires_at: Moment::MAX, charge: Shard::<K, V, P>::ENTRY_OVERHEAD };
+        extra.copied().unwrap_or(plain)
+    }
+
+    /// Whether the policy knows the entry in `slot`.
+    fn is_candidate(&self, slot: u32) -> bool {
+        self.books.share.offers(self.extra(slot).expires_at)
+    }
+
+    /// Removes entries until one more of this charge is within the share, in place of `found`:
+    /// those that have expired first, then the policy's victims. `None` if there are none left.
     ///
-    /// Entries change their slots here, so it comes last in every operation that removes.
-    pub(crate) fn tidy(&mut self, left: &Leftovers<K, V>) {
-        let slots = self.slab.slots();
-        for _ in 0..2 * (left.len() + 1) {
-            if !self.slab.is_sparse() {
+    /// The entry in `found` stays where readers find it, even if the policy gives it up.
+    fn make_room(
+        &mut self,
+        charge: usize,
+        found: Option<u32>,
+        now: impl Now,
+        left: &mut Leftovers<'_, K, V>,
+    ) -> Option<Predecessor> {
+        let known = found.is_some_and(|slot| self.is_candidate(slot));
+        let mut predecessor = if known { Predecessor::Known } else { Predecessor::Unknown };
+        loop {
+            let books = &*self.books;
+            let freed = found.map_or(0, |slot| self.extra(slot).charge);
+            let entries = books.live.len() + usize::from(found.is_none());
+            let bytes = (books.bytes - freed).checked_add(charge);
+            let most = books.share.target().max(charge);
+            if entries <= books.share.entries && bytes.is_some_and(|bytes| bytes <= most) {
                 break;
             }
-            if let Some((from, to)) = self.slab.shorten() {
-                self.relocate(from, to);
+            if let Some(slot) = self.long_expired(now)
+                && Some(slot) != found
+            {
+                self.remove(slot, RemovalCause::Expired);
+                continue;
             }
-        }
-        if self.slab.slots() < slots {
-            self.shrink();
-        }
-    }
-
-    fn view(entry: &Entry<K, V>) -> Held<'_, V> {
-        let weight = entry.charge - Self::ENTRY_OVERHEAD;
-        Held { value: &entry.value, weight, expires_at: entry.expires_at }
-    }
-
-    /// Removes entries until `entries` more and `bytes` more are within the share: those that
-    /// have expired first, then the policy's victims. An admitted entry fits in an empty shard.
-    fn make_room(&mut self, entries: usize, bytes: usize, now: Moment, left: &mut Leftovers<K, V>) {
-        for _ in 0..EXPIRED_PER_WRITE {
-            if let Some(slot) = self.expiries.expired(now) {
-                left.push_entry(self.remove(slot, RemovalCause::Expired));
-            }
-        }
-        while self.slab.len() as usize + entries > self.share.entries
-            || self.bytes + bytes > self.share.bytes
-        {
-            let (slot, cause) = match self.expiries.expired(now) {
-                Some(slot) => (slot, RemovalCause::Expired),
+            match self.victim() {
+                // It makes way for its own successor, which starts anew in the policy.
+                Some(slot) if Some(slot) == found => predecessor = Predecessor::Unknown,
+                Some(slot) => self.leave(slot, RemovalCause::Evicted),
                 None => {
-                    let victim = self.policy.victim();
-                    let slot = victim.expect("a shard that is full has an entry to evict");
-                    (slot, RemovalCause::Evicted)
+                    if let Some(slot) = found
+                        && known
+                    {
+                        // It was given up in vain.
+                        let (policy, view) = self.books.split(&self.shard.slots);
+                        policy.insert(slot, &view);
+                    }
+                    return None;
                 }
+            }
+        }
+        let books = &*self.books;
+        let waiting = books.bytes.saturating_add(books.retired.bytes());
+        if waiting.saturating_add(charge) > books.share.bytes && books.retired.has_bytes() {
+            // What was retired counts until it is freed.
+            self.reclaim_all(left);
+        }
+        Some(predecessor)
+    }
+
+    /// Frees a few entries that have expired, but not the one in `found`: it had not when the
+    /// operation began.
+    fn expire_some(&mut self, found: Option<u32>, now: impl Now) {
+        for _ in 0..EXPIRED_PER_WRITE {
+            let Some(slot) = self.long_expired(now).filter(|&slot| Some(slot) != found) else {
+                break;
             };
-            left.push_entry(self.remove(slot, cause));
+            self.remove(slot, RemovalCause::Expired);
         }
     }
 
-    /// The entry that stood in `from` stands in `to`.
-    fn relocate(&mut self, from: u32, to: u32) {
-        let hash = self.slab.get(to).hash;
-        *self.table.find_mut(hash, |&at| at == from).expect("every entry stands in the table") = to;
-        self.policy.relocate(from, to);
-        self.expiries.relocate(from, to);
+    /// An entry that expired a millisecond ago, if a few steps find one.
+    fn long_expired(&mut self, now: impl Now) -> Option<u32> {
+        if self.books.wheel.len() == 0 {
+            return None;
+        }
+        let books = &mut *self.books;
+        let at = expiries(&self.shard.slots, &books.live);
+        books.wheel.expired(now.now(), &mut { STEPS_PER_WRITE }, at)
     }
 
-    /// Fits the books to the number of slots, each when it has much to give back.
-    fn shrink(&mut self) {
-        let slots = self.slab.slots();
-        self.policy.shrink(slots);
-        self.expiries.shrink(slots);
-        if self.table.capacity() > 4 * (slots as usize + 1) {
-            let slab = &self.slab;
-            self.table.shrink_to(2 * slots as usize, |&slot| slab.get(slot).hash);
+    /// An entry that has expired, if there is one.
+    fn expired(&mut self, now: Moment) -> Option<u32> {
+        let books = &mut *self.books;
+        let at = expiries(&self.shard.slots, &books.live);
+        let long = books.wheel.expired(now, &mut { usize::MAX }, &at);
+        long.or_else(|| books.wheel.just_expired(now, &at))
+    }
+
+    /// A slot that holds nothing.
+    fn take_slot(&mut self) -> u32 {
+        let books = &mut *self.books;
+        books.free.pop().unwrap_or_else(|| {
+            let slot = books.end;
+            books.end += 1;
+            slot
+        })
+    }
+
+    /// Makes a new entry findable.
+    fn enter(&mut self, hash: u32, slot: u32, expires_at: Moment) {
+        if self.books.live.len() > self.table().room() {
+            self.grow();
+        } else {
+            self.table().insert(hash, slot);
+        }
+        if self.books.share.offers(expires_at) {
+            let (policy, view) = self.books.split(&self.shard.slots);
+            policy.insert(slot, &view);
+        }
+    }
+
+    /// Lets the entry in `new` take the place of the one in `old`. That is a use.
+    fn take_over(&mut self, hash: u32, old: u32, new: u32, predecessor: Predecessor) {
+        self.table().redirect(hash, old, new);
+        match (predecessor, self.is_candidate(new)) {
+            (Predecessor::Known, true) => {
+                let uses = self.entry(old).uses.load(Ordering::Relaxed);
+                self.entry(new).uses.store(USES_MAX.min(uses + 1), Ordering::Relaxed);
+                let (policy, view) = self.books.split(&self.shard.slots);
+                policy.relocate(old, new, &view);
+                if policy.hits() == Hits::Exact {
+                    policy.hit(new, &view);
+                }
+            }
+            (was, is) => {
+                let (policy, view) = self.books.split(&self.shard.slots);
+                if was == Predecessor::Known {
+                    policy.remove(old, &view);
+                }
+                if is {
+                    policy.insert(new, &view);
+                }
+            }
+        }
+        self.retire(old, RemovalCause::Replaced);
+    }
+
+    /// Makes the entry in `slot`, which the policy no longer knows, unfindable.
+    fn leave(&mut self, slot: u32, cause: RemovalCause) {
+        self.table().remove(self.entry(slot).hash, slot);
+        self.retire(slot, cause);
+    }
+
+    /// The entry in `slot` is in no book any longer and can't be found.
+    fn retire(&mut self, slot: u32, cause: RemovalCause) {
+        let charge = self.extra(slot).charge;
+        let books = &mut *self.books;
+        books.wheel.remove(slot);
+        books.live.remove(slot);
+        books.bytes = books.bytes.wrapping_sub(charge);
+        books.counts.count_removals(cause, 1);
+        books.retired.push_slot(slot, charge, cause);
+    }
+
+    /// A larger table, in which all live slots stand.
+    #[cold]
+    fn grow(&mut self) {
+        let entries = self.books.live.len();
+        self.rebuild((2 * self.table().room()).min(self.books.share.entries).max(entries));
+    }
+
+    /// A table with this much room, in place of the one in force.
+    fn rebuild(&mut self, room: usize) {
+        let table = Table::new(room);
+        let mut at = 0;
+        while let Some(slot) = self.books.live.next(at) {
+            table.insert(self.entry(slot).hash, slot);
+            at = slot + 1;
+        }
+        let table = Box::into_raw(Box::new(table));
+        let old = self.shard.table.swap(table, Ordering::AcqRel);
+        // SAFETY: the table came from a box, is no longer in force, and is retired once.
+        let old = unsafe { OldTable::new(old) };
+        self.books.retired.push_table(old);
+    }
+}
+
+fn expiries<K, V>(slots: &Slots<K, V>, live: &Live) -> impl Fn(u32) -> Moment {
+    move |slot| {
+        assert!(live.contains(slot), "the wheel names slot {slot}, which holds nothing");
+        // SAFETY: the slot is live, and this runs under the lock.
+        let extra = unsafe { slots.extra(slot, slots.entry(slot)) };
+        extra.map_or(Moment::MAX, |extra| extra.expires_at)
+    }
+}
+
+impl<K, V, P> Drop for Shard<K, V, P> {
+    fn drop(&mut self) {
+        let books = self.books.get_mut();
+        let mut at = 0;
+        let live = std::iter::from_fn(|| {
+            let slot = books.live.next(at)?;
+            at = slot + 1;
+            Some(slot)
+        });
+        // SAFETY: it came from a box, and nobody searches it.
+        drop(unsafe { Box::from_raw(*self.table.get_mut()) });
+        if std::mem::needs_drop::<(K, V)>() {
+            // SAFETY: the slot holds an entry, and nobody reads a tier that is being dropped.
+            let take = |slot| unsafe { self.slots.take(slot) };
+            drop(Rest(live.chain(books.retired.slots()).map(take)));
         }
     }
 }
 
-#[cfg(test)]
-impl<K, V> Shard<K, V> {
-    pub(crate) fn assert_invariants(&self) {
-        self.slab.assert_invariants();
-        self.expiries.assert_invariants();
-        let entries = self.slab.len() as usize;
-        assert_eq!(self.table.len(), entries);
-        assert!(entries <= self.share.entries);
-        assert!(self.bytes <= self.share.bytes);
-        assert_eq!(self.slab.iter().map(|entry| entry.charge).sum::<usize>(), self.bytes);
-        // Every slot in the policy is in the slab and can be reached through the table.
-        let mut listed = 0;
-        for slot in self.policy.iter() {
-            let entry = self.slab.get(slot);
-            assert_eq!(self.table.find(entry.hash, |&at| at == slot), Some(&slot));
-            assert_eq!(self.expiries.get(slot), entry.expires_at);
-            listed += 1;
+/// Drops what an iterator has, even if a destructor panics.
+struct Rest<I: Iterator>(I);
+
+impl<I: Iterator> Drop for Rest<I> {
+    fn drop(&mut self) {
+        /// Goes on where a panic has ended the loop.
+        struct Others<'a, I: Iterator>(&'a mut I);
+
+        impl<I: Iterator> Drop for Others<'_, I> {
+            fn drop(&mut self) {
+                self.0.by_ref().for_each(drop);
+            }
         }
-        assert_eq!(listed, entries);
+
+        let others = Others(&mut self.0);
+        others.0.by_ref().for_each(drop);
+    }
+}
+
+#[cfg(test)]
+impl<K, V, P: Policy> Writer<'_, K, V, P> {
+    pub(crate) fn assert_invariants(&self) {
+        let books = &*self.books;
+        let live: Vec<u32> =
+            std::iter::successors(books.live.next(0), |at| books.live.next(at + 1)).collect();
+        assert_eq!(live.len(), books.live.len());
+        assert!(live.len() <= books.share.entries);
+        assert!(books.bytes <= books.share.bytes);
+        assert_eq!(live.iter().map(|&slot| self.extra(slot).charge).sum::<usize>(), books.bytes);
+        let hashes: Vec<_> = live.iter().map(|&slot| (self.entry(slot).hash, slot)).collect();
+        self.table().assert_holds(&hashes);
+        // Every slot is live, retired, or free, and only one of these.
+        let mut slots =
+            [live.clone(), books.retired.slots().collect(), books.free.clone()].concat();
+        slots.sort_unstable();
+        assert!(slots.iter().copied().eq(0..books.end), "{slots:?}");
+        let offered = live.iter().filter(|&&slot| self.is_candidate(slot)).count();
+        assert_eq!(books.policy.len(), offered);
+        books.policy.assert_invariants(&View {
+            slots: &self.shard.slots,
+            live: &books.live,
+            plain: books.share.weighs.then_some(books.share.overhead as u64),
+        });
+        let expiring = |slot: &&u32| self.extra(**slot).expires_at != Moment::MAX;
+        assert_eq!(books.wheel.len(), live.iter().filter(expiring).count());
+        books.wheel.assert_invariants(expiries(&self.shard.slots, &books.live));
         let removals: u64 =
-            RemovalCause::ALL.into_iter().map(|cause| self.counts.removals(cause)).sum();
-        assert_eq!(self.counts.inserts, entries as u64 + removals);
+            RemovalCause::ALL.into_iter().map(|cause| books.counts.removals(cause)).sum();
+        assert_eq!(books.counts.inserts, live.len() as u64 + removals);
     }
 
-    /// The keys, the next victim first.
-    pub(crate) fn keys_coldest_first(&self) -> impl Iterator<Item = &K> {
-        self.policy.iter().map(|slot| &self.slab.get(slot).key)
-    }
-
+    #[cfg(not(shuttle))]
     pub(crate) fn slots(&self) -> u32 {
-        self.slab.slots()
+        self.books.end
     }
 }

@@ -54,6 +54,8 @@ pub struct Stats {
     pub refused: u64,
     /// Values not stored because they were too heavy.
     pub too_heavy: u64,
+    /// Values not stored because there was no room and nothing that may be evicted.
+    pub no_room: u64,
     pub(crate) removals: [u64; RemovalCause::ALL.len()],
 }
 
@@ -77,6 +79,7 @@ impl AddAssign for Stats {
         self.inserts += other.inserts;
         self.refused += other.refused;
         self.too_heavy += other.too_heavy;
+        self.no_room += other.no_room;
         for (sum, part) in self.removals.iter_mut().zip(other.removals) {
             *sum += part;
         }

@@ -7,10 +7,13 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use larder_core::{Key, Moment};
-use larder_memory::{Bounds, Insert, Memory, RemovalCause};
+use larder_memory::policy::{Fifo, Policy};
+use larder_memory::{Bounds, Builder, Insert, Memory, RemovalCause};
 
-type Tier = Memory<Key, Box<[u8]>>;
+/// With a policy that lets what is new in whatever it is, so that everything is churned.
+type Tier = Memory<Key, Box<[u8]>, RandomState, Fifo>;
 
 const BOUND: usize = 16 << 20;
 
@@ -36,12 +39,12 @@ fn churn(tier: &Tier, lengths: &[usize]) {
         let (key, value) = (name(number), vec![b'v'; *length].into_boxed_slice());
         let weight = key.heap_bytes() + length;
         let expires_at = now + Duration::from_secs(1);
-        let insert = tier.insert_if(key, value, weight, expires_at, now, |_| true);
+        let insert = tier.insert(key, value, weight, expires_at, now);
         assert_eq!(insert, Insert::Stored);
         // Some leave out of turn, so that memory is not freed in the order of its allocation.
         if number.is_multiple_of(7) {
             let key = name(number - number % 1000 / 2);
-            tier.remove(&key, now, RemovalCause::Removed, || ());
+            tier.remove(&key, now, RemovalCause::Removed, |_| ());
         }
         bytes += weight + Tier::ENTRY_OVERHEAD;
         if bytes > LOAD * BOUND {
@@ -53,7 +56,7 @@ fn churn(tier: &Tier, lengths: &[usize]) {
 /// Churns a tier through each kind of load in turn, the process within `ratios` of the bound
 /// after each.
 fn check(before: usize, loads: &[&[usize]], ratios: RangeInclusive<f64>) {
-    let tier = Tier::new(Bounds::bytes(BOUND));
+    let tier: Tier = Builder::new(Bounds::bytes(BOUND)).policy(Fifo::new).build();
     for lengths in loads {
         churn(&tier, lengths);
         let ratio = (resident() - before) as f64 / BOUND as f64;
@@ -71,5 +74,5 @@ fn the_process_grows_by_the_bound_and_not_by_the_load() {
     check(before, &[&[1000]], 0.85..=1.15);
     check(before, &[&[20, 100, 1000, 300, 5000]], 0.85..=1.15);
     // Where the size of the values changes, the allocator is left with holes of the old size.
-    check(before, &[&[100], &[1000]], 0.85..=1.25);
+    check(before, &[&[100], &[1000]], 0.85..=1.65);
 }

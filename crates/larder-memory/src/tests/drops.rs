@@ -1,26 +1,41 @@
-//! Keys and values whose destructors call the tier again: they must run outside its locks.
+//! Keys and values whose destructors call the tier again: they must run outside its locks, and
+//! once for each that was made.
 
 use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak, mpsc};
-use std::time::Duration;
 
 use super::*;
 
-type Tier = Memory<Caller, Caller>;
+type Tier = Memory<Caller, Caller, RandomState, Lru>;
 
-/// Asks the tier how much it holds, which takes every lock, when it is dropped.
+#[derive(Default)]
+struct Counts {
+    made: AtomicUsize,
+    dropped: AtomicUsize,
+    shown: AtomicUsize,
+}
+
+impl Counts {
+    fn alive(&self) -> usize {
+        self.made.load(Ordering::Relaxed) - self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// Uses the tier in every way that takes a lock when it is dropped.
 struct Caller {
     number: u64,
     tier: Weak<Tier>,
-    drops: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
 impl Drop for Caller {
     fn drop(&mut self) {
+        self.counts.dropped.fetch_add(1, Ordering::Relaxed);
         if let Some(tier) = self.tier.upgrade() {
             assert!(tier.entries() <= 2);
-            self.drops.fetch_add(1, Ordering::Relaxed);
+            assert!(tier.weight_max() <= 10);
+            tier.reclaim();
         }
     }
 }
@@ -41,23 +56,35 @@ impl Hash for Caller {
 
 struct Case {
     tier: Arc<Tier>,
-    drops: Arc<AtomicUsize>,
+    counts: Arc<Counts>,
 }
 
+const BOUNDS: Bounds = Bounds::entries(2).entry_bytes_max(10).shards(1);
+
 impl Case {
-    fn new() -> Self {
-        let bounds = Bounds::entries(2).entry_bytes_max(10).shards(1);
-        Self { tier: Arc::new(Memory::new(bounds)), drops: Arc::default() }
+    fn new(listens: bool) -> Self {
+        let counts = Arc::<Counts>::default();
+        let mut builder = Builder::new(BOUNDS).policy(Lru::new);
+        if listens {
+            let counts = Arc::clone(&counts);
+            builder = builder.on_removal(move |key: &Caller, value: &Caller, _| {
+                assert_eq!(key.number, value.number);
+                assert!(key.tier.upgrade().is_none_or(|tier| tier.entries() <= 2));
+                counts.shown.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        Self { tier: Arc::new(builder.build()), counts }
     }
 
     fn caller(&self, number: u64) -> Caller {
-        let (tier, drops) = (Arc::downgrade(&self.tier), Arc::clone(&self.drops));
-        Caller { number, tier, drops }
+        self.counts.made.fetch_add(1, Ordering::Relaxed);
+        let (tier, counts) = (Arc::downgrade(&self.tier), Arc::clone(&self.counts));
+        Caller { number, tier, counts }
     }
 
     fn put(&self, number: u64, weight: usize) -> Insert {
         let (key, value) = (self.caller(number), self.caller(number));
-        self.tier.insert_if(key, value, weight, at(number), NOW, |_| true)
+        self.tier.insert(key, value, weight, at(number), NOW)
     }
 
     fn compute(&self, number: u64, weight: usize) -> Outcome {
@@ -67,67 +94,80 @@ impl Case {
         self.tier.compute(&self.caller(number), NOW, own, |_| (change, ())).0
     }
 
-    /// Runs `act`, which drops `drops` callers besides those that it makes itself.
-    fn expect(&self, drops: usize, act: impl FnOnce()) {
-        let before = self.drops.load(Ordering::Relaxed);
-        act();
-        assert_eq!(self.drops.load(Ordering::Relaxed) - before, drops);
+    /// Nothing is alive but the entries of these numbers.
+    fn expect(&self, numbers: &[u64]) {
+        until(|| self.tier.reclaim(), || self.counts.alive() == 2 * numbers.len());
         self.tier.assert_invariants();
+        for number in numbers {
+            let probe = self.caller(*number);
+            assert!(self.tier.peek(&probe, NOW, |_| ()).is_some(), "{number}");
+        }
+    }
+
+    fn every_way_out(&self) {
+        let tier = &self.tier;
+        assert_eq!(self.put(1, 0), Insert::Stored);
+        self.expect(&[1]);
+        assert_eq!(self.put(1, 0), Insert::Stored);
+        assert_eq!(self.compute(1, 0), Outcome::Stored);
+        self.expect(&[1]);
+        assert_eq!(self.put(2, 0), Insert::Stored);
+        assert_eq!(self.put(3, 0), Insert::Stored);
+        self.expect(&[2, 3]);
+        assert_eq!(self.compute(4, 0), Outcome::Stored);
+        self.expect(&[3, 4]);
+        assert_eq!(self.put(3, 11), Insert::TooHeavy);
+        self.expect(&[4]);
+        assert_eq!(self.compute(4, 11), Outcome::TooHeavy);
+        self.expect(&[]);
+
+        assert_eq!((self.put(1, 0), self.put(2, 0)), (Insert::Stored, Insert::Stored));
+        let (key, value) = (self.caller(2), self.caller(2));
+        assert_eq!(tier.insert_if(key, value, 0, at(9), at(3), |_| false), Insert::Refused);
+        self.expect(&[1]);
+        assert_eq!(tier.expire(at(TICK), 9), Expired { entries: 1, more: false });
+        self.expect(&[]);
+
+        assert_eq!((self.put(1, 0), self.put(2, 0)), (Insert::Stored, Insert::Stored));
+        tier.remove(&self.caller(1), NOW, RemovalCause::Removed, |_| ());
+        self.expect(&[2]);
+        let remove = Change::Remove(RemovalCause::Removed);
+        let own = |_: &Caller| unreachable!("no key is needed");
+        assert_eq!(tier.compute(&self.caller(2), NOW, own, |_| (remove, ())).0, Outcome::Removed);
+        self.expect(&[]);
+
+        assert_eq!((self.put(1, 0), self.put(2, 0)), (Insert::Stored, Insert::Stored));
+        tier.clear(RemovalCause::Removed);
+        self.expect(&[]);
+        assert_eq!((self.put(1, 0), self.put(2, 0)), (Insert::Stored, Insert::Stored));
+        tier.retain(NOW, RemovalCause::Removed, |key, _| key.number == 1);
+        self.expect(&[1]);
+        tier.resize(BOUNDS.and_entries(0));
+        self.expect(&[]);
+        tier.resize(BOUNDS);
+        assert_eq!((self.put(1, 0), self.put(2, 0)), (Insert::Stored, Insert::Stored));
+        self.expect(&[1, 2]);
     }
 }
 
-fn every_way_out() {
-    let case = Case::new();
-    let tier = &case.tier;
-    case.expect(0, || assert_eq!(case.put(1, 0), Insert::Stored));
-    // The old value and the new key.
-    case.expect(2, || assert_eq!(case.put(1, 0), Insert::Stored));
-    // The old value and the key that was looked for.
-    case.expect(2, || assert_eq!(case.compute(1, 0), Outcome::Stored));
-    case.expect(0, || assert_eq!(case.put(2, 0), Insert::Stored));
-    // An evicted entry.
-    case.expect(2, || assert_eq!(case.put(3, 0), Insert::Stored));
-    // An evicted entry and the key that was looked for.
-    case.expect(3, || assert_eq!(case.compute(4, 0), Outcome::Stored));
-    // What is too heavy, and what was held.
-    case.expect(4, || assert_eq!(case.put(3, 11), Insert::TooHeavy));
-    case.expect(4, || assert_eq!(case.compute(4, 11), Outcome::TooHeavy));
-    assert_eq!(tier.entries(), 0);
-
-    assert_eq!((case.put(1, 0), case.put(2, 0)), (Insert::Stored, Insert::Stored));
-    let key = [case.caller(1), case.caller(2)];
-    // Noticed by a read, and by a write of the same key, which is refused.
-    case.expect(2, || assert!(tier.get(&key[0], at(2), |_| ()).is_none()));
-    case.expect(4, || {
-        let (key, value) = (case.caller(2), case.caller(2));
-        assert_eq!(tier.insert_if(key, value, 0, at(9), at(3), |_| false), Insert::Refused);
-    });
-    assert_eq!((case.put(1, 0), case.put(2, 0)), (Insert::Stored, Insert::Stored));
-    case.expect(4, || {
-        assert_eq!(tier.expire(at(3), 9), Expired { entries: 2, more: false });
-    });
-
-    assert_eq!((case.put(1, 0), case.put(2, 0)), (Insert::Stored, Insert::Stored));
-    case.expect(2, || {
-        drop(tier.remove(&key[0], NOW, RemovalCause::Removed, || ()));
-    });
-    case.expect(2, || {
-        let remove = Change::Remove(RemovalCause::Removed);
-        assert_eq!(tier.compute(&key[1], NOW, |_| panic!(), |_| (remove, ())).0, Outcome::Removed);
-    });
-    assert_eq!((case.put(1, 0), case.put(2, 0)), (Insert::Stored, Insert::Stored));
-    case.expect(4, || tier.clear(RemovalCause::Removed));
-}
-
 #[test]
-fn destructors_may_call_the_tier() {
-    // A destructor under the lock would wait for ever: on a thread of its own that is a failure.
+fn destructors_and_listeners_may_call_the_tier() {
+    // One under the lock would wait for ever: on a thread of its own that is a failure.
     let (done, finished) = mpsc::channel();
     let ways = std::thread::spawn(move || {
-        every_way_out();
+        for listens in [false, true] {
+            let case = Case::new(listens);
+            case.every_way_out();
+            let removals = RemovalCause::ALL.map(|cause| case.tier.stats().removals(cause));
+            let shown = case.counts.shown.load(Ordering::Relaxed);
+            assert_eq!(shown as u64, if listens { removals.iter().sum() } else { 0 });
+            let counts = Arc::clone(&case.counts);
+            drop(case);
+            assert_eq!(counts.alive(), 0);
+        }
         done.send(()).unwrap();
     });
-    match finished.recv_timeout(Duration::from_secs(60)) {
+    match finished.recv_timeout(Duration::from_secs(100)) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("a destructor ran under a lock"),
         Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => ways.join().unwrap(),
     }

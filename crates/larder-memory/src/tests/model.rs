@@ -1,5 +1,11 @@
 //! The tier against a model that is too simple to be wrong: a list in the order of use.
+//!
+//! The model doesn't say which of the entries that have expired a write frees, since a write only
+//! looks at a few; it takes that from the tier, and checks that each had.
 
+use std::collections::BTreeMap;
+
+use larder_policy::{Chosen, PolicyKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -25,18 +31,24 @@ enum Step {
     Put(u64, Value),
     Take(u64),
     Remove(u64, RemovalCause),
+    Retain(u64),
     Expire(usize),
     Clear,
+    Reclaim,
+    /// To so many entries, and bytes for so many, if bytes are bounded.
+    Resize(usize, Option<usize>),
     Wait(u64),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let key = || 0..KEYS;
     let value = || {
-        let ttl = prop::option::weighted(0.7, 0..20_u64);
-        (0..WEIGHT_MAX + 20, ttl).prop_map(|(weight, ttl)| Value { weight, ttl })
+        let weight = prop_oneof![1 => Just(0), 3 => 0..WEIGHT_MAX + 20];
+        let ttl = prop_oneof![8 => 0..20_u64, 1 => 0..2000_u64];
+        (weight, prop::option::weighted(0.7, ttl)).prop_map(|(weight, ttl)| Value { weight, ttl })
     };
     let cause = prop::sample::select(vec![RemovalCause::Invalidated, RemovalCause::Removed]);
+    let bytes = prop::option::weighted(0.7, 0..8_usize);
     let step = prop_oneof![
         40 => key().prop_map(Step::Get),
         10 => key().prop_map(Step::Peek),
@@ -46,14 +58,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         30 => (key(), value()).prop_map(|(key, value)| Step::Put(key, value)),
         5 => key().prop_map(Step::Take),
         10 => (key(), cause).prop_map(|(key, cause)| Step::Remove(key, cause)),
+        2 => (2..5_u64).prop_map(Step::Retain),
         5 => (0..3_usize).prop_map(Step::Expire),
         1 => Just(Step::Clear),
-        30 => (0..6_u64).prop_map(Step::Wait),
+        3 => Just(Step::Reclaim),
+        2 => (0..10_usize, bytes).prop_map(|(entries, bytes)| Step::Resize(entries, bytes)),
+        30 => prop_oneof![5 => 0..6_u64, 1 => 0..300_u64].prop_map(Step::Wait),
     ];
     prop::collection::vec(step, 0..300)
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     key: u64,
     value: u64,
@@ -61,201 +76,294 @@ struct Entry {
     expires_at: Moment,
 }
 
-#[derive(Debug, Default)]
-struct Model {
-    /// The coldest first.
-    order: Vec<Entry>,
-    stats: Stats,
+fn bounds(entries: usize, bytes: Option<usize>, candidates: Candidates) -> Bounds {
+    let bounds = Bounds::entries(entries).entry_bytes_max(WEIGHT_MAX).shards(1);
+    let bounds = bytes.map_or(bounds, |bytes| bounds.and_bytes(bytes));
+    bounds.candidates(candidates)
 }
 
-impl Model {
-    fn remove_at(&mut self, place: usize, cause: RemovalCause) -> Entry {
-        self.stats.count_removals(cause, 1);
-        self.order.remove(place)
-    }
-
-    fn find(&mut self, key: u64, now: Moment) -> Option<usize> {
-        let place = self.order.iter().position(|entry| entry.key == key)?;
-        if self.order[place].expires_at >= now {
-            return Some(place);
-        }
-        self.remove_at(place, RemovalCause::Expired);
-        None
-    }
-
-    fn look(&mut self, key: u64, now: Moment) -> Option<u64> {
-        self.find(key, now).map(|place| self.order[place].value)
-    }
-
-    fn get(&mut self, key: u64, now: Moment) -> Option<u64> {
-        let place = self.find(key, now)?;
-        let entry = self.order.remove(place);
-        self.order.push(entry);
-        self.order.last().map(|entry| entry.value)
-    }
-
-    fn expire_one(&mut self, now: Moment) -> bool {
-        let expired = (0..self.order.len()).filter(|&at| self.order[at].expires_at < now);
-        let first = expired.min_by_key(|&at| self.order[at].expires_at);
-        first.map(|place| self.remove_at(place, RemovalCause::Expired)).is_some()
-    }
-
-    fn bytes(&self) -> usize {
-        self.order.iter().map(|entry| entry.weight + OVERHEAD).sum()
-    }
-
-    /// Whether the entry was light enough.
-    fn put(&mut self, entry: Entry, now: Moment) -> bool {
-        if let Some(place) = self.find(entry.key, now) {
-            self.remove_at(place, RemovalCause::Replaced);
-        }
-        if entry.weight > WEIGHT_MAX {
-            self.stats.too_heavy += 1;
-            return false;
-        }
-        self.expire_one(now);
-        self.expire_one(now);
-        while self.order.len() == ENTRIES || self.bytes() + entry.weight + OVERHEAD > BYTES {
-            if !self.expire_one(now) {
-                self.remove_at(0, RemovalCause::Evicted);
-            }
-        }
-        self.stats.inserts += 1;
-        self.order.push(entry);
-        true
-    }
-
-    fn remove(&mut self, key: u64, now: Moment, cause: RemovalCause) -> Option<u64> {
-        self.find(key, now).map(|place| self.remove_at(place, cause).value)
-    }
-
-    fn expire(&mut self, now: Moment, max: usize) -> Expired {
-        let entries = (0..max).take_while(|_| self.expire_one(now)).count();
-        Expired { entries, more: self.order.iter().any(|entry| entry.expires_at < now) }
-    }
-
-    fn clear(&mut self) {
-        self.stats.count_removals(RemovalCause::Removed, self.order.len() as u64);
-        self.order.clear();
-    }
-
-    fn stats(&self) -> Stats {
-        let expiring = self.order.iter().filter(|entry| entry.expires_at != Moment::MAX).count();
-        Stats { entries: self.order.len(), expiring, bytes: self.bytes(), ..self.stats }
-    }
+fn copied(held: Option<&u64>) -> Option<u64> {
+    held.copied()
 }
 
 struct Pair {
-    tier: Numbers,
-    model: Model,
+    tier: Memory<u64, u64, RandomState, Chosen>,
+    kind: PolicyKind,
+    candidates: Candidates,
+    entries: usize,
+    bytes: usize,
+    /// The coldest first.
+    order: Vec<Entry>,
+    /// What must have been counted since the start.
+    before: Stats,
     ticks: u64,
     steps: u64,
 }
 
 impl Pair {
-    fn new() -> Self {
-        let bounds = Bounds::entries(ENTRIES).and_bytes(BYTES).entry_bytes_max(WEIGHT_MAX);
-        Self { tier: Memory::new(bounds.shards(1)), model: Model::default(), ticks: 0, steps: 0 }
+    fn new(kind: PolicyKind, candidates: Candidates) -> Self {
+        let tier = Builder::new(bounds(ENTRIES, Some(BYTES), candidates))
+            .policy(move |capacity| Chosen::of(kind, capacity))
+            .build();
+        Self {
+            tier,
+            kind,
+            candidates,
+            entries: ENTRIES,
+            bytes: BYTES,
+            order: Vec::new(),
+            before: Stats::default(),
+            ticks: 0,
+            steps: 0,
+        }
     }
 
-    /// The entry that this step stores. Each step has its own value and, within a tick, its own
-    /// moments, so that the order in which entries expire is never a tie.
+    fn now(&self) -> Moment {
+        at(self.ticks * TICK / 2)
+    }
+
     fn entry(&self, key: u64, Value { weight, ttl }: Value) -> Entry {
-        let expires_at = ttl.map_or(Moment::MAX, |ttl| at((self.ticks + ttl) * 1000 + self.steps));
+        let expires_at = ttl.map_or(Moment::MAX, |ttl| at((self.ticks + ttl) * TICK / 2));
         Entry { key, value: self.steps, weight, expires_at }
+    }
+
+    /// The live value under a key.
+    fn look(&self, key: u64) -> Option<u64> {
+        let live = |entry: &&Entry| entry.key == key && entry.expires_at >= self.now();
+        self.order.iter().find(live).map(|entry| entry.value)
+    }
+
+    /// Whether bounds as they are have room for these.
+    fn fits<'a>(&self, entries: impl Iterator<Item = &'a Entry> + Clone) -> bool {
+        entries.clone().count() <= self.entries
+            && entries.map(|entry| entry.weight + OVERHEAD).sum::<usize>() <= self.bytes
+    }
+
+    fn offers(&self, entry: &Entry) -> bool {
+        self.candidates == Candidates::All || entry.expires_at != Moment::MAX
     }
 
     fn apply(&mut self, step: Step) {
         self.steps += 1;
-        let now = at(self.ticks * 1000);
-        let (tier, model) = (&self.tier, &mut self.model);
+        let now = self.now();
+        self.before = self.tier.stats();
         match step {
             Step::Get(key) => {
-                assert_eq!(tier.get(&key, now, |value| *value), model.get(key, now));
+                assert_eq!(self.tier.get(&key, now), self.look(key));
+                // With an exact policy a read frees what it finds expired.
+                self.follow(None, None);
+                if let Some(place) = self.order.iter().position(|entry| entry.key == key)
+                    && self.order[place].expires_at >= now
+                {
+                    let entry = self.order.remove(place);
+                    self.order.push(entry);
+                }
             }
             Step::Peek(key) => {
-                assert_eq!(tier.peek(&key, now, |value| *value), model.look(key, now));
+                assert_eq!(self.tier.peek(&key, now, |value| *value), self.look(key));
             }
-            Step::Insert(key, value, holds) => self.insert(self.entry(key, value), now, holds),
+            Step::Insert(key, value, holds) => self.insert(self.entry(key, value), holds),
             Step::Keep(key) => {
                 let seen = |held: Option<Held<'_, u64>>| held.map(|held| *held.value);
-                let kept = tier.compute(&key, now, u64::clone, |held| (Change::Keep, seen(held)));
-                assert_eq!(kept, (Outcome::Kept, model.look(key, now)));
+                let kept =
+                    self.tier.compute(&key, now, u64::clone, |held| (Change::Keep, seen(held)));
+                assert_eq!(kept, (Outcome::Kept, self.look(key)));
+                self.follow(None, None);
             }
-            Step::Put(key, value) => self.put(self.entry(key, value), now),
+            Step::Put(key, value) => self.put(self.entry(key, value)),
             Step::Take(key) => {
                 let cause = RemovalCause::Removed;
                 let remove = |_: Option<Held<'_, u64>>| (Change::Remove(cause), ());
-                let (outcome, ()) = tier.compute(&key, now, u64::clone, remove);
-                let removed = model.remove(key, now, cause).is_some();
+                let (outcome, ()) = self.tier.compute(&key, now, u64::clone, remove);
+                let removed = self.look(key).is_some();
                 assert_eq!(outcome == Outcome::Removed, removed, "{outcome:?}");
+                self.follow(removed.then_some((key, cause)), None);
             }
             Step::Remove(key, cause) => {
-                let removed = tier.remove(&key, now, cause, || ());
-                assert_eq!(removed, model.remove(key, now, cause));
+                let removed = self.tier.remove(&key, now, cause, copied);
+                assert_eq!(removed, self.look(key));
+                self.follow(removed.map(|_| (key, cause)), None);
             }
-            Step::Expire(max) => assert_eq!(tier.expire(now, max), model.expire(now, max)),
+            Step::Retain(each) => {
+                self.tier.retain(now, RemovalCause::Removed, |key, _| key % each != 0);
+                self.order.retain(|entry| entry.expires_at >= now && entry.key % each != 0);
+            }
+            Step::Expire(max) => {
+                let expired = self.order.iter().filter(|entry| entry.expires_at < now).count();
+                let expected = Expired { entries: max.min(expired), more: expired > max };
+                assert_eq!(self.tier.expire(now, max), expected);
+                self.follow(None, None);
+            }
             Step::Clear => {
-                tier.clear(RemovalCause::Removed);
-                model.clear();
+                self.tier.clear(RemovalCause::Removed);
+                self.order.clear();
+            }
+            Step::Reclaim => self.tier.reclaim(),
+            Step::Resize(entries, bytes) => {
+                // Where not all may be evicted, less room may be kept by nothing.
+                let entries = entries.max(if self.candidates == Candidates::All { 0 } else { 8 });
+                let bytes = bytes.filter(|_| self.candidates == Candidates::All);
+                let bytes = bytes.map(|bytes| bytes * (OVERHEAD + 50));
+                (self.entries, self.bytes) = (entries, bytes.unwrap_or(usize::MAX / 4));
+                self.tier.resize(bounds(entries, bytes, self.candidates));
+                self.follow(None, None);
             }
             Step::Wait(ticks) => self.ticks += ticks,
         }
         self.check();
     }
 
-    fn insert(&mut self, entry: Entry, now: Moment, holds: bool) {
+    fn insert(&mut self, entry: Entry, holds: bool) {
         let Entry { key, value, weight, expires_at } = entry;
-        let held = self.model.look(key, now);
+        let held = self.look(key);
+        let now = self.now();
         let insert = self.tier.insert_if(key, value, weight, expires_at, now, |seen| {
             assert_eq!(seen.copied(), held);
             holds
         });
-        let expected = if !holds {
-            self.model.stats.refused += 1;
-            Insert::Refused
-        } else if self.model.put(entry, now) {
-            Insert::Stored
+        if holds {
+            self.stored(entry, insert);
         } else {
-            Insert::TooHeavy
-        };
-        assert_eq!(insert, expected);
+            assert_eq!(insert, Insert::Refused);
+            self.follow(None, None);
+        }
     }
 
-    fn put(&mut self, entry: Entry, now: Moment) {
+    fn put(&mut self, entry: Entry) {
         let Entry { key, value, weight, expires_at } = entry;
         let put = Change::Put { value, weight, expires_at };
         let seen = |held: Option<Held<'_, u64>>| held.map(|held| *held.value);
-        let put = self.tier.compute(&key, now, u64::clone, |held| (put, seen(held)));
-        let held = self.model.look(key, now);
-        let stored = self.model.put(entry, now);
-        let outcome = if stored { Outcome::Stored } else { Outcome::TooHeavy };
-        assert_eq!(put, (outcome, held));
+        let held = self.look(key);
+        let now = self.now();
+        let (outcome, saw) = self.tier.compute(&key, now, u64::clone, |held| (put, seen(held)));
+        assert_eq!(saw, held);
+        let insert = match outcome {
+            Outcome::Stored => Insert::Stored,
+            Outcome::TooHeavy => Insert::TooHeavy,
+            Outcome::NoRoom => Insert::NoRoom,
+            Outcome::Kept | Outcome::Removed => panic!("{outcome:?}"),
+        };
+        self.stored(entry, insert);
+    }
+
+    /// What came of storing this entry.
+    fn stored(&mut self, entry: Entry, insert: Insert) {
+        let admitted = entry.weight <= WEIGHT_MAX && self.fits(std::iter::once(&entry));
+        let replaced = self.look(entry.key).map(|_| (entry.key, RemovalCause::Replaced));
+        match insert {
+            Insert::Stored => {
+                assert!(admitted);
+                self.follow(replaced, Some(entry));
+            }
+            Insert::TooHeavy => {
+                assert!(!admitted);
+                self.follow(replaced, None);
+            }
+            Insert::NoRoom => {
+                assert!(admitted && self.candidates == Candidates::Expiring);
+                // Nothing that may be evicted is left, except what was to be replaced.
+                let now = self.now();
+                let held = self.held();
+                self.order.retain(|old| held.contains_key(&old.key));
+                let others = self.order.iter().filter(|old| old.key != entry.key);
+                assert!(!others.clone().any(|old| self.offers(old) && old.expires_at >= now));
+                assert!(!self.fits(others.chain([&entry])));
+            }
+            Insert::Refused => panic!("it holds"),
+        }
+    }
+
+    /// What the tier has, whether it has expired or not.
+    fn held(&self) -> BTreeMap<u64, Entry> {
+        let mut held = BTreeMap::new();
+        self.tier.for_each(Moment::ZERO, |&key, seen| {
+            let (&value, weight, expires_at) = (seen.value, seen.weight, seen.expires_at);
+            assert!(held.insert(key, Entry { key, value, weight, expires_at }).is_none());
+        });
+        held
+    }
+
+    /// Lets the model forget what the tier has, and checks that each entry had to go: one for a
+    /// known cause, those that had expired, and the coldest for room.
+    fn follow(&mut self, known: Option<(u64, RemovalCause)>, new: Option<Entry>) {
+        let (now, held, stats) = (self.now(), self.held(), self.tier.stats());
+        let count = |cause| stats.removals(cause) - self.before.removals(cause);
+        let key = known.map(|(key, _)| key);
+        if let Some((_, cause)) = known {
+            assert_eq!(count(cause), 1, "{cause:?}");
+        }
+        let stays = |entry: &Entry| {
+            held.get(&entry.key).is_some_and(|other| other == entry) && key != Some(entry.key)
+        };
+        let gone: Vec<_> = self
+            .order
+            .iter()
+            .filter(|entry| !stays(entry) && key != Some(entry.key))
+            .cloned()
+            .collect();
+        let evicted: Vec<_> = gone.iter().filter(|entry| entry.expires_at >= now).collect();
+        let total = count(RemovalCause::Evicted) + count(RemovalCause::Expired);
+        assert_eq!(gone.len() as u64, total, "{gone:?}");
+        assert!(evicted.len() as u64 <= count(RemovalCause::Evicted), "{evicted:?}");
+        if let Some(hottest) = evicted.last() {
+            // Without the last of them there would not have been room.
+            let needed = self.order.iter().filter(|entry| stays(entry)).chain(&new);
+            let would_fit = self.fits(needed.chain([*hottest]));
+            // Expired entries that were only found later may have made room as well.
+            let exact = self.kind == PolicyKind::Lru && gone.len() == evicted.len();
+            assert!(!exact || !would_fit, "{evicted:?} in vain");
+            assert!(evicted.iter().all(|entry| self.offers(entry)));
+        }
+        if self.kind == PolicyKind::Lru
+            && let Some(hottest) = evicted.last()
+        {
+            let colder = self.order.iter().take_while(|entry| entry != hottest);
+            let stayed = colder.clone().find(|entry| stays(entry) && self.offers(entry));
+            assert_eq!(stayed, None, "{evicted:?} left before what is colder");
+        }
+        // To be replaced is to be used.
+        self.order.retain(stays);
+        self.order.extend(new);
     }
 
     fn check(&self) {
         self.tier.assert_invariants();
-        assert_eq!(self.tier.stats(), self.model.stats());
-        for shard in self.tier.shards() {
-            let shard = shard.lock();
-            let order = self.model.order.iter().map(|entry| &entry.key);
-            assert!(shard.keys_coldest_first().eq(order), "{:?}", self.model.order);
+        let stats = self.tier.stats();
+        let held = self.held();
+        assert_eq!(held.len(), self.order.len());
+        for entry in &self.order {
+            assert_eq!(held.get(&entry.key), Some(entry));
         }
-        let mut seen = 0;
-        self.tier.for_each(Moment::ZERO, |key, held| {
-            let entry = self.model.order.iter().find(|entry| entry.key == *key).unwrap();
-            let expected = (entry.value, entry.weight, entry.expires_at);
-            assert_eq!((*held.value, held.weight, held.expires_at), expected);
-            seen += 1;
-        });
-        assert_eq!(seen, self.model.order.len());
+        let expiring = self.order.iter().filter(|entry| entry.expires_at != Moment::MAX).count();
+        assert_eq!((stats.entries, stats.expiring), (self.order.len(), expiring));
+        assert!(self.fits(self.order.iter()), "{:?}", self.order);
     }
+}
+
+/// Which of the other policies, and which candidates.
+fn kinds() -> impl Strategy<Value = (PolicyKind, Candidates)> {
+    let candidates = prop::sample::select(vec![Candidates::All, Candidates::Expiring]);
+    (prop::sample::select(PolicyKind::ALL.to_vec()), candidates)
 }
 
 proptest! {
     #[test]
-    fn the_tier_is_a_list_in_the_order_of_use(steps in steps()) {
-        let mut pair = Pair::new();
+    fn the_tier_is_a_list_in_the_order_of_use(
+        steps in steps(),
+        candidates in prop::sample::select(vec![Candidates::All, Candidates::Expiring]),
+    ) {
+        let mut pair = Pair::new(PolicyKind::Lru, candidates);
+        for step in steps {
+            pair.apply(step);
+        }
+    }
+
+    #[test]
+    fn with_every_policy_reads_return_what_was_stored_last(
+        (kind, candidates) in kinds(),
+        steps in steps(),
+    ) {
+        let mut pair = Pair::new(kind, candidates);
         for step in steps {
             pair.apply(step);
         }

@@ -15,25 +15,25 @@ fn next(state: &mut u64) -> u64 {
     *state >> 33
 }
 
-fn hammer(memory: &Numbers, seed: u64) {
+fn hammer(memory: &Memory<u64, u64>, seed: u64) {
     let mut state = seed;
     for step in 0..STEPS {
         let key = next(&mut state) % KEYS;
         let (now, weight) = (at(step), next(&mut state) as usize % 3000);
         match next(&mut state) % 10 {
             0..4 => {
-                let value = memory.get(&key, now, |value| *value);
+                let value = memory.get(&key, now);
                 assert!(value.is_none_or(|value| value == key * 10));
             }
             4..7 => {
                 let expires_at = at(step + next(&mut state) % 2000);
-                let _ = memory.insert_if(key, key * 10, weight, expires_at, now, |_| true);
+                let _ = memory.insert(key, key * 10, weight, expires_at, now);
             }
             7 => {
                 let put = Change::Put { value: key * 10, weight, expires_at: Moment::MAX };
                 let _ = memory.compute(&key, now, u64::clone, |_| (put, ()));
             }
-            8 => drop(memory.remove(&key, now, RemovalCause::Invalidated, || ())),
+            8 => memory.remove(&key, now, RemovalCause::Invalidated, |_| ()),
             _ if step % 100 == 0 => drop(memory.expire(now, 5)),
             _ => assert!(memory.peek(&key, now, |value| *value == key * 10) != Some(false)),
         }
@@ -41,10 +41,10 @@ fn hammer(memory: &Numbers, seed: u64) {
 }
 
 fn check(bounds: Bounds, entries: usize, bytes: usize) {
-    let memory = Memory::new(bounds);
+    let memory: Memory<u64, u64> = Memory::new(bounds);
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
+        let watch = scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let stats = memory.stats();
                 assert!(stats.entries <= entries && stats.bytes <= bytes, "{stats:?}");
@@ -56,6 +56,7 @@ fn check(bounds: Bounds, entries: usize, bytes: usize) {
         let ended = hammers.into_iter().map(thread::ScopedJoinHandle::join);
         let sound = ended.fold(true, |sound, end| sound & end.is_ok());
         done.store(true, Ordering::Relaxed);
+        let sound = watch.join().is_ok() && sound;
         assert!(sound, "a thread found the tier broken");
     });
     memory.assert_invariants();

@@ -1,0 +1,29 @@
+//! The memory tier as the engine uses it: of slots, with a policy that is chosen when the
+//! program runs.
+//!
+//! What a policy does and what a bound means stand in `larder-memory`; here they only meet.
+
+use std::hash::Hash;
+
+use foldhash::fast::RandomState;
+use larder_memory::policy::{Chosen, PolicyKind};
+use larder_memory::{Bounds, Builder, Memory};
+
+use crate::slot::Slot;
+
+/// A memory tier that caches and plain keys with these types of keys and values can share.
+pub type MemoryTier<K, V> = Memory<K, Slot<V>, RandomState, Chosen>;
+
+/// An empty memory tier with these bounds, in which this policy decides what is evicted.
+///
+/// ```
+/// use larder_engine::memory_tier;
+/// use larder_memory::{Bounds, policy::PolicyKind};
+///
+/// let memory = memory_tier::<u64, String>(Bounds::bytes(16 << 20), PolicyKind::Sieve);
+/// assert_eq!(memory.entries(), 0);
+/// ```
+#[must_use]
+pub fn memory_tier<K: Hash + Eq, V>(bounds: Bounds, policy: PolicyKind) -> MemoryTier<K, V> {
+    Builder::new(bounds).policy(move |capacity| Chosen::of(policy, capacity)).build()
+}

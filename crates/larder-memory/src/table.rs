@@ -1,0 +1,331 @@
+//! From a hash to the slots that may hold its key, searched without a lock.
+//!
+//! Buckets of one cache line: twelve lanes, each with eight bits of the hash and the number of a
+//! slot, and a count of the entries that found the bucket full and went on to the next one. So
+//! one line tells most misses, and a hit reads that line and its entry. An entry never changes
+//! its lane while it is held: a reader that passes by finds it, whatever happens around it. That
+//! count in the place of tombstones is F14's (N. Bronson, X. Shi, "Open-sourcing F14", 2019).
+//!
+//! Writers come one at a time, under their shard's lock.
+
+use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+
+const LANES: usize = 12;
+
+/// The number of lanes that are filled on average when a table counts as full. One bucket in
+/// eight has then no room left, and one entry in thirty-six stands behind its bucket.
+const LANES_FULL: usize = 9;
+
+#[derive(Default)]
+#[repr(C, align(64))]
+struct Bucket {
+    /// The tags of the first eight lanes, a byte each; zero where the lane is free.
+    tags: AtomicU64,
+    /// The tags of the last four in the lower half. In the upper half, how many entries passed
+    /// this bucket because it was full, and stand behind it.
+    tags_and_passed: AtomicU64,
+    /// One more than the number of the slot; zero where the lane is free.
+    lanes: [AtomicU32; LANES],
+}
+
+/// A passer-by, as [`Bucket::tags_and_passed`] counts them.
+const PASSER: u64 = 1 << 32;
+
+/// Where a key may be.
+pub(crate) enum Guess {
+    /// Nearly always here.
+    Slot(u32),
+    /// Not in this table.
+    Nowhere,
+    /// Wherever [`Table::find`] finds it.
+    Elsewhere,
+}
+
+pub(crate) struct Table {
+    buckets: Box<[Bucket]>,
+}
+
+impl Table {
+    /// A table with room for `entries`, at least.
+    pub(crate) fn new(entries: usize) -> Self {
+        let buckets = entries.div_ceil(LANES_FULL).max(1);
+        Self { buckets: std::iter::repeat_with(Bucket::default).take(buckets).collect() }
+    }
+
+    /// How many entries it has room for.
+    pub(crate) fn room(&self) -> usize {
+        self.buckets.len() * LANES_FULL
+    }
+
+    /// What it takes, in bytes.
+    pub(crate) fn allocated(&self) -> usize {
+        self.buckets.len() * size_of::<Bucket>()
+    }
+
+    /// Where to look first for a key of this hash, decided from one line.
+    #[inline]
+    pub(crate) fn guess(&self, hash: u32) -> Guess {
+        let Some(bucket) = self.buckets.get(self.home(hash)) else {
+            return Guess::Elsewhere;
+        };
+        let (lanes, passed) = bucket.search(tag(hash));
+        match bucket.slot(lanes.trailing_zeros() as usize) {
+            Some(slot) => Guess::Slot(slot),
+            None if lanes == 0 && !passed => Guess::Nowhere,
+            None => Guess::Elsewhere,
+        }
+    }
+
+    /// Shows the slots that may hold a key of this hash, until `visit` returns something.
+    #[inline]
+    pub(crate) fn find<R>(&self, hash: u32, mut visit: impl FnMut(u32) -> Option<R>) -> Option<R> {
+        let mut at = self.home(hash);
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            let (mut lanes, passed) = bucket.search(tag(hash));
+            while lanes != 0 {
+                if let Some(slot) = bucket.slot(lanes.trailing_zeros() as usize)
+                    && let Some(found) = visit(slot)
+                {
+                    return Some(found);
+                }
+                lanes &= lanes - 1;
+            }
+            if !passed {
+                return None;
+            }
+            at = self.next(at);
+        }
+        None
+    }
+
+    /// Makes `slot` findable under this hash. There must be room.
+    pub(crate) fn insert(&self, hash: u32, slot: u32) {
+        let mut at = self.home(hash);
+        loop {
+            let bucket = &self.buckets[at];
+            if let Some(lane) = bucket.free_lane() {
+                // First the slot and then the tag: who sees the tag finds the slot.
+                bucket.lanes[lane].store(slot + 1, Ordering::Release);
+                bucket.set_tag(lane, tag(hash));
+                return;
+            }
+            let passed = bucket.tags_and_passed.load(Ordering::Relaxed) + PASSER;
+            bucket.tags_and_passed.store(passed, Ordering::Release);
+            at = self.next(at);
+        }
+    }
+
+    /// Lets the lane that leads to `from` lead to `to`, which holds the same key.
+    pub(crate) fn redirect(&self, hash: u32, from: u32, to: u32) {
+        let (at, lane) = self.place(hash, from);
+        self.buckets[at].lanes[lane].store(to + 1, Ordering::Release);
+    }
+
+    /// Makes `slot` unfindable.
+    pub(crate) fn remove(&self, hash: u32, slot: u32) {
+        let (end, lane) = self.place(hash, slot);
+        let bucket = &self.buckets[end];
+        bucket.set_tag(lane, 0);
+        bucket.lanes[lane].store(0, Ordering::Release);
+        let mut at = self.home(hash);
+        while at != end {
+            let bucket = &self.buckets[at];
+            let passed = bucket.tags_and_passed.load(Ordering::Relaxed) - PASSER;
+            bucket.tags_and_passed.store(passed, Ordering::Release);
+            at = self.next(at);
+        }
+    }
+
+    /// Bucket and lane of a slot that is in the table.
+    fn place(&self, hash: u32, slot: u32) -> (usize, usize) {
+        let mut at = self.home(hash);
+        for _ in 0..self.buckets.len() {
+            let held = |lane: &AtomicU32| lane.load(Ordering::Relaxed) == slot + 1;
+            if let Some(lane) = self.buckets[at].lanes.iter().position(held) {
+                return (at, lane);
+            }
+            at = self.next(at);
+        }
+        panic!("slot {slot} is not in the table");
+    }
+
+    #[inline]
+    fn home(&self, hash: u32) -> usize {
+        // The high bits choose the bucket and the low ones are the tag. (D. Lemire, "Fast random
+        // integer generation in an interval", ACM TOMACS 29(1), 2019, for the product.)
+        ((u64::from(hash) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn next(&self, at: usize) -> usize {
+        if at + 1 == self.buckets.len() { 0 } else { at + 1 }
+    }
+}
+
+impl Bucket {
+    /// The lanes with this tag, a bit for each, and whether an entry passed. Nothing has to be
+    /// decided before the line is there.
+    #[inline]
+    fn search(&self, tag: u8) -> (u32, bool) {
+        let first = self.tags.load(Ordering::Acquire);
+        let second = self.tags_and_passed.load(Ordering::Acquire);
+        (bytes::equal(first, second, tag) & ((1 << LANES) - 1), second >= PASSER)
+    }
+
+    /// What a lane leads to.
+    #[inline]
+    fn slot(&self, lane: usize) -> Option<u32> {
+        self.lanes.get(lane)?.load(Ordering::Acquire).checked_sub(1)
+    }
+
+    fn free_lane(&self) -> Option<usize> {
+        self.lanes.iter().position(|lane| lane.load(Ordering::Relaxed) == 0)
+    }
+
+    fn set_tag(&self, lane: usize, tag: u8) {
+        if lane < 8 {
+            let tags = self.tags.load(Ordering::Relaxed) & !(0xff << (8 * lane));
+            self.tags.store(tags | u64::from(tag) << (8 * lane), Ordering::Release);
+        } else {
+            let lane = lane - 8;
+            let tags = self.tags_and_passed.load(Ordering::Relaxed) & !(0xff << (8 * lane));
+            self.tags_and_passed.store(tags | u64::from(tag) << (8 * lane), Ordering::Release);
+        }
+    }
+}
+
+/// What a lane remembers of a hash; never zero, which means free.
+#[inline]
+const fn tag(hash: u32) -> u8 {
+    let tag = hash as u8;
+    if tag == 0 { 1 } else { tag }
+}
+
+/// Which of sixteen bytes are equal to one.
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "instructions that every x86-64 has are marked as if some had not")]
+mod bytes {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+
+    /// A bit for each of the bytes of `first` and `second` that is `wanted`, the lowest first.
+    #[inline]
+    pub(super) fn equal(first: u64, second: u64, wanted: u8) -> u32 {
+        // SAFETY: SSE2 is a part of x86-64, and none of these touches memory.
+        unsafe {
+            let bytes = _mm_set_epi64x(second.cast_signed(), first.cast_signed());
+            let equal = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(wanted.cast_signed()));
+            _mm_movemask_epi8(equal).cast_unsigned()
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod bytes {
+    const EVERY: u64 = 0x0101_0101_0101_0101;
+
+    /// A bit for each of the bytes of `first` and `second` that is `wanted`, the lowest first.
+    #[inline]
+    pub(super) fn equal(first: u64, second: u64, wanted: u8) -> u32 {
+        let wanted = u64::from(wanted) * EVERY;
+        zeros(first ^ wanted) | zeros(second ^ wanted) << 8
+    }
+
+    /// A bit for each byte that is zero.
+    #[inline]
+    fn zeros(bytes: u64) -> u32 {
+        let low = EVERY * 0x7f;
+        let high = !(((bytes & low) + low) | bytes | low);
+        // The product brings the high bits together in the highest byte, in their order.
+        ((high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+    }
+}
+
+#[cfg(test)]
+impl Table {
+    /// Checks the table against the slots that should be in it, with their hashes.
+    pub(crate) fn assert_holds(&self, held: &[(u32, u32)]) {
+        let mut passed = vec![0; self.buckets.len()];
+        for &(hash, slot) in held {
+            let (end, lane) = self.place(hash, slot);
+            let bucket = &self.buckets[end];
+            let tags = bucket.tags.load(Ordering::Relaxed).to_le_bytes();
+            let more = bucket.tags_and_passed.load(Ordering::Relaxed).to_le_bytes();
+            assert_eq!(if lane < 8 { tags[lane] } else { more[lane - 8] }, tag(hash));
+            let mut at = self.home(hash);
+            while at != end {
+                passed[at] += 1;
+                at = self.next(at);
+            }
+        }
+        let mut lanes = 0;
+        for (bucket, passed) in self.buckets.iter().zip(passed) {
+            assert_eq!(bucket.tags_and_passed.load(Ordering::Relaxed) >> 32, passed);
+            lanes += bucket.lanes.iter().filter(|lane| lane.load(Ordering::Relaxed) != 0).count();
+        }
+        assert_eq!(lanes, held.len());
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(shuttle))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(table: &Table, hash: u32, slot: u32) -> bool {
+        table.find(hash, |at| (at == slot).then_some(())).is_some()
+    }
+
+    proptest! {
+        /// Few hashes, so that buckets overflow and wrap around.
+        #[test]
+        fn every_slot_that_was_inserted_is_found_and_no_other(
+            hashes in prop::collection::vec(
+                prop_oneof![Just(u32::MAX), Just(0), 0..4_u32, any::<u32>()], 1..120),
+            leaves in prop::collection::vec(any::<bool>(), 120),
+        ) {
+            let table = Table::new(hashes.len());
+            let mut held = Vec::new();
+            for (slot, &hash) in (0..).zip(&hashes) {
+                table.insert(hash, slot);
+                held.push((hash, slot));
+                table.assert_holds(&held);
+            }
+            let (gone, stays): (Vec<_>, Vec<_>) =
+                held.into_iter().partition(|&(_, slot)| leaves[slot as usize]);
+            for &(hash, slot) in &gone {
+                table.remove(hash, slot);
+            }
+            table.assert_holds(&stays);
+            for (hash, slot) in gone {
+                prop_assert!(!found(&table, hash, slot));
+            }
+            for (hash, slot) in stays {
+                prop_assert!(found(&table, hash, slot));
+                table.redirect(hash, slot, slot + 1000);
+                prop_assert!(!found(&table, hash, slot));
+                prop_assert!(found(&table, hash, slot + 1000));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_there_costs_one_line_where_nothing_passed() {
+        let table = Table::new(9);
+        for slot in 0..12 {
+            table.insert(7, slot);
+        }
+        assert_eq!(table.find(8, |_| Some(())), None);
+        let mut seen = 0;
+        assert_eq!(
+            table.find(7, |_| {
+                seen += 1;
+                None::<()>
+            }),
+            None
+        );
+        assert_eq!(seen, 12);
+    }
+}
