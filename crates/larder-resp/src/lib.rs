@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`codec`] | bytes to requests and replies, and back, as pure functions |
 //! | [`keyspace`] | which keys are declared, which are plain, and which are neither |
+//! | [`pool`] | a part of memory with its bound and its policy |
 //! | [`session`] | one client: bytes in, replies out, and what must be waited for |
 //! | [`service`] | what all sessions share |
 //!
@@ -13,12 +14,14 @@ pub mod codec;
 mod command;
 mod fault;
 pub mod keyspace;
+pub mod pool;
 mod reads;
 pub mod service;
 pub mod session;
 
 pub use command::reference;
 pub use keyspace::{Declared, Keyspace};
+pub use pool::{Pool, PoolName};
 pub use reads::{Answered, Gathered};
 pub use service::{Host, Service};
 pub use session::{Next, Progress, Session};

@@ -4,13 +4,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use larder_core::Moment;
 use larder_core::sync::{AtomicU64, AtomicUsize, Counter, Ordering};
-use larder_core::{Key, Moment, Value};
-use larder_engine::{Engine, Slot};
-use larder_memory::Memory;
+use larder_engine::Engine;
+use larder_memory::Stats;
 use subtle::ConstantTimeEq;
 
 use crate::keyspace::Keyspace;
+use crate::pool::Pool;
 
 /// What the protocol can't know by itself about the process that it runs in.
 pub trait Host: Send + Sync + 'static {
@@ -31,7 +32,7 @@ pub trait Host: Send + Sync + 'static {
 pub struct Service {
     pub(crate) keyspace: Keyspace,
     pub(crate) engine: Engine,
-    pub(crate) memory: Arc<Memory<Key, Slot<Value>>>,
+    pools: Vec<Pool>,
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Moment,
     pub(crate) counts: Counts,
@@ -50,18 +51,13 @@ pub(crate) struct Counts {
 }
 
 impl Service {
-    /// A server over this keyspace. `memory` is the tier that all its caches and plain keys
-    /// share.
-    pub fn new(
-        keyspace: Keyspace,
-        engine: &Engine,
-        memory: Arc<Memory<Key, Slot<Value>>>,
-        host: Arc<dyn Host>,
-    ) -> Self {
+    /// A server over this keyspace. `pools` are the parts of memory that its caches and plain
+    /// keys use, each once and with a name of its own.
+    pub fn new(keyspace: Keyspace, engine: &Engine, pools: Vec<Pool>, host: Arc<dyn Host>) -> Self {
         let started = engine.clock().now();
         let engine = engine.clone();
         let counts = Counts::default();
-        Self { keyspace, engine, memory, host, started, counts, password: None }
+        Self { keyspace, engine, pools, host, started, counts, password: None }
     }
 
     /// Asks every client for this password first.
@@ -76,9 +72,39 @@ impl Service {
         &self.keyspace
     }
 
-    /// The tier that all its caches and plain keys share.
-    pub fn memory(&self) -> &Memory<Key, Slot<Value>> {
-        &self.memory
+    /// The parts of memory that its caches and plain keys use.
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// What a part of memory holds and did, with what plain keys refused before it was asked.
+    pub fn stats(&self, pool: &Pool) -> Stats {
+        let mut stats = pool.memory.stats();
+        if let Some(plain) = self.keyspace.plain().filter(|plain| plain.is_in(&pool.memory)) {
+            stats.too_heavy += plain.too_heavy();
+        }
+        stats
+    }
+
+    /// What all parts of memory hold and did.
+    pub(crate) fn all_stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for pool in &self.pools {
+            sum += self.stats(pool);
+        }
+        sum
+    }
+
+    /// The bound of the bytes in all parts of memory together.
+    pub(crate) fn limit_bytes(&self) -> usize {
+        self.pools.iter().map(Pool::limit_bytes).sum()
+    }
+
+    /// The part of memory that plain keys are in; where there are none, the first.
+    pub(crate) fn plain_pool(&self) -> Option<&Pool> {
+        let plain = self.keyspace.plain();
+        let theirs = |pool: &&Pool| plain.is_some_and(|plain| plain.is_in(&pool.memory));
+        self.pools.iter().find(theirs).or(self.pools.first())
     }
 
     /// How many clients are connected.

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use larder_core::{Key, Result, Value};
-use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, Plain};
-use larder_memory::{Bounds, Memory};
-use larder_resp::{Declared, Host, Keyspace, Service};
+use larder_core::{Error, ErrorKind, Key, Result, Value};
+use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, MemoryTier, Plain, memory_tier};
+use larder_memory::Bounds;
+use larder_resp::{Declared, Host, Keyspace, Pool, PoolName, Service};
 use larder_sql::{Database, SqlSource};
 
-use crate::config::{CacheConfig, Config, SourceConfig};
+use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
 
 /// A system of record and its bulkhead, which all caches over it share.
 #[derive(Clone, Debug)]
@@ -77,8 +77,8 @@ pub struct Composition {
 ///
 /// `Config` when something in it can't be.
 pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<Composition> {
-    let bytes = usize::try_from(config.memory_bytes).unwrap_or(usize::MAX);
-    let memory = Arc::new(Memory::new(Bounds::bytes(bytes)));
+    let mut pools = Pools(Vec::new());
+    let shared = config.shared.as_ref().map(|shared| pools.add(PoolName::Shared, shared));
     let sources = config.sources.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
     let mut questions = Vec::new();
     let mut declared = Vec::new();
@@ -86,25 +86,46 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
         let source = &sources[cache.source];
         let load = Arc::new(source.load(cache)?);
         questions.push(Question { cache: cache.name.clone(), load: Arc::clone(&load) });
+        let own = |own| pools.add(PoolName::Cache(cache.name.as_str().into()), own);
+        let Some(memory) = cache.memory.as_ref().map(own).or_else(|| shared.clone()) else {
+            let message =
+                format!("[cache.{}] has no memory, neither shared nor its own", cache.name);
+            return Err(Error::new(ErrorKind::Config, message));
+        };
         let built = Cache::builder(cache.name.as_str())
             .window(cache.window)
             .deadline(cache.deadline)
             .load_timeout(config.sources[cache.source].load_timeout)
             .source(load)
             .bulkhead(source.bulkhead.clone())
-            .memory(Arc::clone(&memory))
+            .memory(memory)
             .weigher(weigh)
             .engine(engine)
             .build()?;
         declared.push(Declared { template: cache.key.clone(), cache: built });
     }
-    let plain = config.plain_enabled.then(|| Plain::new(engine, Arc::clone(&memory), weigh));
+    let plain = config.plain.as_ref();
+    let plain = plain.map(|own| Plain::new(engine, pools.add(PoolName::Plain, own), weigh));
     let keyspace = Keyspace::new(declared, plain)?;
-    let mut service = Service::new(keyspace, engine, memory, host);
+    let mut service = Service::new(keyspace, engine, pools.0, host);
     if let Some(password) = &config.listen.password {
         service = service.with_password(password.expose());
     }
     Ok(Composition { service: Arc::new(service), sources, questions })
+}
+
+/// The parts of memory so far.
+struct Pools(Vec<Pool>);
+
+impl Pools {
+    /// Adds the part that `part` describes, and returns its memory.
+    fn add(&mut self, name: PoolName, part: &MemoryConfig) -> Arc<MemoryTier<Key, Value>> {
+        let &MemoryConfig { bytes, policy, candidates } = part;
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let memory = Arc::new(memory_tier(Bounds::bytes(bytes).candidates(candidates), policy));
+        self.0.push(Pool { name, memory: Arc::clone(&memory), policy, candidates });
+        memory
+    }
 }
 
 /// What a key and its value take on the heap. Bytes that are shared, as those of a value that is

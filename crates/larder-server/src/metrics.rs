@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use larder_engine::counters::BUCKET_BOUNDS;
 use larder_engine::{CacheStats, HistogramSnapshot};
-use larder_memory::RemovalCause;
+use larder_memory::{RemovalCause, Stats};
 use larder_resp::{Host, Service};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -91,6 +91,32 @@ const CACHE_COUNTERS: [CacheCounter; 6] = [
     ("cache_invalidations", "Keys invalidated or marked stale", |stats| stats.invalidations),
 ];
 
+/// A part of memory: its name, its bound, and what it holds and did.
+struct MemoryPart {
+    name: String,
+    limit_bytes: usize,
+    stats: Stats,
+}
+
+/// A gauge of a part of memory: its name, its help, and where it is found.
+type MemoryGauge = (&'static str, &'static str, fn(&MemoryPart) -> f64);
+
+const MEMORY_GAUGES: [MemoryGauge; 3] = [
+    ("memory_bytes", "Bytes of all entries with their overhead", |pool| pool.stats.bytes as f64),
+    ("memory_limit_bytes", "The bound of memory_bytes", |pool| pool.limit_bytes as f64),
+    ("memory_entries", "Entries held", |pool| pool.stats.entries as f64),
+];
+
+/// A counter of a part of memory: its name, its help, and where it is found.
+type MemoryCounter = (&'static str, &'static str, fn(&Stats) -> u64);
+
+const MEMORY_COUNTERS: [MemoryCounter; 2] = [
+    ("memory_too_heavy", "Values too heavy to be held", |stats| stats.too_heavy),
+    ("memory_no_room", "Values not held because nothing might be evicted for them", |stats| {
+        stats.no_room
+    }),
+];
+
 impl Numbers {
     fn caches(&self, page: &mut Page<'_>) -> fmt::Result {
         let caches: Vec<(&str, CacheStats)> = self
@@ -136,18 +162,40 @@ impl Numbers {
     }
 
     fn memory(&self, page: &mut Page<'_>) -> fmt::Result {
-        let memory = self.service.memory();
-        let stats = memory.stats();
-        let limit = memory.bounds().bytes_max().unwrap_or(0);
-        page.gauge("memory_bytes", "Bytes of all entries with their overhead", stats.bytes as f64)?;
-        page.gauge("memory_limit_bytes", "The bound of memory_bytes", limit as f64)?;
-        page.gauge("memory_entries", "Entries held", stats.entries as f64)?;
-        page.family("memory_removals", "Entries that left", MetricType::Counter, |family| {
-            RemovalCause::ALL.into_iter().try_for_each(|cause| {
-                family.counter(&[("cause", cause.as_str())], &stats.removals(cause))
+        let pools: Vec<MemoryPart> = self
+            .service
+            .pools()
+            .iter()
+            .map(|pool| MemoryPart {
+                name: pool.name.to_string(),
+                limit_bytes: pool.limit_bytes(),
+                stats: self.service.stats(pool),
             })
+            .collect();
+        for (name, help, value) in MEMORY_GAUGES {
+            page.family(name, help, MetricType::Gauge, |family| {
+                pools
+                    .iter()
+                    .try_for_each(|pool| family.gauge(&[("memory", &pool.name)], value(pool)))
+            })?;
+        }
+        page.family("memory_removals", "Entries that left", MetricType::Counter, |family| {
+            for pool in &pools {
+                for cause in RemovalCause::ALL {
+                    let labels = [("memory", &*pool.name), ("cause", cause.as_str())];
+                    family.counter(&labels, &pool.stats.removals(cause))?;
+                }
+            }
+            Ok(())
         })?;
-        page.counter("memory_too_heavy", "Values too heavy to be held", stats.too_heavy)
+        for (name, help, count) in MEMORY_COUNTERS {
+            page.family(name, help, MetricType::Counter, |family| {
+                pools.iter().try_for_each(|pool| {
+                    family.counter(&[("memory", &pool.name)], &count(&pool.stats))
+                })
+            })?;
+        }
+        Ok(())
     }
 
     fn sources(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -202,8 +202,10 @@ async fn prepare_all(questions: &[Question], readiness: &Readiness) {
 async fn free_expired(service: &Service, engine: &Engine) {
     loop {
         tokio::time::sleep(FREE_EVERY).await;
-        while service.memory().expire(engine.clock().now(), FREED_AT_ONCE).more {
-            tokio::task::yield_now().await;
+        for pool in service.pools() {
+            while pool.memory.expire(engine.clock().now(), FREED_AT_ONCE).more {
+                tokio::task::yield_now().await;
+            }
         }
     }
 }

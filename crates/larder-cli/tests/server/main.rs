@@ -10,6 +10,7 @@ mod clients;
 mod command_line;
 mod database_lost;
 mod descriptors;
+mod eviction;
 mod listeners;
 mod memory;
 mod metrics_page;

@@ -111,7 +111,9 @@ fn ten_times_the_limit_of_loaded_rows_of_a_hundred_bytes() {
              [cache.account]
              key = \"account:{{aid:int}}\"
              load = \"SELECT aid, rpad(aid::text, 75, '.') AS text FROM rows WHERE aid = {{aid}}\"
-             max_staleness = \"10m\"\n",
+             max_staleness = \"10m\"
+             [plain]
+             enabled = false\n",
             bank.url()
         ),
     );

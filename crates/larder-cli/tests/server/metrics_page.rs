@@ -6,7 +6,7 @@ use crate::page::Page;
 use crate::support::{account, accounts, bank, bank_config, connect, error_code, get, serve};
 
 /// Everything that a server with plain keys shows.
-const FAMILIES: [(&str, &str); 24] = [
+const FAMILIES: [(&str, &str); 25] = [
     ("larder_cache_absent", "counter"),
     ("larder_cache_fills_refused", "counter"),
     ("larder_cache_hit_age_seconds", "histogram"),
@@ -19,6 +19,7 @@ const FAMILIES: [(&str, &str); 24] = [
     ("larder_memory_bytes", "gauge"),
     ("larder_memory_entries", "gauge"),
     ("larder_memory_limit_bytes", "gauge"),
+    ("larder_memory_no_room", "counter"),
     ("larder_memory_removals", "counter"),
     ("larder_memory_too_heavy", "counter"),
     ("larder_plain_hits", "counter"),
@@ -105,15 +106,19 @@ fn every_number_is_right_after_a_known_sequence() {
         ("larder_cache_fills_refused_total", account_cache, 0),
         ("larder_cache_invalidations_total", account_cache, 2),
         ("larder_cache_hit_age_seconds_count", fresh, 5),
-        ("larder_memory_limit_bytes", &[], 32 << 20),
+        ("larder_memory_limit_bytes", &[("memory", "shared")], 16 << 20),
+        ("larder_memory_limit_bytes", &[("memory", "plain")], 16 << 20),
         // The accounts 0, 2 and 3, and the key b.
-        ("larder_memory_entries", &[], 4),
+        ("larder_memory_entries", &[("memory", "shared")], 3),
+        ("larder_memory_entries", &[("memory", "plain")], 1),
         ("larder_memory_removals_total", &[("cause", "evicted")], 0),
         ("larder_memory_removals_total", &[("cause", "expired")], 0),
         ("larder_memory_removals_total", &[("cause", "replaced")], 1),
         ("larder_memory_removals_total", &[("cause", "invalidated")], 1),
         ("larder_memory_removals_total", &[("cause", "removed")], 1),
-        ("larder_memory_too_heavy_total", &[], 2),
+        ("larder_memory_too_heavy_total", &[("memory", "shared")], 2),
+        ("larder_memory_too_heavy_total", &[("memory", "plain")], 1),
+        ("larder_memory_no_room_total", &[], 0),
         ("larder_source_loads", source, 0),
         ("larder_source_shed_total", source, 0),
         ("larder_plain_hits_total", &[], 2),
@@ -138,6 +143,8 @@ fn every_number_is_right_after_a_known_sequence() {
         ("rejected_connections", 0),
         ("connected_clients", 1),
         ("maxmemory", 32 << 20),
+        ("larder_too_heavy", 3),
+        ("larder_no_room", 0),
     ] {
         let line = format!("\r\n{name}:{expected}\r\n");
         assert!(info.text().contains(&line), "{line:?} in {}", info.text());

@@ -7,13 +7,14 @@ use larder_memory::RemovalCause;
 use super::container::{self, Subcommand};
 use super::{Call, Outcome, glob};
 use crate::codec::Verbatim;
+use crate::pool::Pool;
 use crate::service::Service;
 
 /// The version of Redis whose commands and replies these are.
 const REDIS_VERSION: &str = "7.0.15";
 
 pub(super) fn dbsize(call: &mut Call<'_>) -> Outcome {
-    call.reply.integer(i64::try_from(call.service.memory.entries()).unwrap_or(i64::MAX));
+    call.reply.integer(i64::try_from(call.service.all_stats().entries).unwrap_or(i64::MAX));
     Outcome::Written
 }
 
@@ -32,12 +33,13 @@ const CONFIG: [Subcommand; 1] = [Subcommand {
 /// `CONFIG GET pattern …` for the settings that clients look at; a pattern that fits none yields
 /// none.
 fn config_get(call: &mut Call<'_>) -> Outcome {
-    let limit = call.service.memory.bounds().bytes_max().unwrap_or(0).to_string();
+    let limit = call.service.limit_bytes().to_string();
+    let policy = policy(call.service);
     let settings = [
         ("save", ""),
         ("appendonly", "no"),
         ("maxmemory", &*limit),
-        ("maxmemory-policy", "allkeys-lru"),
+        ("maxmemory-policy", &*policy),
         ("databases", "1"),
     ];
     let patterns = call.request.iter().skip(2);
@@ -50,6 +52,12 @@ fn config_get(call: &mut Call<'_>) -> Outcome {
         call.reply.bulk(value.as_bytes());
     }
     Outcome::Written
+}
+
+/// What Redis would call the policy of plain keys. `noeviction` is what it says when it keeps
+/// nothing that could be evicted.
+fn policy(service: &Service) -> String {
+    service.plain_pool().map_or_else(|| "noeviction".to_owned(), Pool::redis_policy)
 }
 
 /// A section of INFO: its name and how it is written.
@@ -113,17 +121,19 @@ fn clients(service: &Service, text: &mut String) {
 }
 
 fn memory(service: &Service, text: &mut String) {
-    let used = service.memory.bytes();
-    let limit = service.memory.bounds().bytes_max().unwrap_or(0);
+    let stats = service.all_stats();
+    let used = stats.bytes;
     let resident = service.host.resident_bytes();
     let fragmentation = resident as f64 / used.max(1) as f64;
     fields!(text,
         "used_memory" => used,
         "used_memory_rss" => resident,
         "used_memory_dataset" => used,
-        "maxmemory" => limit,
-        "maxmemory_policy" => "allkeys-lru",
+        "maxmemory" => service.limit_bytes(),
+        "maxmemory_policy" => policy(service),
         "mem_fragmentation_ratio" => format_args!("{fragmentation:.2}"),
+        "larder_no_room" => stats.no_room,
+        "larder_too_heavy" => stats.too_heavy,
     );
 }
 
@@ -146,7 +156,7 @@ fn stats(service: &Service, text: &mut String) {
         hits += stats.hits();
         misses += stats.misses;
     }
-    let removed = service.memory.stats();
+    let removed = service.all_stats();
     fields!(text,
         "total_connections_received" => service.sessions(),
         "total_commands_processed" => service.commands(),
@@ -172,9 +182,9 @@ fn cpu(service: &Service, text: &mut String) {
 
 /// Redis leaves a database without keys out.
 fn keyspace(service: &Service, text: &mut String) {
-    let keys = service.memory.entries();
+    let stats = service.all_stats();
+    let (keys, expires) = (stats.entries, stats.expiring);
     if keys > 0 {
-        let expires = service.memory.stats().expiring;
         fields!(text, "db0" => format_args!("keys={keys},expires={expires},avg_ttl=0"));
     }
 }

@@ -37,9 +37,9 @@ const LARDER: &str = "\
 (`fresh`, `stale`) and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`). With
 `LEASE` a miss isn't loaded: `state` is `gone`, and `token` is the permission to fill.
 `LARDER.FILL` replies 1 when the value is kept and 0 when the key was invalidated, written or
-deleted since the token was given, or the value is too heavy. `LARDER.INVALIDATE` replies of how
-many keys something was held; `SOFT` marks stale what is declared, so that it is served while one
-refresh runs.
+deleted since the token was given, or there is no room for the value. `LARDER.INVALIDATE` replies of
+how many keys something was held; `SOFT` marks stale what is declared, so that it is served while
+one refresh runs.
 ";
 
 const ERRORS: &str = "
@@ -84,6 +84,9 @@ fn advice(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "The deadline or the load's timeout passed. Ask again.",
         ErrorKind::Shed => "Too much is waiting already. Ask again after the time it says.",
         ErrorKind::Refused => "It is understood and not allowed. Ask for something else.",
+        ErrorKind::NoRoom => {
+            "Memory is full of keys that may not be evicted. Delete some, or raise the limit."
+        }
         ErrorKind::Loader => "The database answered with an error of its own, which is told.",
         ErrorKind::Config => "The configuration asks for what can't be. Change it.",
         _ => "A defect of larder. Please report it.",

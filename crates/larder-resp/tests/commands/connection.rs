@@ -258,7 +258,7 @@ async fn who_speaks_http_is_sent_away() {
             let replies = replies(&client.send(input.as_bytes()).await);
             assert!(client.closed);
             assert_eq!(replies.len(), answered, "{input}");
-            assert_eq!(bench.service.memory().entries(), 0);
+            assert_eq!(bench.service.pools()[0].memory.entries(), 0);
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use larder_memory::Bounds;
+use larder_memory::policy::PolicyKind;
+use larder_memory::{Bounds, Candidates};
 use larder_resp::codec::Reply;
 
-use crate::common::{Bench, Client, S, Setup, assert_error, bulk, error, field, int, text};
+use crate::common::{Bench, Client, S, Setup, assert_error, bulk, error, field, int, ok, text};
 
 fn array(reply: &Reply) -> &[Reply] {
     let Reply::Array(parts) = reply else { panic!("it is no array: {reply:?}") };
@@ -90,7 +91,7 @@ async fn info_has_what_exporters_read() {
     bench.service.refuse_client();
     bench.clock.advance(90_000 * S);
     let fields = info(&mut client, "INFO").await;
-    let used = bench.service.memory().bytes().to_string();
+    let used = bench.service.pools()[0].memory.bytes().to_string();
     for (name, value) in [
         ("redis_version", "7.0.15"),
         ("larder_version", env!("CARGO_PKG_VERSION")),
@@ -123,6 +124,68 @@ async fn info_has_what_exporters_read() {
     ] {
         assert_eq!(fields.get(name).map(String::as_str), Some(value), "{name}");
     }
+}
+
+#[tokio::test]
+async fn several_parts_of_memory_are_one_to_clients() {
+    for (policy, candidates, name) in [
+        (PolicyKind::Lfu, Candidates::All, "allkeys-lfu"),
+        (PolicyKind::Lru, Candidates::Expiring, "volatile-lru"),
+        (PolicyKind::Sieve, Candidates::All, "allkeys-sieve"),
+    ] {
+        let plain = Bounds::entries(2).and_bytes(1 << 20).entry_bytes_max(1000);
+        let plain_apart = Some((policy, candidates, plain));
+        let bench = Bench::with(Setup { plain_apart, ..Setup::default() });
+        let mut client = bench.client();
+        client.talk_all(&["GET user:1", "GET user:2", "GET note:a", "SET a v EX 9"]).await;
+        client.talk_all(&["SET b v EX 9", "SET c v EX 9"]).await;
+        assert_error(&client.command(&["SET", "d", &"v".repeat(1001)]).await, "REFUSED", "");
+        assert_eq!(client.talk("DBSIZE").await, int(5));
+        let fields = info(&mut client, "INFO").await;
+        let limit = ((256 << 20) + (1 << 20)).to_string();
+        let used: usize = bench.service.pools().iter().map(|pool| pool.memory.bytes()).sum();
+        for (field, value) in [
+            ("maxmemory", &*limit),
+            ("used_memory", &*used.to_string()),
+            ("maxmemory_policy", name),
+            ("evicted_keys", "1"),
+            ("larder_too_heavy", "1"),
+            ("larder_no_room", "0"),
+            ("db0", "keys=5,expires=5,avg_ttl=0"),
+        ] {
+            assert_eq!(fields.get(field).map(String::as_str), Some(value), "{field}, {name}");
+        }
+        let setting = |name: &str, value: &str| Reply::Array(vec![bulk(name), bulk(value)]);
+        assert_eq!(client.talk("CONFIG GET maxmemory").await, setting("maxmemory", &limit));
+        let policy = setting("maxmemory-policy", name);
+        assert_eq!(client.talk("CONFIG GET maxmemory-policy").await, policy);
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_may_be_evicted_a_set_is_out_of_memory() {
+    let bounds = Bounds::entries(2);
+    let plain_apart = Some((PolicyKind::Lru, Candidates::Expiring, bounds));
+    let bench = Bench::with(Setup { plain_apart, ..Setup::default() });
+    let mut client = bench.client();
+    client.talk_all(&["SET a 1", "SET b 2"]).await;
+    let full = "memory is full of keys that never expire, and these may not be evicted: delete \
+                some, give them an expiry, or raise the limit (key c)";
+    for line in ["SET c 3", "SET c 3 EX 9", "INCR c", "SET c 3 NX", "SET c 3 GET"] {
+        assert_error(&client.talk(line).await, "OOM", full);
+    }
+    assert_eq!(info(&mut client, "INFO memory").await["larder_no_room"], "5");
+    assert_eq!(
+        client.talk("MGET a b c").await,
+        Reply::Array(vec![bulk("1"), bulk("2"), Reply::Null])
+    );
+    // What replaces needs no room, what is deleted gives it, what expires is evicted.
+    assert_eq!(client.talk_all(&["SET a 4", "INCR b", "DEL a", "SET c 3"]).await[2], int(1));
+    assert_eq!(client.talk_all(&["EXPIRE b 9", "SET d 5"]).await[1], ok());
+    assert_eq!(
+        client.talk("MGET b c d").await,
+        Reply::Array(vec![Reply::Null, bulk("3"), bulk("5")])
+    );
 }
 
 #[tokio::test]

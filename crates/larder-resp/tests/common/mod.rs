@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::{Clock, Key, KeyTemplate, Value};
 use larder_engine::runtime::TokioSpawn;
-use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, Plain, Slot};
-use larder_memory::{Bounds, Memory};
+use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, Plain, memory_tier};
+use larder_memory::policy::PolicyKind;
+use larder_memory::{Bounds, Candidates};
 use larder_resp::codec::{Reply, ReplyLimits, decode_reply, encode_request};
-use larder_resp::{Declared, Host, Keyspace, Next, Service, Session};
+use larder_resp::{Declared, Host, Keyspace, Next, Pool, PoolName, Service, Session};
 use larder_test::{ManualClock, TestSource};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -24,6 +25,9 @@ pub(crate) struct Setup {
     pub(crate) password: Option<&'static str>,
     pub(crate) with_plain: bool,
     pub(crate) bounds: Bounds,
+    /// Whether plain keys are held apart: by which policy, which of them may be evicted, and
+    /// within which bounds.
+    pub(crate) plain_apart: Option<(PolicyKind, Candidates, Bounds)>,
     pub(crate) bulkhead: BulkheadBounds,
     pub(crate) stale_for: Duration,
     /// The templates of the caches; each is named by what stands before its first colon.
@@ -36,6 +40,7 @@ impl Default for Setup {
             password: None,
             with_plain: true,
             bounds: Bounds::bytes(256 << 20),
+            plain_apart: None,
             bulkhead: BulkheadBounds::default(),
             stale_for: Duration::ZERO,
             templates: &["user:{id:int}", "note:{name:text}"],
@@ -100,7 +105,8 @@ pub(crate) fn service(
     setup: Setup,
 ) -> Service {
     let engine = Engine::new(clock, Arc::new(TokioSpawn::current().unwrap()));
-    let memory = Arc::new(Memory::<Key, Slot<Value>>::new(setup.bounds));
+    let mut pools = vec![pool(PoolName::Shared, PolicyKind::Lru, Candidates::All, setup.bounds)];
+    let memory = Arc::clone(&pools[0].memory);
     let bulkhead = Bulkhead::new(setup.bulkhead);
     let declared = setup.templates.iter().zip(sources).map(|(template, source)| {
         let cache = Cache::builder(template.split(':').next().unwrap())
@@ -118,13 +124,22 @@ pub(crate) fn service(
         Declared { template: KeyTemplate::parse(template).unwrap(), cache }
     });
     let declared = declared.collect();
-    let plain = setup.with_plain.then(|| Plain::new(&engine, Arc::clone(&memory), weigh));
+    if let Some((policy, candidates, bounds)) = setup.plain_apart {
+        pools.push(pool(PoolName::Plain, policy, candidates, bounds));
+    }
+    let plain_memory = &pools[pools.len() - 1].memory;
+    let plain = setup.with_plain.then(|| Plain::new(&engine, Arc::clone(plain_memory), weigh));
     let keyspace = Keyspace::new(declared, plain).unwrap();
-    let service = Service::new(keyspace, &engine, memory, Arc::new(Process));
+    let service = Service::new(keyspace, &engine, pools, Arc::new(Process));
     match setup.password {
         Some(password) => service.with_password(password),
         None => service,
     }
+}
+
+fn pool(name: PoolName, policy: PolicyKind, candidates: Candidates, bounds: Bounds) -> Pool {
+    let memory = Arc::new(memory_tier(bounds.candidates(candidates), policy));
+    Pool { name, memory, policy, candidates }
 }
 
 fn weigh(key: &Key, value: Option<&Value>) -> usize {

@@ -8,9 +8,10 @@ use larder_sql::{Database, Format, Load, Rows};
 
 use super::document::Written;
 use super::findings::{Findings, Reported};
+use super::memory::{MemoryConfig, Whole};
 use super::options::cache as options;
 use super::scope::Scope;
-use super::{statement, unknown, window};
+use super::{memory, statement, unknown, window};
 
 /// What is cached, and what is promised about it.
 #[derive(Clone, Debug)]
@@ -31,6 +32,9 @@ pub struct CacheConfig {
     pub window: Window,
     /// How long one read may wait.
     pub deadline: Duration,
+    /// The part of memory that it has for itself; `None` when it shares
+    /// [`Config::shared`](super::Config::shared).
+    pub memory: Option<MemoryConfig>,
 }
 
 /// A source that a cache may name.
@@ -48,11 +52,12 @@ impl CacheConfig {
         Load { key: self.key.clone(), sql: self.load.clone(), rows: self.rows, format: self.format }
     }
 
-    /// `sources` are all sources, in their order.
+    /// `sources` are all sources, in their order; `whole` is what `[memory]` says.
     pub(super) fn resolve(
         written: &Written,
         key: Result<KeyTemplate, Reported>,
         sources: &[Known<'_>],
+        whole: Result<Whole, Reported>,
         scope: &mut Scope<'_, '_>,
     ) -> Result<Self, Reported> {
         let load = scope.required(written, &options::LOAD);
@@ -61,6 +66,7 @@ impl CacheConfig {
         let format = scope.get(written, &options::COLUMN);
         let window = window::resolve(written, scope);
         let deadline = scope.or_default(written, &options::DEADLINE);
+        let memory = memory::own(written, whole, scope);
         let shape = shape(written, rows, format, scope.findings);
         let (key, load) = (key?, load?.0);
         let (rows, format) = shape?;
@@ -78,6 +84,7 @@ impl CacheConfig {
             format,
             window: window?,
             deadline: deadline?.0,
+            memory: memory?,
         })
     }
 }

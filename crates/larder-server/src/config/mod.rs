@@ -24,9 +24,10 @@
 //!
 //! It goes in steps, each a file: the text is parsed to TOML and sorted by the table of options
 //! (`document`), each value is read by its kind (`scope`, `value`), each section is resolved and
-//! checked (`listen`, `source`, `cache`, `window`, `statement`), and then all keys together
-//! (`keyspace`). No step stops at the first problem. Nothing here asks a database, opens a socket
-//! or looks at a clock; only [`read()`] touches a file and the environment.
+//! checked (`listen`, `source`, `cache`, `window`, `statement`), then all keys together
+//! (`keyspace`), and then all memory (`memory`). No step stops at the first problem. Nothing here
+//! asks a database, opens a socket or looks at a clock; only [`read()`] touches a file and the
+//! environment.
 
 mod address;
 mod cache;
@@ -35,6 +36,7 @@ mod environment;
 mod findings;
 mod keyspace;
 mod listen;
+mod memory;
 mod options;
 mod problem;
 mod read;
@@ -58,6 +60,7 @@ use toml::de::DeTable;
 pub use address::Address;
 pub use cache::CacheConfig;
 pub use listen::Listen;
+pub use memory::MemoryConfig;
 pub use problem::{Place, Problem, Problems};
 pub use read::{FILE_BYTES_MAX, read};
 pub use reference::reference;
@@ -67,6 +70,7 @@ pub use source::{Changes, SourceConfig};
 use cache::Known;
 use document::{Document, Written};
 use findings::{Findings, Reported};
+use memory::{Plain, Whole};
 use scope::Scope;
 use text::Text;
 
@@ -75,10 +79,13 @@ use text::Text;
 pub struct Config {
     /// Who may connect, where and how.
     pub listen: Listen,
-    /// What entries may take, in bytes: keys, values and a stated overhead.
+    /// What entries may take, in bytes: keys, values and a stated overhead. All parts together
+    /// are this or less.
     pub memory_bytes: u64,
-    /// Whether keys that belong to no cache can be set and read.
-    pub plain_enabled: bool,
+    /// The part of memory that the caches without one of their own share, if there are any.
+    pub shared: Option<MemoryConfig>,
+    /// The part of memory that keys which belong to no cache have; `None` when those are refused.
+    pub plain: Option<MemoryConfig>,
     /// The systems of record, in the file's order.
     pub sources: Vec<SourceConfig>,
     /// The caches, in the file's order. No key belongs to two.
@@ -143,9 +150,9 @@ fn broken(text: &str, file_name: &str, faults: &[toml::de::Error]) -> Problems {
 fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Reported> {
     let listen = Listen::resolve(document.one(&options::listen::SECTION), scope);
     let memory = document.one(&options::memory::SECTION);
-    let memory_limit = scope.or_default(memory, &options::memory::LIMIT);
+    let whole = Whole::resolve(memory, scope);
     let plain = document.one(&options::plain::SECTION);
-    let plain_enabled = scope.or_default(plain, &options::plain::ENABLED);
+    let plain_keys = Plain::resolve(plain, whole, scope);
 
     let written: Vec<&Written> = document.named(&options::source::SECTION).collect();
     let sources: Vec<_> =
@@ -164,21 +171,27 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         .map(|written| (written, scope.required(written, &options::cache::KEY)))
         .collect();
     let keyspace = keyspace::check(&keys, scope.findings);
+    let declared: Vec<&Written> = keys.iter().map(|(written, _)| *written).collect();
     let caches: Vec<_> = keys
         .into_iter()
-        .map(|(written, key)| CacheConfig::resolve(written, key, &known, scope))
+        .map(|(written, key)| CacheConfig::resolve(written, key, &known, whole, scope))
         .collect();
 
     keyspace?;
+    let (whole, plain_keys) = (whole?, plain_keys?);
+    let caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let homes: Vec<_> = declared.into_iter().zip(&caches).collect();
+    let parts = memory::divide((memory, whole), (plain, plain_keys), &homes, scope.findings)?;
     let config = Config {
         listen: listen?,
-        memory_bytes: memory_limit?.0,
-        plain_enabled: plain_enabled?,
+        memory_bytes: whole.limit,
+        shared: parts.shared,
+        plain: parts.plain,
         sources: sources
             .into_iter()
             .map(|source| source.map(|(source, _)| source))
             .collect::<Result<_, _>>()?,
-        caches: caches.into_iter().collect::<Result<_, _>>()?,
+        caches,
         warnings: Vec::new(),
     };
     warn(&config, &written, scope.findings);
@@ -196,7 +209,7 @@ fn warn(config: &Config, sources: &[&Written], findings: &mut Findings<'_>) {
             );
         }
     }
-    if config.caches.is_empty() && !config.plain_enabled {
+    if config.caches.is_empty() && config.plain.is_none() {
         findings.warning(
             [],
             "there is no cache, and plain keys are refused: nothing can be read",

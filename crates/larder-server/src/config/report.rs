@@ -4,12 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use humantime::format_duration;
+use larder_memory::Candidates;
 use larder_sql::Rows;
 
 use super::cache::CacheConfig;
 use super::source::{Changes, SourceConfig};
 use super::value::size_text;
-use super::{Address, Config, Secret};
+use super::{Address, Config, MemoryConfig, Secret};
 
 impl Config {
     /// What each cache promises, and within which limits, in words and without secrets. Each
@@ -37,9 +38,9 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_source(source, out)?;
         writeln!(out)?;
     }
-    let plain = if config.plain_enabled { "served as by Redis" } else { "refused" };
+    let plain = if config.plain.is_some() { "served as by Redis" } else { "refused" };
     writeln!(out, "keys of no cache: {plain}")?;
-    writeln!(out, "memory: {}, shared by all that is held", size_text(config.memory_bytes))?;
+    write_memory(config, out)?;
     let listen = &config.listen;
     write_door("resp", listen.resp.as_ref(), "password", listen.password.as_ref(), out)?;
     if listen.resp.is_some() {
@@ -152,6 +153,31 @@ fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Res
         "  {} more may wait; after that a read is told at once to come back later",
         source.loads_waiting_max
     )
+}
+
+/// What each part of memory may hold, and what leaves when it is full.
+fn write_memory(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(out, "memory: {}", size_text(config.memory_bytes))?;
+    if let Some(shared) = &config.shared {
+        write_part("the caches that share it", shared, out)?;
+    }
+    for cache in &config.caches {
+        if let Some(own) = &cache.memory {
+            write_part(&format!("the cache {}", cache.name), own, out)?;
+        }
+    }
+    match &config.plain {
+        Some(plain) => write_part("keys of no cache", plain, out),
+        None => Ok(()),
+    }
+}
+
+fn write_part(whose: &str, part: &MemoryConfig, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let leaves = match part.candidates {
+        Candidates::All => "what is evicted",
+        Candidates::Expiring => "which of those with an expiry are evicted; the others stay",
+    };
+    writeln!(out, "  {} for {whose}; {} decides {leaves}", size_text(part.bytes), part.policy)
 }
 
 /// One line about a listener, which has its `credential` or hasn't.

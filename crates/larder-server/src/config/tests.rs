@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use larder_memory::Candidates;
+use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
 
 use super::options::{self, Default, Heads, later::LATER};
 use super::reference::EXAMPLE;
 use super::value::size_text;
-use super::{Config, Problems, reference};
+use super::{Config, MemoryConfig, Problems, reference};
 
 /// What must never be seen.
 const CANARY: &str = "c4n4ry";
@@ -75,7 +77,11 @@ fn the_example_is_resolved() {
     assert_eq!(config.listen.resp.as_ref().unwrap().to_string(), "127.0.0.1:7379");
     assert_eq!(config.listen.admin.as_ref().unwrap().to_string(), "127.0.0.1:7381");
     assert_eq!(config.memory_bytes, 512 << 20);
-    assert!(config.plain_enabled && config.warnings.is_empty());
+    assert!(config.warnings.is_empty());
+    let (policy, candidates) = (PolicyKind::Adaptive, Candidates::All);
+    assert_eq!(config.shared, Some(MemoryConfig { bytes: 416 << 20, policy, candidates }));
+    let (policy, candidates) = (PolicyKind::Lru, Candidates::Expiring);
+    assert_eq!(config.plain, Some(MemoryConfig { bytes: 64 << 20, policy, candidates }));
 
     let [shop] = &config.sources[..] else { panic!("one source") };
     assert_eq!(shop.url.expose(), format!("postgres://app:{CANARY}@localhost/shop"));
@@ -91,6 +97,9 @@ fn the_example_is_resolved() {
     assert_eq!(prices.window.max_staleness, Duration::from_secs(60));
     assert_eq!(prices.deadline, Duration::from_millis(500));
     assert_eq!(config.source_of(prices).name, "shop");
+    let (policy, candidates) = (PolicyKind::S3Fifo, Candidates::All);
+    assert_eq!(prices.memory, Some(MemoryConfig { bytes: 32 << 20, policy, candidates }));
+    assert_eq!(user.memory, None);
 }
 
 #[test]
@@ -118,7 +127,10 @@ source shop: postgres://app:***@localhost/shop
   1024 more may wait; after that a read is told at once to come back later
 
 keys of no cache: served as by Redis
-memory: 512MiB, shared by all that is held
+memory: 512MiB
+  416MiB for the caches that share it; adaptive decides what is evicted
+  32MiB for the cache prices; s3fifo decides what is evicted
+  64MiB for keys of no cache; lru decides which of those with an expiry are evicted; the others stay
 resp: 127.0.0.1:7379 (this machine only, without a password)
   at most 10000 clients at once; a thread for every two cores serves them
 admin: 127.0.0.1:7381 (this machine only, without a token)
@@ -156,12 +168,16 @@ fn every_default_is_the_one_of_the_reference() {
     let config = parse(SMALL).unwrap();
     assert!(config.warnings.is_empty());
     let (source, cache) = (&config.sources[0], &config.caches[0]);
+    let (shared, plain) = (config.shared.unwrap(), config.plain.unwrap());
     let show = |duration| humantime::format_duration(duration).to_string();
     let resolved = [
         ("listen", "plaintext", config.listen.plaintext.to_string()),
         ("listen", "clients_max", config.listen.clients_max.to_string()),
         ("memory", "limit", size_text(config.memory_bytes)),
-        ("plain", "enabled", config.plain_enabled.to_string()),
+        ("memory", "policy", shared.policy.to_string()),
+        ("memory", "candidates", format!("{:?}", shared.candidates).to_lowercase()),
+        ("plain", "enabled", config.plain.is_some().to_string()),
+        ("plain", "policy", plain.policy.to_string()),
         ("source", "changes", source.changes.to_string()),
         ("source", "connections", source.connections.to_string()),
         ("source", "connect_timeout", show(source.connect_timeout)),
@@ -188,6 +204,8 @@ fn every_default_is_the_one_of_the_reference() {
     assert!(config.listen.password.is_none() && config.listen.token.is_none());
     assert_eq!(config.listen.workers, None);
     assert_eq!(source.loads_max, source.connections);
+    assert_eq!((shared.bytes, plain.bytes), (128 << 20, 128 << 20));
+    assert_eq!((plain.candidates, cache.memory), (Candidates::All, None));
     assert_eq!((cache.source, cache.format), (0, Format::Json));
     assert_eq!(cache.window.fresh_for, cache.window.max_staleness);
     assert_eq!(cache.window.missing_for, cache.window.max_staleness);
@@ -318,7 +336,7 @@ fn the_environment_fills_in_text_and_numbers() {
     let source = &config.unwrap().sources[0];
     assert_eq!((source.connections, source.load_timeout), (8, Duration::from_secs(8)));
     let config = parse("[plain]\nenabled = \"${YES}\"").unwrap();
-    assert!(config.plain_enabled);
+    assert!(config.plain.is_some());
     check("[plain]\nenabled = \"${EIGHT}\"", "`enabled` must be true or false");
     check(
         &source_with("load_timeout = \"${NOT_SET}\""),
@@ -362,6 +380,138 @@ fn a_listener_is_not_open_to_strangers() {
     let none = parse(SMALL).unwrap().listen.require_one().unwrap_err();
     assert_eq!(none.kind(), larder_core::ErrorKind::Config);
     assert!(none.to_string().contains("resp = \"127.0.0.1:7379\""));
+}
+
+/// How much each part of memory has, in MiB: the pool, the cache, the plain keys.
+#[track_caller]
+fn parts(text: &str) -> [Option<u64>; 3] {
+    let config = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let own = config.caches.first().and_then(|cache| cache.memory);
+    [config.shared, own, config.plain].map(|part| part.map(|part| part.bytes >> 20))
+}
+
+#[test]
+fn memory_is_divided() {
+    let plain = |lines: &str| format!("[memory]\nlimit = \"100MiB\"\n[plain]\n{lines}\n");
+    let with = |lines: &str, cache: &str| format!("{}{SMALL}{cache}\n", plain(lines));
+    let own = "memory = \"40MiB\"";
+    // Who shares the pool shares it with the plain keys.
+    assert_eq!(parts(&with("", "")), [Some(50), None, Some(50)]);
+    assert_eq!(parts(&with("memory = \"30MiB\"", "")), [Some(70), None, Some(30)]);
+    assert_eq!(parts(&with("enabled = false", "")), [Some(100), None, None]);
+    // Who shares nothing leaves the rest to them.
+    assert_eq!(parts(&plain("")), [None, None, Some(100)]);
+    assert_eq!(parts(&with("", own)), [None, Some(40), Some(60)]);
+    assert_eq!(parts(&with("memory = \"60MiB\"", own)), [None, Some(40), Some(60)]);
+    // One has its own, another shares half of what is left.
+    let another = "[cache.b]\nkey = \"b:{x:int}\"\nload = \"SELECT {x}\"\nfresh_for = \"1s\"";
+    let both = with("", &format!("{own}\n{another}"));
+    assert_eq!(parts(&both), [Some(30), Some(40), Some(30)]);
+    // A part may be small.
+    assert_eq!(
+        parts(&SMALL.replace("2s\"", "2s\"\nmemory = \"64KiB\"")),
+        [None, Some(0), Some(255)]
+    );
+}
+
+#[test]
+fn what_is_evicted_is_said_once_for_all_or_for_each() {
+    let config = |more: &str| parse(more).unwrap_or_else(|problems| panic!("{problems}"));
+    let eviction = |part: Option<MemoryConfig>| part.map(|part| (part.policy, part.candidates));
+    let own = "memory = \"1MiB\"\n";
+    let whole = "[memory]\npolicy = \"sieve\"\ncandidates = \"expiring\"\n";
+    let (all, expiring) = (Candidates::All, Candidates::Expiring);
+
+    let shared = config(&format!("{SMALL}{whole}"));
+    assert_eq!(eviction(shared.shared), Some((PolicyKind::Sieve, expiring)));
+    assert_eq!(eviction(shared.plain), Some((PolicyKind::Lru, expiring)));
+    let inherited = config(&format!("{SMALL}{own}{whole}"));
+    assert_eq!(eviction(inherited.caches[0].memory), Some((PolicyKind::Sieve, expiring)));
+    let apart = config(&format!(
+        "{SMALL}{own}policy = \"cost\"\ncandidates = \"all\"\n{whole}
+         [plain]\npolicy = \"random\"\ncandidates = \"all\""
+    ));
+    assert_eq!(eviction(apart.caches[0].memory), Some((PolicyKind::CostAware, all)));
+    assert_eq!(eviction(apart.plain), Some((PolicyKind::Random, all)));
+
+    for kind in PolicyKind::ALL {
+        let named = config(&format!("{SMALL}[memory]\npolicy = \"{kind}\""));
+        assert_eq!(named.shared.unwrap().policy, kind);
+    }
+}
+
+#[test]
+fn memory_that_is_not_there_cant_be_given() {
+    let with = |cache: &str, sections: &str| {
+        format!("{SMALL}{cache}\n[memory]\nlimit = \"64MiB\"\n{sections}\n")
+    };
+    let another = "[cache.b]\nkey = \"b:{x:int}\"\nload = \"SELECT {x}\"\nfresh_for = \"1s\"";
+    let too_much = with("memory = \"65MiB\"", "[plain]\nenabled = false");
+    check(
+        &too_much,
+        "larder.toml:8:10: 65MiB are given as somebody's own, and `limit` is 64MiB\n  8 | memory",
+    );
+    check(&too_much, "| limit = \"64MiB\"");
+    check(&too_much, "= set `limit` to \"65MiB\" or more, or give less\n");
+    check(&with("memory = \"64MiB\"", ""), "nothing is left for the plain keys");
+    check(&with("memory = \"64MiB\"", ""), "set `limit` to \"65MiB\" or more, or give less; who");
+    check(&with("memory = \"64MiB\"", ""), "says `enabled = false` in [plain]");
+    check(
+        &with("", "[plain]\nmemory = \"64MiB\""),
+        "larder.toml:12:10: 64MiB are given as somebody's own, and `limit` is 64MiB: nothing is \
+         left for the caches without memory of their own\n",
+    );
+    check(
+        &with("memory = \"64MiB\"", another),
+        "left for the caches without memory of their own, and for the plain keys",
+    );
+    check(
+        &with("memory = \"32MiB\"", &format!("[plain]\nmemory = \"32MiB\"\n{another}")),
+        "left for the caches without memory of their own\n",
+    );
+    check(&with("memory = \"99999TiB\"", "[plain]\nmemory = \"999TiB\""), "set `limit` to");
+    check(&SMALL.replace("2s\"", "2s\"\nmemory = \"300MiB\""), "and `limit` is 256MiB");
+    check(&cache_with("memory = \"63KiB\""), "`memory` must be at least 64KiB");
+    check("[plain]\nmemory = \"63KiB\"", "`memory` must be at least 64KiB");
+
+    check_warning(
+        &with("memory = \"16MiB\"", "[plain]\nmemory = \"16MiB\""),
+        "larder.toml:10:1: 32MiB of `limit` can't be used",
+    );
+    check_warning(&with("memory = \"16MiB\"", "[plain]\nenabled = false"), "set it to \"16MiB\"");
+    check_warning("[plain]\nmemory = \"16MiB\"", "240MiB of `limit` can't be used");
+}
+
+#[test]
+fn an_eviction_of_its_own_needs_memory_of_its_own() {
+    for (line, name) in [("policy = \"lru\"", "policy"), ("candidates = \"all\"", "candidates")] {
+        let lone = cache_with(line);
+        let what = format!(
+            "larder.toml:8:1: [cache.user] has a `{name}` of its own, and no `memory` of its own"
+        );
+        check(&lone, &what);
+        check(
+            &lone,
+            &format!("add for instance `memory = \"16MiB\"`, or set `{name}` in [memory]"),
+        );
+        assert!(parse(&format!("{lone}memory = \"16MiB\"")).is_ok());
+    }
+    check(&cache_with("policy = \"lru\"\ncandidates = \"all\""), "2 errors");
+    check(&cache_with("memory = \"16MiB\"\npolicy = \"lur\""), "`policy` is no policy");
+    check(&cache_with("policy = \"LRU\""), "write one of lru, lfu, fifo, random, sieve, s3fifo,");
+    check("[plain]\npolicy = \"allkeys-lfu\"", "`policy` is in Redis's words\n");
+    check("[plain]\npolicy = \"allkeys-lfu\"", "= write \"lfu\"");
+    check(
+        "[memory]\nmaxmemory_policy = \"volatile-lru\"\npolicy = \"volatile-lru\"",
+        "write `policy = \"lru\"` and `candidates = \"expiring\"`",
+    );
+    check("[memory]\ncandidates = \"volatile\"", "`candidates` must be \"all\" or \"expiring\"");
+    for line in ["memory = \"1MiB\"", "policy = \"lru\"", "candidates = \"all\""] {
+        let refused = format!("{SMALL}[plain]\nenabled = false\n{line}");
+        check_warning(&refused, "never applies: plain keys are refused");
+    }
+    check_warning("[memory]\npolicy = \"lfu\"", "it is for caches, and there is none");
 }
 
 #[test]

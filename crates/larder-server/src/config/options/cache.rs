@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use larder_core::KeyTemplate;
+use larder_memory::Candidates;
+use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
 
-use super::super::value::{Line, Timeout};
+use super::super::value::{Line, Size, Timeout};
+use super::memory::{PART_BYTES_MIN, POLICY_ELSEWHERE};
 use super::{Default, Heads, Opt, Section};
 
 pub(in super::super) static SECTION: Section = Section {
@@ -25,6 +28,9 @@ pub(in super::super) static SECTION: Section = Section {
         &MISSING_FOR.about,
         &JITTER.about,
         &DEADLINE.about,
+        &MEMORY.about,
+        &POLICY.about,
+        &CANDIDATES.about,
     ],
 };
 
@@ -105,3 +111,24 @@ pub(in super::super) static DEADLINE: Opt<Timeout> = Opt::new(
     "How long one read may wait. The load that it waited for goes on.",
 )
 .elsewhere(&["timeout", "wait_max", "read_timeout"]);
+
+pub(in super::super) static MEMORY: Opt<Size<PART_BYTES_MIN>> = Opt::new(
+    "memory",
+    Default::Words("a share of the common pool"),
+    "How much of `[memory] limit` it has for itself. Nobody takes room from it then, and it takes \
+     none from others.",
+)
+.elsewhere(&["limit", "size", "max_size", "maxmemory"]);
+
+pub(in super::super) static POLICY: Opt<PolicyKind> = Opt::new(
+    "policy",
+    Default::Words("as in `[memory]`"),
+    "What decides which of its entries is evicted. Only with `memory` of its own.",
+)
+.elsewhere(POLICY_ELSEWHERE);
+
+pub(in super::super) static CANDIDATES: Opt<Candidates> = Opt::new(
+    "candidates",
+    Default::Words("as in `[memory]`"),
+    "Which of its entries may be evicted. Only with `memory` of its own.",
+);

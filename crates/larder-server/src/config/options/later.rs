@@ -31,9 +31,7 @@ const fn cache(name: &'static str, instead: &'static str) -> Later {
     Later { section: Some("cache"), name, instead }
 }
 
-const POOL: &str = "leave it out: all caches share `[memory] limit`, and hot ones take room from \
-                    cold ones";
-const EVICTION: &str = "leave it out: there is one eviction policy in this version";
+const BOUND: &str = "give the cache `memory` of its own: bytes are what runs out";
 const EXPIRY: &str = "leave it out: a window ends with its load; `stale_for` lets one refresh run \
                       while the old answer is served";
 const AGE: &str = "leave it out: without it nothing but age bounds the staleness, so set \
@@ -68,11 +66,8 @@ pub(in super::super) static LATER: &[Later] = &[
                              served, and then the error",
     ),
     cache("consistency", "leave it out: every cache is bounded by its `max_staleness`"),
-    cache("policy", EVICTION),
-    cache("candidates", EVICTION),
-    cache("memory", POOL),
-    cache("entries_max", POOL),
-    cache("bytes_max", POOL),
+    cache("entries_max", BOUND),
+    cache("bytes_max", BOUND),
     cache("refresh_at", EXPIRY),
     cache("xfetch", EXPIRY),
     cache("idle_for", "leave it out: what isn't read is evicted when room is needed"),
