@@ -7,6 +7,7 @@
 mod check;
 mod demo;
 mod serve;
+mod simulate;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Run a server until SIGTERM or SIGINT
     Serve(serve::Arguments),
+    /// Replay a trace of requests and say which policy and size it asks for
+    Simulate(simulate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,5 +38,6 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
     }
 }
