@@ -1,37 +1,59 @@
-//! Measurements side by side: larder and a peer in one run, in turn, and the ratio.
+//! Measurements side by side: larder and its peers in one run, in turn, and the ratio.
 //!
 //! An absolute time says more about the machine than about the program, so none is a result.
 //! Each area prints tables and then lines `RESULT <name> <value>`.
 
 mod figures;
+mod instructions;
+mod memory;
 mod resp;
 
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand};
 
 /// Measures an area.
 #[derive(Debug, Parser)]
 #[command(name = "larder-bench")]
 struct Arguments {
     /// What is measured
-    #[arg(value_enum)]
+    #[command(subcommand)]
     area: Area,
-    /// Measure for about a minute, with more noise
-    #[arg(long)]
-    quick: bool,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Debug, Subcommand)]
 enum Area {
     /// GET hits over the Redis protocol, against a real Redis server
-    Resp,
+    Resp {
+        /// Measure for about a minute, with more noise
+        #[arg(long)]
+        quick: bool,
+    },
+    /// The in-process tier, beside the caches that others would pick
+    Memory(memory::Options),
+    /// Instructions per operation of the in-process tier, held to a kept table; needs valgrind
+    Instructions {
+        /// Keep what is counted now
+        #[arg(long)]
+        update: bool,
+    },
+    /// What `memory` runs in a process of its own
+    #[command(hide = true)]
+    Held { contender: memory::Contender },
+    /// What `instructions` counts
+    #[command(hide = true)]
+    Operations(instructions::Operations),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let measured = match arguments.area {
-        Area::Resp => resp::measure(if arguments.quick { resp::QUICK } else { resp::WHOLE }),
+    let measured = match Arguments::parse().area {
+        Area::Resp { quick: true } => resp::measure(resp::QUICK),
+        Area::Resp { quick: false } => resp::measure(resp::WHOLE),
+        Area::Memory(options) => memory::measure(options),
+        Area::Instructions { update: true } => instructions::update(),
+        Area::Instructions { update: false } => instructions::check(),
+        Area::Held { contender } => memory::say_what_is_held(contender),
+        Area::Operations(operations) => instructions::run(&operations),
     };
     match measured {
         Ok(()) => ExitCode::SUCCESS,
