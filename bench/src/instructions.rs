@@ -22,14 +22,12 @@ const RUNS: [u64; 2] = [20_000, 120_000];
 /// By how much of what is kept a count may rise; and fall, before it has to be kept anew.
 const TOLERANCE: f64 = 0.05;
 
-/// One workload. What makes the next key of a number is part of its count: some ten instructions.
+/// One workload. None asks for the time: valgrind hides what the clock is read through. What makes the next key of a number is part of its count: some ten instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Operation {
     /// `u64` to `u64`.
     GetHit,
-    /// The same, of entries that expire.
-    GetHitExpiring,
     /// `&str` to a shared value.
     GetHitText,
     GetMiss,
@@ -43,7 +41,6 @@ impl Operation {
     fn name(self) -> &'static str {
         match self {
             Self::GetHit => "get_hit",
-            Self::GetHitExpiring => "get_hit_expiring",
             Self::GetHitText => "get_hit_text",
             Self::GetMiss => "get_miss",
             Self::InsertEvicting => "insert_evicting",
@@ -68,7 +65,6 @@ pub(crate) fn run(operations: &Operations) -> Result<(), String> {
             contender.read::<String, Shared, _>(Get { count });
             Some(())
         }
-        Operation::GetHitExpiring => contender.read_expiring::<u64, u64, _>(Get { count }),
         _ => contender.cache::<u64, u64, _>(Do { operation, count }),
     };
     done.ok_or_else(|| format!("{} has no {}", contender.name(), operation.name()))
@@ -198,11 +194,8 @@ fn count_all() -> Result<Vec<(String, f64)>, String> {
     let mut counted = Vec::new();
     for operation in Operation::value_variants() {
         let ours = count(Contender::Larder, *operation)?;
-        let theirs = match operation {
-            Operation::GetHitExpiring => "-".to_owned(),
-            _ => format!("{:.1}", count(Contender::QuickCache, *operation)?),
-        };
-        println!("  {:<18}{ours:>9.1}{theirs:>13}", operation.name());
+        let theirs = count(Contender::QuickCache, *operation)?;
+        println!("  {:<18}{ours:>9.1}{theirs:>13.1}", operation.name());
         counted.push((operation.name().to_owned(), ours));
     }
     Ok(counted)
@@ -286,8 +279,5 @@ mod tests {
             let contender = Contender::Larder;
             assert_eq!(run(&Operations { contender, operation: *operation, count: 10 }), Ok(()));
         }
-        let contender = Contender::QuickCache;
-        let operation = Operation::GetHitExpiring;
-        assert!(run(&Operations { contender, operation, count: 10 }).is_err());
     }
 }

@@ -20,7 +20,7 @@ const CHUNKS: usize = 32;
 
 /// The smallest and the largest first chunk.
 const FIRST_MIN: usize = 1 << 4;
-const FIRST_MAX: usize = 1 << 14;
+const FIRST_MAX: usize = 1 << 10;
 
 /// An entry as it stands in its slot.
 pub(crate) struct Entry<K, V> {
