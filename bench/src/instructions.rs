@@ -22,7 +22,8 @@ const RUNS: [u64; 2] = [20_000, 120_000];
 /// By how much of what is kept a count may rise; and fall, before it has to be kept anew.
 const TOLERANCE: f64 = 0.05;
 
-/// One workload. None asks for the time: valgrind hides what the clock is read through. What makes the next key of a number is part of its count: some ten instructions.
+/// One workload. None asks for the time: valgrind hides what the clock is read through. What makes
+/// the next key of a number is part of its count: some ten instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 enum Operation {
