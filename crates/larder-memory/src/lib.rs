@@ -19,8 +19,9 @@
 //! # Bounds
 //!
 //! [`Bounds`] limit bytes, entries, or both, at every instant and over all shards together. Each
-//! shard keeps its own part of them. What happens at the limit: entries that have expired go
-//! first, then those that the [policy] gives up, but never the one that is being stored. What
+//! shard keeps its own part of them. What happens at the limit: entries that expired a
+//! millisecond ago or more go first, as far as a few steps find them, then those that the [policy]
+//! gives up, but never the one that is being stored. What
 //! could not be kept even alone is not stored, and takes the old value under its key with it.
 //!
 //! # Reads
@@ -28,7 +29,9 @@
 //! A reader says that it searches, finds the entry, and says that it holds it; whoever takes an
 //! entry away looks at both before the entry is dropped and its memory used again. So a key that
 //! is held is found, and a value that is read is whole, whatever writers do meanwhile. Where the
-//! policy must know the order of all uses, a hit takes the lock of its shard instead.
+//! policy must know the order of all uses, a hit takes the lock of its shard instead. A policy that
+//! learns from a sample is shown a use that raised the count of a sampled key, if the lock is free
+//! just then; nobody waits for it.
 //!
 //! # Memory
 //!
@@ -43,8 +46,8 @@
 //! | 16 each for key and value, unless they have no destructor | the allocator's headers and rounding |
 //!
 //! so 72 bytes for a `Memory<u64, u64>`. A process that churns a tier grows by about its bound: a
-//! test holds it to 15 %. What the allocator makes of holes when the size of the values changes
-//! is not counted.
+//! test holds it to 15 %. When the size of the values changes, more is left: free slots are
+//! given back in halves only, and the allocator keeps holes. The test holds that to 65 %.
 //!
 //! # What it deliberately does not know
 //!

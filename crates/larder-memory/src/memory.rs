@@ -28,7 +28,8 @@ const BATCH: usize = 64;
 /// Reads take no lock and write to no memory that threads share, beyond a use count of the entry
 /// that stops at three; except with the policies that must know the exact order of all uses
 /// ([`Lru`](larder_policy::Lru), [`Lfu`](larder_policy::Lfu)), where a hit takes the shard's lock.
-/// Writes take the lock of their shard.
+/// A policy that learns from a sample is shown a use that raised the count of a sampled key, if the
+/// lock is free just then. Writes take the lock of their shard.
 ///
 /// Closures that change something run under that lock: they must be short, and must not use the
 /// same `Memory`, which would wait for itself. What they have captured by value is dropped under

@@ -313,20 +313,12 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         None
     }
 
-    /// The entry in `slot` was used, for a policy that wants to know each use.
+    /// The entry in `slot` was used, for a policy that is told of each use.
     pub(crate) fn hit(&mut self, slot: u32) {
-        match self.books.policy.hits() {
-            Hits::Exact if self.is_candidate(slot) => {
-                let (policy, view) = self.books.split(&self.shard.slots);
-                policy.hit(slot, &view);
-            }
-            // The policy doesn't know what may not be evicted.
-            Hits::Unseen | Hits::Exact => {}
-            Hits::Marked => {
-                let uses = &self.entry(slot).uses;
-                let before = uses.load(Ordering::Relaxed);
-                uses.store(USES_MAX.min(before + 1), Ordering::Relaxed);
-            }
+        // What may not be evicted the policy doesn't know.
+        if self.is_candidate(slot) {
+            let (policy, view) = self.books.split(&self.shard.slots);
+            policy.hit(slot, &view);
         }
     }
 
