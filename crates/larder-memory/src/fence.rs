@@ -32,10 +32,15 @@ pub(crate) fn prepare() {
     DECIDED.call_once(|| READERS_PAY.store(!system::register(), Ordering::Release));
 }
 
+/// Whether readers must pay for a fence of their own: [`light`] wants to know it.
+pub(crate) fn readers_pay() -> bool {
+    READERS_PAY.load(Ordering::Acquire)
+}
+
 /// The reader's half: between saying that it searches and searching.
 #[inline]
-pub(crate) fn light() {
-    if READERS_PAY.load(Ordering::Relaxed) {
+pub(crate) fn light(readers_pay: bool) {
+    if readers_pay {
         fence(Ordering::SeqCst);
     } else {
         compiler_fence(Ordering::SeqCst);

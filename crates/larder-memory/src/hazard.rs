@@ -41,6 +41,8 @@ const LOOKS: usize = if cfg!(all(test, shuttle)) { 4 } else { 256 };
 struct Record {
     /// How many sections the thread has opened and closed together: odd while one is open.
     sections: AtomicU64,
+    /// Whether [a section's fence](fence::light) costs something here; the same in all records.
+    pays: bool,
     /// The entry that it holds, as a rule.
     first: AtomicPtr<()>,
     /// More of them.
@@ -151,6 +153,7 @@ fn acquire() -> &'static Record {
     registry.free.pop().unwrap_or_else(|| {
         let record: &'static Record = Box::leak(Box::new(Record {
             sections: AtomicU64::new(0),
+            pays: fence::readers_pay(),
             first: AtomicPtr::new(ptr::null_mut()),
             others: Default::default(),
             taken: AtomicU32::new(0),
@@ -193,6 +196,18 @@ pub(crate) struct Section {
 }
 
 impl Section {
+    /// Opens a section if that is next to nothing: if the thread has its record, is in no other
+    /// section, and pays for no fence.
+    #[inline]
+    pub(crate) fn open_at_once() -> Option<Self> {
+        let record = RECORD.with(Cell::get)?;
+        let count = record.sections.load(Ordering::Relaxed);
+        if record.pays || !count.is_multiple_of(2) {
+            return None;
+        }
+        Some(Self::open_in(record, count, Origin::Thread))
+    }
+
     /// Opens a section.
     #[inline]
     pub(crate) fn open() -> Self {
@@ -201,15 +216,20 @@ impl Section {
             None => first_record(),
         };
         let count = record.sections.load(Ordering::Relaxed);
-        let closed = if count.is_multiple_of(2) {
-            // Released: who sees this, and not the end of the one before it, waits for that too.
-            record.sections.store(count + 1, Ordering::Release);
-            fence::light();
-            Some(count + 2)
+        if count.is_multiple_of(2) {
+            Self::open_in(record, count, origin)
         } else {
-            None
-        };
-        Self { record, closed, origin, unsend: PhantomData }
+            Self { record, closed: None, origin, unsend: PhantomData }
+        }
+    }
+
+    /// Opens a section in a record that has none open, after so many openings and closings.
+    #[inline]
+    fn open_in(record: &'static Record, count: u64, origin: Origin) -> Self {
+        // Released: who sees this, and not the end of the one before it, waits for that too.
+        record.sections.store(count + 1, Ordering::Release);
+        fence::light(record.pays);
+        Self { record, closed: Some(count + 2), origin, unsend: PhantomData }
     }
 
     /// Holds an entry that was found in this section, beyond its end.

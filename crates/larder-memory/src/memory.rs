@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash};
 
 use larder_core::Moment;
 use larder_core::sync::{AtomicUsize, Mutex, Ordering};
-use larder_policy::{Adaptive, Hits, Policy};
+use larder_policy::{Adaptive, Hits, Policy, USES_MAX};
 
 use crate::bounds::Bounds;
 use crate::builder::Builder;
@@ -14,7 +14,7 @@ use crate::change::{Change, Expired, Held, Insert, Outcome};
 use crate::clock::Now;
 use crate::leftovers::{Leftovers, Listener};
 use crate::reference::Ref;
-use crate::shard::{New, Read, Shard, Writer};
+use crate::shard::{Glance, New, Read, Shard, Writer};
 use crate::stats::{RemovalCause, Stats};
 
 /// How many entries are visited or removed before a shard's lock is given to somebody else.
@@ -77,7 +77,8 @@ const BATCH: usize = 64;
 pub struct Memory<K, V, S = foldhash::fast::RandomState, P = Adaptive> {
     shards: Box<[Shard<K, V, P>]>,
     hasher: S,
-    hits: Hits,
+    /// How many uses readers mark on an entry; none if the policy must know each use.
+    marks: Option<u8>,
     bounds: Mutex<Bounds>,
     /// The heaviest weight under these bounds.
     weight_max: AtomicUsize,
@@ -109,7 +110,12 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         listener: Option<Box<Listener<K, V>>>,
     ) -> Self {
         let weight_max = AtomicUsize::new(bounds.weight_max(Self::ENTRY_OVERHEAD));
-        Self { shards, hasher, hits, bounds: Mutex::new(bounds), weight_max, listener }
+        let marks = match hits {
+            Hits::Unseen => Some(0),
+            Hits::Marked => Some(USES_MAX),
+            Hits::Exact => None,
+        };
+        Self { shards, hasher, marks, bounds: Mutex::new(bounds), weight_max, listener }
     }
 
     /// A copy of the value under `key`, if it is held and has not expired. It counts as a use.
@@ -120,14 +126,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         Q: Hash + Eq + ?Sized,
         V: Clone,
     {
-        let entry = self.read(key, now)?;
-        if std::mem::needs_drop::<V>() {
-            let (value, _hold) = entry.hold();
-            Some(value.clone())
-        } else {
-            // A value without a destructor is copied in no time.
-            Some(entry.value().clone())
-        }
+        self.read(key, now, Read::copied)
     }
 
     /// Reads the value under `key` in place, if it is held and has not expired. It counts as a
@@ -144,8 +143,10 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let (value, _hold) = self.read(key, now)?.hold();
-        Some(read(value))
+        self.read(key, now, |entry| {
+            let (value, _hold) = entry.hold();
+            read(value)
+        })
     }
 
     /// A reference to the value under `key`, if it is held and has not expired. It counts as a
@@ -157,8 +158,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let entry = self.read(key, now)?;
-        Some(Ref::new(entry))
+        self.read(key, now, Ref::new)
     }
 
     /// Copies of the values under these keys, in their order, as by [`get`](Self::get). Each is
@@ -462,36 +462,73 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         }
     }
 
-    /// The live entry under `key`, of which this is a use.
+    /// What `take` makes of the live entry under `key`, of which this is a use.
     #[inline]
-    fn read<Q>(&self, key: &Q, now: impl Now) -> Option<Read<'_, K, V>>
+    fn read<'a, Q, R>(
+        &'a self,
+        key: &Q,
+        now: impl Now,
+        take: impl FnOnce(Read<'a, K, V>) -> R,
+    ) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let (shard, hash) = self.locate(key);
-        if self.hits == Hits::Exact {
-            return Self::read_exactly(shard, hash, key, now);
+        match self.marks {
+            None => Self::read_exactly(shard, hash, key, now, take),
+            Some(marks) => match shard.glance(hash, key, marks) {
+                Glance::Lasting(entry) => Some(take(entry)),
+                Glance::Expiring(entry) => Self::use_expiring(shard, entry, now, marks, take),
+                Glance::Nothing => None,
+                Glance::Unsure => Self::read_closely(shard, hash, key, now, marks, take),
+            },
         }
-        let entry = shard.read(hash, key)?;
+    }
+
+    /// A use of an entry, if it has not expired.
+    #[inline(never)]
+    fn use_expiring<'a, R>(
+        shard: &'a Shard<K, V, P>,
+        entry: Read<'a, K, V>,
+        now: impl Now,
+        marks: u8,
+        take: impl FnOnce(Read<'a, K, V>) -> R,
+    ) -> Option<R> {
         if shard.has_expired(&entry, now) {
             return None;
         }
-        if self.hits == Hits::Marked {
-            shard.mark(&entry);
-        }
-        Some(entry)
+        shard.mark(&entry, marks);
+        Some(take(entry))
+    }
+
+    /// The same where a glance isn't enough.
+    #[inline(never)]
+    fn read_closely<'a, Q, R>(
+        shard: &'a Shard<K, V, P>,
+        hash: u32,
+        key: &Q,
+        now: impl Now,
+        marks: u8,
+        take: impl FnOnce(Read<'a, K, V>) -> R,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        Self::use_expiring(shard, shard.read(hash, key)?, now, marks, take)
     }
 
     /// The same for a policy that must know each use: its order is decided under the lock, and
     /// the value is read after it.
     #[inline(never)]
-    fn read_exactly<'a, Q>(
+    fn read_exactly<'a, Q, R>(
         shard: &'a Shard<K, V, P>,
         hash: u32,
         key: &Q,
         now: impl Now,
-    ) -> Option<Read<'a, K, V>>
+        take: impl FnOnce(Read<'a, K, V>) -> R,
+    ) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -499,7 +536,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         let mut writer = shard.write();
         let slot = writer.find(hash, key, now)?;
         writer.hit(slot);
-        Some(writer.read(slot))
+        Some(take(writer.read(slot)))
     }
 
     /// Runs `visit` for each slot that is live, a few at a time under the lock.

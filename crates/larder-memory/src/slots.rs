@@ -33,6 +33,14 @@ pub(crate) struct Entry<K, V> {
     pub(crate) value: V,
 }
 
+impl<K, V> Entry<K, V> {
+    /// Whether something stands [beside its slot](Extra).
+    #[inline]
+    pub(crate) const fn has_extra(&self) -> bool {
+        self.extra
+    }
+}
+
 /// What stands beside the slot of an entry that needs it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extra {
