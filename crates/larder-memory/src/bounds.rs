@@ -2,6 +2,8 @@
 
 use larder_core::Moment;
 
+use crate::slots::CHARGE_MAX;
+
 /// How many slots a shard can have.
 const SLOTS_MAX: u32 = 1 << 30;
 
@@ -91,7 +93,7 @@ impl Bounds {
     }
 
     /// The heaviest weight that one entry may have, in bytes; 1 MiB unless said otherwise, and
-    /// never more than the bound in bytes has room for.
+    /// never more than the bound in bytes has room for, nor than 256 GiB.
     ///
     /// Each shard has room for such an entry, so a large number here means few shards.
     #[must_use]
@@ -123,7 +125,7 @@ impl Bounds {
 
     /// The heaviest weight that fits, beside an overhead.
     pub(crate) fn weight_max(&self, overhead: usize) -> usize {
-        let room = self.bytes.unwrap_or(usize::MAX).saturating_sub(overhead);
+        let room = self.bytes.unwrap_or(usize::MAX).min(CHARGE_MAX).saturating_sub(overhead);
         self.entry_bytes_max.min(room)
     }
 
@@ -152,7 +154,7 @@ impl Bounds {
         let entries = self.entries.map_or(usize::MAX, part).min(SLOTS_MAX as usize);
         // Without a bound in bytes there is still no sum that a usize can't hold.
         let bytes = self.bytes.map_or(usize::MAX / 4 / shards, part);
-        let heaviest = self.entry_bytes_max.saturating_add(overhead).min(bytes);
+        let heaviest = self.entry_bytes_max.saturating_add(overhead).min(bytes).min(CHARGE_MAX);
         let (weighs, candidates) = (self.bytes.is_some(), self.candidates);
         Share { entries, bytes, heaviest, weighs, overhead, candidates }
     }

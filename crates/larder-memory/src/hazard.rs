@@ -41,6 +41,8 @@ const LOOKS: usize = if cfg!(all(test, shuttle)) { 4 } else { 256 };
 struct Record {
     /// How many sections the thread has opened and closed together: odd while one is open.
     sections: AtomicU64,
+    /// How many records there were when it was made.
+    number: u32,
     /// Whether [a section's fence](fence::light) costs something here; the same in all records.
     pays: bool,
     /// The entry that it holds, as a rule.
@@ -153,6 +155,7 @@ fn acquire() -> &'static Record {
     registry.free.pop().unwrap_or_else(|| {
         let record: &'static Record = Box::leak(Box::new(Record {
             sections: AtomicU64::new(0),
+            number: registry.all.len() as u32,
             pays: fence::readers_pay(),
             first: AtomicPtr::new(ptr::null_mut()),
             others: Default::default(),
@@ -182,6 +185,18 @@ fn first_record() -> (&'static Record, Origin) {
         (record, Origin::Thread)
     } else {
         (record, Origin::Section)
+    }
+}
+
+/// Who reads: no two threads have the same number at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reader(u32);
+
+impl Reader {
+    /// The number: the more threads there were at once, the higher.
+    #[inline]
+    pub(crate) const fn number(self) -> usize {
+        self.0 as usize
     }
 }
 
@@ -230,6 +245,12 @@ impl Section {
         record.sections.store(count + 1, Ordering::Release);
         fence::light(record.pays);
         Self { record, closed: Some(count + 2), origin, unsend: PhantomData }
+    }
+
+    /// Whose section it is.
+    #[inline]
+    pub(crate) const fn reader(&self) -> Reader {
+        Reader(self.record.number)
     }
 
     /// Holds an entry that was found in this section, beyond its end.

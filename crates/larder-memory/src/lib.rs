@@ -41,27 +41,28 @@
 //! | bytes | for |
 //! |---|---|
 //! | size of key + size of value + 8, rounded up | its slot: both inline, hash and use count |
-//! | 16 | its expiry and its charge, which stand beside the slot |
+//! | 24 | its expiry, charge, cost and last use, which stand beside the slot |
 //! | 32 | its part of the table, of the policy and of the order of expiry |
 //! | 16 each for key and value, unless they have no destructor | the allocator's headers and rounding |
 //!
-//! so 72 bytes for a `Memory<u64, u64>`. A process that churns a tier grows by about its bound: a
+//! so 80 bytes for a `Memory<u64, u64>`. A process that churns a tier grows by about its bound: a
 //! test holds it to 15 %. When the size of the values changes, more is left: free slots are
 //! given back in halves only, and the allocator keeps holes. The test holds that to 65 %.
 //!
 //! # What it deliberately does not know
 //!
 //! What fresh and stale mean, what a value is worth, what a load is, or what time it is: moments
-//! are arguments. Why an entry leaves is known ([`RemovalCause`]); hits and misses are for the
-//! caller to count.
+//! are arguments.
 
 mod atomics;
 mod bounds;
 mod builder;
 mod change;
 mod clock;
+mod counts;
 mod fence;
 mod hazard;
+mod idle;
 #[cfg(all(test, shuttle))]
 mod interleavings;
 mod leftovers;

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
+use std::time::Duration;
 
 use larder_core::Moment;
 use larder_core::sync::{AtomicUsize, Mutex, Ordering};
@@ -12,13 +13,18 @@ use crate::bounds::Bounds;
 use crate::builder::Builder;
 use crate::change::{Change, Expired, Held, Insert, Outcome};
 use crate::clock::Now;
+use crate::counts::Counts;
+use crate::hazard::Section;
 use crate::leftovers::{Leftovers, Listener};
 use crate::reference::Ref;
-use crate::shard::{Glance, New, Read, Shard, Writer};
+use crate::shard::{Glance, New, Read, Shard, Used, Writer};
 use crate::stats::{RemovalCause, Stats};
 
 /// How many entries are visited or removed before a shard's lock is given to somebody else.
 const BATCH: usize = 64;
+
+/// How many entries the processor is asked for at once.
+const PREFETCHED: usize = 16;
 
 /// A bounded map from keys to values that forgets: what expires, and, when it is full, what its
 /// policy gives up.
@@ -83,7 +89,12 @@ pub struct Memory<K, V, S = foldhash::fast::RandomState, P = Adaptive> {
     /// The heaviest weight under these bounds.
     weight_max: AtomicUsize,
     listener: Option<Box<Listener<K, V>>>,
+    costs: Option<Box<Costs<K, V>>>,
+    counts: Counts,
 }
+
+/// What it takes to load a value again.
+pub(crate) type Costs<K, V> = dyn Fn(&K, &V) -> Duration + Send + Sync;
 
 impl<K: Hash + Eq, V> Memory<K, V> {
     /// An empty tier with these bounds, the default policy and the default hasher. It allocates
@@ -108,6 +119,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         hasher: S,
         hits: Hits,
         listener: Option<Box<Listener<K, V>>>,
+        costs: Option<Box<Costs<K, V>>>,
+        counts: Counts,
     ) -> Self {
         let weight_max = AtomicUsize::new(bounds.weight_max(Self::ENTRY_OVERHEAD));
         let marks = match hits {
@@ -115,7 +128,16 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
             Hits::Marked => Some(USES_MAX),
             Hits::Exact => None,
         };
-        Self { shards, hasher, marks, bounds: Mutex::new(bounds), weight_max, listener }
+        Self {
+            shards,
+            hasher,
+            marks,
+            bounds: Mutex::new(bounds),
+            weight_max,
+            listener,
+            costs,
+            counts,
+        }
     }
 
     /// A copy of the value under `key`, if it is held and has not expired. It counts as a use.
@@ -162,7 +184,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     }
 
     /// Copies of the values under these keys, in their order, as by [`get`](Self::get). Each is
-    /// one that was held at some time during the call.
+    /// one that was held at some time during the call. Where the tier is larger than the
+    /// processor's caches, many keys at once are found faster than one after the other: the
+    /// processor waits for several entries at the same time.
     pub fn get_many<'k, Q>(
         &self,
         keys: impl IntoIterator<Item = &'k Q>,
@@ -173,7 +197,22 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         Q: Hash + Eq + ?Sized + 'k,
         V: Clone,
     {
-        keys.into_iter().map(|key| self.get(key, now)).collect()
+        let mut keys = keys.into_iter();
+        let mut values = Vec::with_capacity(keys.size_hint().0);
+        let mut batch = Vec::with_capacity(PREFETCHED);
+        loop {
+            batch.extend(keys.by_ref().take(PREFETCHED).map(|key| (self.locate(key), key)));
+            if batch.is_empty() {
+                return values;
+            }
+            let section = Section::open();
+            for ((shard, hash), _) in &batch {
+                shard.prefetch(*hash, &section);
+            }
+            drop(section);
+            let found = |((shard, hash), key)| self.read_in(shard, hash, key, now, Read::copied);
+            values.extend(batch.drain(..).map(found));
+        }
     }
 
     /// The same as [`get_with`](Self::get_with), but not a use: it doesn't keep the entry from
@@ -184,8 +223,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         Q: Hash + Eq + ?Sized,
     {
         let (shard, hash) = self.locate(key);
-        let entry = shard.read(hash, key)?;
-        if shard.has_expired(&entry, now) {
+        let entry = shard.read(hash, key).ok()?;
+        if shard.has_expired(&entry, now, Used::No) {
             return None;
         }
         let (value, _hold) = entry.hold();
@@ -227,8 +266,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     {
         let (shard, hash) = self.locate(key);
         let mut left = self.leftovers();
-        // Dropped after the lock is released, if `own` panics.
-        let put;
+        // Dropped after the lock is released, if code of the user panics.
+        let (put, owned);
         let mut writer = shard.write();
         let found = writer.find(hash, key, now);
         let (change, returned) = change(found.map(|slot| writer.held(slot)));
@@ -240,9 +279,10 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
             }
             (Change::Put { value, weight, expires_at }, found) => {
                 put = value;
-                let key = own(key);
-                let new = New { value: put, weight, expires_at };
-                match Self::store(&mut writer, hash, key, new, found, now, &mut left) {
+                owned = own(key);
+                let cost = self.cost(&owned, &put);
+                let new = New { value: put, weight, expires_at, cost };
+                match Self::store(&mut writer, hash, owned, new, found, now, &mut left) {
                     Insert::Stored => Outcome::Stored,
                     Insert::NoRoom => Outcome::NoRoom,
                     Insert::TooHeavy | Insert::Refused => Outcome::TooHeavy,
@@ -276,7 +316,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         let mut writer = shard.write();
         let found = writer.find(hash, &key, now);
         let insert = if holds(found.map(|slot| writer.held(slot).value)) {
-            let new = New { value, weight, expires_at };
+            let cost = self.cost(&key, &value);
+            let new = New { value, weight, expires_at, cost };
             Self::store(&mut writer, hash, key, new, found, now, &mut left)
         } else {
             writer.refuse();
@@ -347,9 +388,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     pub fn for_each(&self, now: impl Now, mut visit: impl FnMut(&K, Held<'_, V>)) {
         let now = now.now();
         self.sweep(|writer, slot| {
-            let held = writer.held(slot);
-            if held.expires_at >= now {
-                visit(writer.key(slot), held);
+            if writer.last(slot) >= now {
+                visit(writer.key(slot), writer.held(slot));
             }
         });
     }
@@ -364,10 +404,9 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     ) {
         let now = now.now();
         self.sweep(|writer, slot| {
-            let held = writer.held(slot);
-            if held.expires_at < now {
+            if writer.last(slot) < now {
                 writer.remove(slot, RemovalCause::Expired);
-            } else if !keep(writer.key(slot), held) {
+            } else if !keep(writer.key(slot), writer.held(slot)) {
                 writer.remove(slot, cause);
             }
         });
@@ -440,6 +479,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         for shard in &self.shards {
             stats += shard.write().stats();
         }
+        (stats.hits, stats.misses) = self.counts.sums();
         stats
     }
 
@@ -475,13 +515,36 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         Q: Hash + Eq + ?Sized,
     {
         let (shard, hash) = self.locate(key);
+        self.read_in(shard, hash, key, now, take)
+    }
+
+    /// The same in the shard of the key.
+    #[inline]
+    fn read_in<'a, Q, R>(
+        &'a self,
+        shard: &'a Shard<K, V, P>,
+        hash: u32,
+        key: &Q,
+        now: impl Now,
+        take: impl FnOnce(Read<'a, K, V>) -> R,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         match self.marks {
-            None => Self::read_exactly(shard, hash, key, now, take),
+            None => self.read_exactly(shard, hash, key, now, take),
             Some(marks) => match shard.glance(hash, key, marks) {
-                Glance::Lasting(entry) => Some(take(entry)),
-                Glance::Expiring(entry) => Self::use_expiring(shard, entry, now, marks, take),
-                Glance::Nothing => None,
-                Glance::Unsure => Self::read_closely(shard, hash, key, now, marks, take),
+                Glance::Lasting(entry) => {
+                    self.counts.hit(entry.reader());
+                    Some(take(entry))
+                }
+                Glance::Expiring(entry) => self.use_expiring(shard, entry, now, marks, take),
+                Glance::Nothing(reader) => {
+                    self.counts.miss(reader);
+                    None
+                }
+                Glance::Unsure => self.read_closely(shard, hash, key, now, marks, take),
             },
         }
     }
@@ -489,15 +552,18 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// A use of an entry, if it has not expired.
     #[inline(never)]
     fn use_expiring<'a, R>(
+        &'a self,
         shard: &'a Shard<K, V, P>,
         entry: Read<'a, K, V>,
         now: impl Now,
         marks: u8,
         take: impl FnOnce(Read<'a, K, V>) -> R,
     ) -> Option<R> {
-        if shard.has_expired(&entry, now) {
+        if shard.has_expired(&entry, now, Used::Yes) {
+            self.counts.miss(entry.reader());
             return None;
         }
+        self.counts.hit(entry.reader());
         shard.mark(&entry, marks);
         Some(take(entry))
     }
@@ -505,6 +571,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// The same where a glance isn't enough.
     #[inline(never)]
     fn read_closely<'a, Q, R>(
+        &'a self,
         shard: &'a Shard<K, V, P>,
         hash: u32,
         key: &Q,
@@ -516,13 +583,20 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        Self::use_expiring(shard, shard.read(hash, key)?, now, marks, take)
+        match shard.read(hash, key) {
+            Ok(entry) => self.use_expiring(shard, entry, now, marks, take),
+            Err(reader) => {
+                self.counts.miss(reader);
+                None
+            }
+        }
     }
 
     /// The same for a policy that must know each use: its order is decided under the lock, and
     /// the value is read after it.
     #[inline(never)]
     fn read_exactly<'a, Q, R>(
+        &'a self,
         shard: &'a Shard<K, V, P>,
         hash: u32,
         key: &Q,
@@ -534,9 +608,14 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         Q: Eq + ?Sized,
     {
         let mut writer = shard.write();
-        let slot = writer.find(hash, key, now)?;
-        writer.hit(slot);
-        Some(take(writer.read(slot)))
+        let Some(slot) = writer.find(hash, key, now) else {
+            self.counts.miss(Section::open().reader());
+            return None;
+        };
+        writer.hit(slot, now);
+        let entry = writer.read(slot);
+        self.counts.hit(entry.reader());
+        Some(take(entry))
     }
 
     /// Runs `visit` for each slot that is live, a few at a time under the lock.
@@ -556,6 +635,12 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
                 writer.reclaim(&mut left);
             }
         }
+    }
+
+    /// What it takes to load a value again, in microseconds; 0 if nobody knows.
+    fn cost(&self, key: &K, value: &V) -> u32 {
+        let cost = self.costs.as_ref().map_or(Duration::ZERO, |costs| costs(key, value));
+        u32::try_from(cost.as_micros()).unwrap_or(u32::MAX)
     }
 
     fn leftovers(&self) -> Leftovers<'_, K, V> {

@@ -22,7 +22,8 @@ use crate::atomics::{self, AtomicPtr, AtomicU32, Ordering};
 use crate::bounds::Share;
 use crate::change::{Expired, Held};
 use crate::clock::Now;
-use crate::hazard::{Hold, Section};
+use crate::hazard::{Hold, Reader, Section};
+use crate::idle::Idle;
 use crate::leftovers::Leftovers;
 use crate::live::Live;
 use crate::retired::{OldTable, Promptly, Retired};
@@ -61,6 +62,8 @@ pub(crate) struct New<V> {
     pub(crate) value: V,
     pub(crate) weight: usize,
     pub(crate) expires_at: Moment,
+    /// What it takes to load it again, in microseconds; 0 if nobody knows.
+    pub(crate) cost: u32,
 }
 
 /// On cache lines of its own: neighbours don't slow each other down.
@@ -69,6 +72,8 @@ pub(crate) struct Shard<K, V, P> {
     table: AtomicPtr<Table>,
     /// The policy's [sample](Policy::sample).
     sample: AtomicU32,
+    /// Whether entries expire that aren't used.
+    idle: Option<Idle>,
     slots: Slots<K, V>,
     books: Mutex<Books<P>>,
 }
@@ -113,6 +118,13 @@ enum Predecessor {
     Unknown,
 }
 
+/// Whether a look at an entry is a use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Used {
+    Yes,
+    No,
+}
+
 /// What a [glance](Shard::glance) found.
 pub(crate) enum Glance<'a, K, V> {
     /// An entry that doesn't expire, of which this was a use.
@@ -120,7 +132,7 @@ pub(crate) enum Glance<'a, K, V> {
     /// An entry that has something [beside its slot](Extra), and may have expired.
     Expiring(Read<'a, K, V>),
     /// No entry under this key.
-    Nothing,
+    Nothing(Reader),
     /// It takes a [closer look](Shard::read).
     Unsure,
 }
@@ -141,11 +153,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         + if std::mem::needs_drop::<K>() { ALLOCATOR_BYTES } else { 0 }
         + if std::mem::needs_drop::<V>() { ALLOCATOR_BYTES } else { 0 };
 
-    pub(crate) fn new(share: Share, policy: P, promptly: Promptly) -> Self {
+    pub(crate) fn new(share: Share, policy: P, promptly: Promptly, idle: Option<Idle>) -> Self {
         let table = Box::into_raw(Box::new(Table::new(ROOM_MIN.min(share.entries))));
         Self {
             table: AtomicPtr::new(table),
             sample: AtomicU32::new(policy.sample()),
+            idle,
             slots: Slots::new(share.entries),
             books: Mutex::new(Books {
                 share,
@@ -176,7 +189,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let table = unsafe { &*self.table.load(Ordering::Acquire) };
         let slot = match table.guess(hash) {
             Guess::Slot(slot) => slot,
-            Guess::Nowhere if self.is_in_force(table) => return Glance::Nothing,
+            Guess::Nowhere if self.is_in_force(table) => {
+                return Glance::Nothing(section.reader());
+            }
             Guess::Nowhere | Guess::Elsewhere => return Glance::Unsure,
         };
         // SAFETY: as in `read`.
@@ -198,9 +213,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         Glance::Lasting(Read { entry, slot, section })
     }
 
-    /// The entry under `key`, whether it has expired or not, without the lock.
+    /// The entry under `key`, whether it has expired or not, without the lock; or who looked in
+    /// vain.
     #[inline]
-    pub(crate) fn read<Q>(&self, hash: u32, key: &Q) -> Option<Read<'_, K, V>>
+    pub(crate) fn read<Q>(&self, hash: u32, key: &Q) -> Result<Read<'_, K, V>, Reader>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -220,7 +236,21 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             Guess::Nowhere if self.is_in_force(table) => None,
             Guess::Nowhere | Guess::Elsewhere => self.search(table, hash, matches),
         };
-        found.map(|(slot, entry)| Read { entry, slot, section })
+        match found {
+            Some((slot, entry)) => Ok(Read { entry, slot, section }),
+            None => Err(section.reader()),
+        }
+    }
+
+    /// Has the processor bring the entry that is most likely under a key of this hash. Its place
+    /// in the table is brought right now: calls for several hashes don't wait for each other.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u32, _within: &Section) {
+        // SAFETY: as in `read`; the section is the caller's.
+        let table = unsafe { &*self.table.load(Ordering::Acquire) };
+        if let Guess::Slot(slot) = table.guess(hash) {
+            self.slots.prefetch(slot);
+        }
     }
 
     /// Looks everywhere, where a first guess found nothing.
@@ -250,18 +280,28 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         ptr::eq(self.table.load(Ordering::Acquire), table)
     }
 
-    /// Whether an entry that is being read may no longer be seen.
+    /// Whether an entry that is being read may no longer be seen. If it may, and is to be `used`,
+    /// that is noted where it counts.
     #[inline]
-    pub(crate) fn has_expired(&self, read: &Read<'_, K, V>, now: impl Now) -> bool {
-        let expires_at = self.expires_at(read);
-        expires_at != Moment::MAX && expires_at < now.now()
+    pub(crate) fn has_expired(&self, read: &Read<'_, K, V>, now: impl Now, used: Used) -> bool {
+        let Some(extra) = self.extra(read) else { return false };
+        match self.idle {
+            None => extra.expires_at != Moment::MAX && extra.expires_at < now.now(),
+            Some(idle) => {
+                let now = now.now();
+                let expired = idle.last(extra) < now;
+                if used == Used::Yes && !expired {
+                    idle.note(extra, now);
+                }
+                expired
+            }
+        }
     }
 
     #[inline]
-    fn expires_at(&self, read: &Read<'_, K, V>) -> Moment {
+    fn extra(&self, read: &Read<'_, K, V>) -> Option<&Extra> {
         // SAFETY: the entry is being read, and it is the one in that slot.
-        let extra = unsafe { self.slots.extra(read.slot, read.entry) };
-        extra.map_or(Moment::MAX, |extra| extra.expires_at)
+        unsafe { self.slots.extra(read.slot, read.entry) }
     }
 
     /// Marks a use of an entry that is being read, up to `marks` of them.
@@ -282,7 +322,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         if let Some(mut books) = self.books.try_lock() {
             let books = &mut *books;
             // It may have left since; the slot can't hold another entry while this one is read.
-            if books.live.contains(read.slot) && books.share.offers(self.expires_at(read)) {
+            let expires_at = self.extra(read).map_or(Moment::MAX, |extra| extra.expires_at);
+            if books.live.contains(read.slot) && books.share.offers(expires_at) {
                 let (policy, view) = books.split(&self.slots);
                 policy.hit(read.slot, &view);
             }
@@ -295,6 +336,12 @@ impl<K, V, P: Policy> Shard<K, V, P> {
 }
 
 impl<'a, K, V> Read<'a, K, V> {
+    /// Who reads it.
+    #[inline]
+    pub(crate) const fn reader(&self) -> Reader {
+        self.section.reader()
+    }
+
     /// A copy of the value.
     #[inline]
     pub(crate) fn copied(self) -> V
@@ -340,11 +387,13 @@ impl<K, V> Entries for View<'_, K, V> {
         let Some(plain) = self.plain else { return 1 };
         // SAFETY: as in `entry`.
         let extra = unsafe { self.slots.extra(slot, self.entry(slot)) };
-        extra.map_or(plain, |extra| extra.charge as u64)
+        extra.map_or(plain, |extra| extra.charge() as u64)
     }
 
-    fn cost(&self, _slot: u32) -> u32 {
-        1
+    fn cost(&self, slot: u32) -> u32 {
+        // SAFETY: as in `entry`.
+        let extra = unsafe { self.slots.extra(slot, self.entry(slot)) };
+        extra.map_or(1, |extra| extra.cost().max(1))
     }
 
     fn uses(&self, slot: u32) -> u8 {
@@ -367,8 +416,8 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
             let entry = self.entry(slot);
             (entry.hash == hash && entry.key.borrow() == key).then_some(slot)
         })?;
-        let expires_at = self.extra(slot).expires_at;
-        if expires_at == Moment::MAX || expires_at >= now.now() {
+        let last = self.last(slot);
+        if last == Moment::MAX || last >= now.now() {
             return Some(slot);
         }
         self.remove(slot, RemovalCause::Expired);
@@ -376,7 +425,10 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
     }
 
     /// The entry in `slot` was used, for a policy that is told of each use.
-    pub(crate) fn hit(&mut self, slot: u32) {
+    pub(crate) fn hit(&mut self, slot: u32, now: impl Now) {
+        if let (Some(idle), Some(extra)) = (self.shard.idle, self.extra(slot)) {
+            idle.note(extra, now.now());
+        }
         // What may not be evicted the policy doesn't know.
         if self.is_candidate(slot) {
             let (policy, view) = self.books.split(&self.shard.slots);
@@ -394,9 +446,8 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
     }
 
     pub(crate) fn held(&self, slot: u32) -> Held<'_, V> {
-        let Extra { expires_at, charge } = self.extra(slot);
-        let weight = charge - Shard::<K, V, P>::ENTRY_OVERHEAD;
-        Held { value: &self.entry(slot).value, weight, expires_at }
+        let weight = self.charge(slot) - Shard::<K, V, P>::ENTRY_OVERHEAD;
+        Held { value: &self.entry(slot).value, weight, expires_at: self.expires_at(slot) }
     }
 
     pub(crate) fn key(&self, slot: u32) -> &K {
@@ -446,22 +497,26 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
             left.push_refused(key, new.value);
             return false;
         };
-        let plain = new.weight == 0 && new.expires_at == Moment::MAX;
-        let extra = (!plain).then_some(Extra { expires_at: new.expires_at, charge });
+        let New { value, weight, expires_at, cost } = new;
+        let used_at = self.shard.idle.map(|_| now.now());
+        let plain = weight == 0 && expires_at == Moment::MAX && cost == 0 && used_at.is_none();
+        let used_at = used_at.unwrap_or(Moment::ZERO);
+        let extra = (!plain).then(|| Extra::new(expires_at, charge, cost, used_at));
         let slot = self.take_slot();
         // SAFETY: the lock is held, and slots that are taken hold nothing: they were never used,
         // or they were freed when nobody read them.
-        unsafe { self.shard.slots.put(slot, hash, key, new.value, extra) };
+        unsafe { self.shard.slots.put(slot, hash, key, value, extra) };
         self.books.live.insert(slot);
         // What it replaces is still counted, so the sum may be beyond a usize for a moment.
         self.books.bytes = self.books.bytes.wrapping_add(charge);
         self.books.counts.inserts += 1;
         match found {
             Some(old) => self.take_over(hash, old, slot, predecessor),
-            None => self.enter(hash, slot, new.expires_at),
+            None => self.enter(hash, slot, expires_at),
         }
-        if new.expires_at != Moment::MAX {
-            self.books.wheel.insert(slot, new.expires_at);
+        let last = self.last(slot);
+        if last != Moment::MAX {
+            self.books.wheel.insert(slot, last);
         }
         let sample = self.books.policy.sample();
         if sample != self.shard.sample.load(Ordering::Relaxed) {
@@ -613,16 +668,27 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         unsafe { self.shard.slots.entry(slot) }
     }
 
-    fn extra(&self, slot: u32) -> Extra {
+    fn extra(&self, slot: u32) -> Option<&Extra> {
         // SAFETY: as for the entry.
-        let extra = unsafe { self.shard.slots.extra(slot, self.entry(slot)) };
-        let plain = Extra { expires_at: Moment::MAX, charge: Shard::<K, V, P>::ENTRY_OVERHEAD };
-        extra.copied().unwrap_or(plain)
+        unsafe { self.shard.slots.extra(slot, self.entry(slot)) }
+    }
+
+    fn charge(&self, slot: u32) -> usize {
+        self.extra(slot).map_or(Shard::<K, V, P>::ENTRY_OVERHEAD, Extra::charge)
+    }
+
+    fn expires_at(&self, slot: u32) -> Moment {
+        self.extra(slot).map_or(Moment::MAX, |extra| extra.expires_at)
+    }
+
+    /// The last moment at which the entry in `slot` may be seen, if it isn't used again.
+    pub(crate) fn last(&self, slot: u32) -> Moment {
+        self.extra(slot).map_or(Moment::MAX, |extra| last(extra, self.shard.idle))
     }
 
     /// Whether the policy knows the entry in `slot`.
     fn is_candidate(&self, slot: u32) -> bool {
-        self.books.share.offers(self.extra(slot).expires_at)
+        self.books.share.offers(self.expires_at(slot))
     }
 
     /// Removes entries until one more of this charge is within the share, in place of `found`:
@@ -640,7 +706,7 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         let mut predecessor = if known { Predecessor::Known } else { Predecessor::Unknown };
         loop {
             let books = &*self.books;
-            let freed = found.map_or(0, |slot| self.extra(slot).charge);
+            let freed = found.map_or(0, |slot| self.charge(slot));
             let entries = books.live.len() + usize::from(found.is_none());
             let bytes = (books.bytes - freed).checked_add(charge);
             let most = books.share.target().max(charge);
@@ -694,17 +760,32 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         if self.books.wheel.len() == 0 {
             return None;
         }
-        let books = &mut *self.books;
-        let at = expiries(&self.shard.slots, &books.live);
-        books.wheel.expired(now.now(), &mut { STEPS_PER_WRITE }, at)
+        self.wheeled(now.now(), &mut { STEPS_PER_WRITE })
     }
 
     /// An entry that has expired, if there is one.
     fn expired(&mut self, now: Moment) -> Option<u32> {
+        self.wheeled(now, &mut { usize::MAX }).or_else(|| {
+            let books = &*self.books;
+            let at = expiries(&self.shard.slots, &books.live, self.shard.idle);
+            books.wheel.just_expired(now, at)
+        })
+    }
+
+    /// An entry that expired before the millisecond of `now`, if so many steps find one.
+    fn wheeled(&mut self, now: Moment, steps: &mut usize) -> Option<u32> {
         let books = &mut *self.books;
-        let at = expiries(&self.shard.slots, &books.live);
-        let long = books.wheel.expired(now, &mut { usize::MAX }, &at);
-        long.or_else(|| books.wheel.just_expired(now, &at))
+        let at = expiries(&self.shard.slots, &books.live, self.shard.idle);
+        loop {
+            let slot = books.wheel.expired(now, steps, &at)?;
+            let last = at(slot);
+            if last < now {
+                return Some(slot);
+            }
+            // It was used since it was put in.
+            books.wheel.remove(slot);
+            books.wheel.insert(slot, last);
+        }
     }
 
     /// A slot that holds nothing.
@@ -764,7 +845,7 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
 
     /// The entry in `slot` is in no book any longer and can't be found.
     fn retire(&mut self, slot: u32, cause: RemovalCause) {
-        let charge = self.extra(slot).charge;
+        let charge = self.charge(slot);
         let books = &mut *self.books;
         books.wheel.remove(slot);
         books.live.remove(slot);
@@ -796,12 +877,17 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
     }
 }
 
-fn expiries<K, V>(slots: &Slots<K, V>, live: &Live) -> impl Fn(u32) -> Moment {
+/// The last moment at which an entry may be seen.
+fn last(extra: &Extra, idle: Option<Idle>) -> Moment {
+    idle.map_or(extra.expires_at, |idle| idle.last(extra))
+}
+
+fn expiries<K, V>(slots: &Slots<K, V>, live: &Live, idle: Option<Idle>) -> impl Fn(u32) -> Moment {
     move |slot| {
         assert!(live.contains(slot), "the wheel names slot {slot}, which holds nothing");
         // SAFETY: the slot is live, and this runs under the lock.
         let extra = unsafe { slots.extra(slot, slots.entry(slot)) };
-        extra.map_or(Moment::MAX, |extra| extra.expires_at)
+        extra.map_or(Moment::MAX, |extra| last(extra, idle))
     }
 }
 
@@ -852,7 +938,7 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
         assert_eq!(live.len(), books.live.len());
         assert!(live.len() <= books.share.entries);
         assert!(books.bytes <= books.share.bytes);
-        assert_eq!(live.iter().map(|&slot| self.extra(slot).charge).sum::<usize>(), books.bytes);
+        assert_eq!(live.iter().map(|&slot| self.charge(slot)).sum::<usize>(), books.bytes);
         let hashes: Vec<_> = live.iter().map(|&slot| (self.entry(slot).hash, slot)).collect();
         self.table().assert_holds(&hashes);
         // Every slot is live, retired, or free, and only one of these.
@@ -867,9 +953,13 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
             live: &books.live,
             plain: books.share.weighs.then_some(books.share.overhead as u64),
         });
-        let expiring = |slot: &&u32| self.extra(**slot).expires_at != Moment::MAX;
+        let expiring = |slot: &&u32| self.last(**slot) != Moment::MAX;
         assert_eq!(books.wheel.len(), live.iter().filter(expiring).count());
-        books.wheel.assert_invariants(expiries(&self.shard.slots, &books.live));
+        // What was used lately stands where it would have expired otherwise.
+        if self.shard.idle.is_none() {
+            let at = expiries(&self.shard.slots, &books.live, None);
+            books.wheel.assert_invariants(at);
+        }
         let removals: u64 =
             RemovalCause::ALL.into_iter().map(|cause| books.counts.removals(cause)).sum();
         assert_eq!(books.counts.inserts, live.len() as u64 + removals);

@@ -3,8 +3,8 @@
 //!
 //! Slots come in chunks, each as large as all before it together, so a number leads to an address
 //! by arithmetic over a handful of pointers. Memory that was never written is not resident.
-//! What only some entries need, an expiry and a charge, stands beside the slots and is allocated
-//! with the first entry of a chunk that needs it.
+//! What only some entries need, such as an expiry and a charge, stands beside the slots and is
+//! allocated with the first entry of a chunk that needs it.
 
 #![expect(unsafe_code, reason = "entries are read without a lock; each block has its proof")]
 
@@ -13,7 +13,7 @@ use std::ptr;
 
 use larder_core::Moment;
 
-use crate::atomics::{AtomicPtr, AtomicU8, AtomicU32, Ordering};
+use crate::atomics::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// One chunk for each power of two that a slot's place can begin with.
 const CHUNKS: usize = 32;
@@ -42,12 +42,50 @@ impl<K, V> Entry<K, V> {
 }
 
 /// What stands beside the slot of an entry that needs it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Extra {
     /// The last moment at which the entry may be seen.
     pub(crate) expires_at: Moment,
-    /// Its weight and its overhead, in bytes.
-    pub(crate) charge: usize,
+    /// When it was last used, in nanoseconds of a moment and a little behind: readers write it,
+    /// where entries expire that aren't used.
+    used_at: AtomicU64,
+    /// The charge in the lower [`CHARGE_BITS`], and the cost in the others.
+    charge_and_cost: u64,
+}
+
+/// The bits of a charge: up to 256 GiB.
+const CHARGE_BITS: u32 = 38;
+
+/// The most that an entry can be charged.
+pub(crate) const CHARGE_MAX: usize =
+    if usize::BITS > CHARGE_BITS { (1_u64 << CHARGE_BITS) as usize - 1 } else { usize::MAX };
+
+impl Extra {
+    /// `charge` is weight and overhead in bytes, at most [`CHARGE_MAX`]; `cost` is in microseconds
+    /// and counts up to 67 seconds.
+    pub(crate) fn new(expires_at: Moment, charge: usize, cost: u32, used_at: Moment) -> Self {
+        let cost = u64::from(cost).min((1 << (u64::BITS - CHARGE_BITS)) - 1);
+        let charge_and_cost = charge as u64 | cost << CHARGE_BITS;
+        Self { expires_at, used_at: AtomicU64::new(used_at.as_nanos()), charge_and_cost }
+    }
+
+    /// Weight and overhead, in bytes.
+    pub(crate) const fn charge(&self) -> usize {
+        (self.charge_and_cost & ((1 << CHARGE_BITS) - 1)) as usize
+    }
+
+    /// What it takes to load the entry again, in microseconds.
+    pub(crate) const fn cost(&self) -> u32 {
+        (self.charge_and_cost >> CHARGE_BITS) as u32
+    }
+
+    pub(crate) fn used_at(&self) -> Moment {
+        Moment::from_nanos(self.used_at.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn set_used_at(&self, now: Moment) {
+        self.used_at.store(now.as_nanos(), Ordering::Relaxed);
+    }
 }
 
 /// The chunks of one shard. Which slots hold entries is for the shard to know.
@@ -76,7 +114,7 @@ impl<K, V> Slots<K, V> {
     /// What one slot takes, in bytes, without what stands beside it.
     pub(crate) const SLOT_BYTES: usize = size_of::<Entry<K, V>>();
 
-    /// What an entry's expiry and charge take, in bytes.
+    /// What stands beside a slot takes so much, in bytes.
     pub(crate) const EXTRA_BYTES: usize = size_of::<Extra>();
 
     /// No slots yet. The first chunk has room for about `entries`.
@@ -102,6 +140,19 @@ impl<K, V> Slots<K, V> {
     pub(crate) fn address(&self, slot: u32) -> *mut Entry<K, V> {
         let (chunk, place) = self.place(slot);
         self.chunks[chunk].load(Ordering::Acquire).wrapping_add(place)
+    }
+
+    /// Has the processor bring what stands in a slot, if anything.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: SSE is a part of x86-64, and a prefetch reads nothing: any address will do.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.address(slot).cast_const().cast()) };
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = slot;
     }
 
     /// The entry in a slot.
@@ -144,6 +195,7 @@ impl<K, V> Slots<K, V> {
     /// since it last did, and the table doesn't lead to it.
     pub(crate) unsafe fn put(&self, slot: u32, hash: u32, key: K, value: V, extra: Option<Extra>) {
         let (chunk, place) = self.place(slot);
+        let has_extra = extra.is_some();
         allocate(chunk, &self.allocated, &self.chunks);
         if let Some(extra) = extra {
             allocate(chunk, &self.allocated_extras, &self.extras);
@@ -153,7 +205,7 @@ impl<K, V> Slots<K, V> {
             unsafe { at.write(extra) };
         }
         let uses = AtomicU8::new(0);
-        let entry = Entry { hash, uses, extra: extra.is_some(), key, value };
+        let entry = Entry { hash, uses, extra: has_extra, key, value };
         // SAFETY: as above.
         unsafe { self.address(slot).write(entry) };
     }

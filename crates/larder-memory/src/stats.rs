@@ -48,6 +48,11 @@ pub struct Stats {
     pub expiring: usize,
     /// Bytes held: weights and overheads.
     pub bytes: usize,
+    /// Reads that found an entry. Looks that are no use ([`peek`](crate::Memory::peek),
+    /// [`compute`](crate::Memory::compute)) don't count, and neither do they as misses.
+    pub hits: u64,
+    /// Reads that found none, or one that had expired.
+    pub misses: u64,
     /// Values stored, under new keys and in place of others.
     pub inserts: u64,
     /// Values not stored because the condition of the insert didn't hold.
@@ -76,6 +81,8 @@ impl AddAssign for Stats {
         self.entries += other.entries;
         self.expiring += other.expiring;
         self.bytes += other.bytes;
+        self.hits += other.hits;
+        self.misses += other.misses;
         self.inserts += other.inserts;
         self.refused += other.refused;
         self.too_heavy += other.too_heavy;

@@ -7,6 +7,10 @@ use crate::{Entries, Hits, Policy};
 /// How many entries an eviction looks at.
 const LOOKS: u32 = 8;
 
+/// The floor follows the least worth of so many victims. One alone says too little: now and then
+/// all the entries drawn are dear, and a floor that rose to theirs would make all others equal.
+const VICTIMS: u32 = 16;
+
 /// The most frequency that one entry gathers; it grows by at most
 /// [`USES_MAX`](crate::USES_MAX) per look.
 const FREQUENCY_MAX: u16 = 255;
@@ -15,9 +19,10 @@ const FREQUENCY_MAX: u16 = 255;
 /// above an ageing floor.
 ///
 /// *Idea*: GreedyDual-Size-Frequency. An entry's worth is the floor at its last known use plus the
-/// loading time that it saves per unit of weight; the floor rises to the worth of each victim, so
-/// what isn't used any more is overtaken by newcomers. Drawing instead of sorting lets a use be a
-/// mark on the entry, which is counted when the entry is drawn. The seed is fixed.
+/// loading time that it saves per unit of weight; the floor rises to the worth of what is evicted,
+/// so what isn't used any more is overtaken by newcomers. Drawing instead of sorting lets a use be
+/// a mark on the entry, which is counted when the entry is drawn; so the floor follows the
+/// least of sixteen victims, and not each of them. The seed is fixed.
 ///
 /// *Cost*: an eviction looks at eight entries; everything else is constant, and a use is a mark.
 ///
@@ -29,6 +34,9 @@ const FREQUENCY_MAX: u16 = 255;
 pub struct CostAware {
     held: Crowd<Worth>,
     floor: f64,
+    /// The least worth of the victims since the floor last rose, and how many there were.
+    least: f64,
+    victims: u32,
     draw: Draw,
 }
 
@@ -66,7 +74,7 @@ impl Policy for CostAware {
     }
 
     fn new(_capacity: u64) -> Self {
-        Self { held: Crowd::new(), floor: 0.0, draw: Draw::new() }
+        Self { held: Crowd::new(), floor: 0.0, least: f64::INFINITY, victims: 0, draw: Draw::new() }
     }
 
     fn resize(&mut self, _capacity: u64) {}
@@ -95,7 +103,12 @@ impl Policy for CostAware {
         }
         let (victim, worth) = least?;
         self.held.remove(victim);
-        self.floor = self.floor.max(worth);
+        self.least = self.least.min(worth);
+        self.victims += 1;
+        if self.victims == VICTIMS {
+            self.floor = self.floor.max(self.least);
+            (self.least, self.victims) = (f64::INFINITY, 0);
+        }
         Some(victim)
     }
 

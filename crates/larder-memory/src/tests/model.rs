@@ -92,8 +92,12 @@ struct Pair {
     candidates: Candidates,
     entries: usize,
     bytes: usize,
+    /// After so many nanoseconds entries expire that aren't used.
+    idle: Option<u64>,
     /// The coldest first.
     order: Vec<Entry>,
+    /// When the tier noted the last use of each key.
+    noted: BTreeMap<u64, Moment>,
     /// What must have been counted since the start.
     before: Stats,
     ticks: u64,
@@ -101,17 +105,22 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(kind: PolicyKind, candidates: Candidates) -> Self {
-        let tier = Builder::new(bounds(ENTRIES, Some(BYTES), candidates))
-            .policy(move |capacity| Chosen::of(kind, capacity))
-            .build();
+    fn new(kind: PolicyKind, candidates: Candidates, idle: Option<u64>) -> Self {
+        let builder = Builder::new(bounds(ENTRIES, Some(BYTES), candidates))
+            .policy(move |capacity| Chosen::of(kind, capacity));
+        let tier = match idle {
+            Some(nanos) => builder.idle_for(Duration::from_nanos(nanos)).build(),
+            None => builder.build(),
+        };
         Self {
             tier,
             kind,
             candidates,
             entries: ENTRIES,
             bytes: BYTES,
+            idle,
             order: Vec::new(),
+            noted: BTreeMap::new(),
             before: Stats::default(),
             ticks: 0,
             steps: 0,
@@ -129,8 +138,21 @@ impl Pair {
 
     /// The live value under a key.
     fn look(&self, key: u64) -> Option<u64> {
-        let live = |entry: &&Entry| entry.key == key && entry.expires_at >= self.now();
+        let live = |entry: &&Entry| entry.key == key && self.lives(entry);
         self.order.iter().find(live).map(|entry| entry.value)
+    }
+
+    fn lives(&self, entry: &Entry) -> bool {
+        let unused = |nanos: u64| self.noted[&entry.key] + Duration::from_nanos(nanos + nanos / 32);
+        entry.expires_at.min(self.idle.map_or(Moment::MAX, unused)) >= self.now()
+    }
+
+    /// Notes a use if the last note is old enough.
+    fn note(&mut self, key: u64) {
+        let granule = Duration::from_nanos(self.idle.unwrap_or(0) / 32);
+        if self.now() > self.noted[&key] + granule {
+            self.noted.insert(key, self.now());
+        }
     }
 
     /// Whether bounds as they are have room for these.
@@ -153,8 +175,9 @@ impl Pair {
                 // With an exact policy a read frees what it finds expired.
                 self.follow(None, None);
                 if let Some(place) = self.order.iter().position(|entry| entry.key == key)
-                    && self.order[place].expires_at >= now
+                    && self.lives(&self.order[place])
                 {
+                    self.note(key);
                     let entry = self.order.remove(place);
                     self.order.push(entry);
                 }
@@ -186,10 +209,12 @@ impl Pair {
             }
             Step::Retain(each) => {
                 self.tier.retain(now, RemovalCause::Removed, |key, _| key % each != 0);
-                self.order.retain(|entry| entry.expires_at >= now && entry.key % each != 0);
+                let order = std::mem::take(&mut self.order);
+                let stays = |entry: &Entry| self.lives(entry) && !entry.key.is_multiple_of(each);
+                self.order = order.into_iter().filter(stays).collect();
             }
             Step::Expire(max) => {
-                let expired = self.order.iter().filter(|entry| entry.expires_at < now).count();
+                let expired = self.order.iter().filter(|entry| !self.lives(entry)).count();
                 let expected = Expired { entries: max.min(expired), more: expired > max };
                 assert_eq!(self.tier.expire(now, max), expected);
                 self.follow(None, None);
@@ -262,11 +287,10 @@ impl Pair {
             Insert::NoRoom => {
                 assert!(admitted && self.candidates == Candidates::Expiring);
                 // Nothing that may be evicted is left, except what was to be replaced.
-                let now = self.now();
                 let held = self.held();
                 self.order.retain(|old| held.contains_key(&old.key));
                 let others = self.order.iter().filter(|old| old.key != entry.key);
-                assert!(!others.clone().any(|old| self.offers(old) && old.expires_at >= now));
+                assert!(!others.clone().any(|old| self.offers(old) && self.lives(old)));
                 assert!(!self.fits(others.chain([&entry])));
             }
             Insert::Refused => panic!("it holds"),
@@ -286,7 +310,7 @@ impl Pair {
     /// Lets the model forget what the tier has, and checks that each entry had to go: one for a
     /// known cause, those that had expired, and the coldest for room.
     fn follow(&mut self, known: Option<(u64, RemovalCause)>, new: Option<Entry>) {
-        let (now, held, stats) = (self.now(), self.held(), self.tier.stats());
+        let (held, stats) = (self.held(), self.tier.stats());
         let count = |cause| stats.removals(cause) - self.before.removals(cause);
         let key = known.map(|(key, _)| key);
         if let Some((_, cause)) = known {
@@ -301,7 +325,7 @@ impl Pair {
             .filter(|entry| !stays(entry) && key != Some(entry.key))
             .cloned()
             .collect();
-        let evicted: Vec<_> = gone.iter().filter(|entry| entry.expires_at >= now).collect();
+        let evicted: Vec<_> = gone.iter().filter(|entry| self.lives(entry)).collect();
         let total = count(RemovalCause::Evicted) + count(RemovalCause::Expired);
         assert_eq!(gone.len() as u64, total, "{gone:?}");
         assert!(evicted.len() as u64 <= count(RemovalCause::Evicted), "{evicted:?}");
@@ -323,6 +347,9 @@ impl Pair {
         }
         // To be replaced is to be used.
         self.order.retain(stays);
+        if let Some(new) = &new {
+            self.noted.insert(new.key, self.now());
+        }
         self.order.extend(new);
     }
 
@@ -334,10 +361,17 @@ impl Pair {
         for entry in &self.order {
             assert_eq!(held.get(&entry.key), Some(entry));
         }
-        let expiring = self.order.iter().filter(|entry| entry.expires_at != Moment::MAX).count();
+        let expires = |entry: &&Entry| self.idle.is_some() || entry.expires_at != Moment::MAX;
+        let expiring = self.order.iter().filter(expires).count();
         assert_eq!((stats.entries, stats.expiring), (self.order.len(), expiring));
         assert!(self.fits(self.order.iter()), "{:?}", self.order);
     }
+}
+
+/// How long entries may go unused: less than a tick, some, or a time in which wheels turn.
+fn idle() -> impl Strategy<Value = Option<u64>> {
+    let ticks = prop_oneof![Just(TICK / 3), (1..40_u64).prop_map(|ticks| ticks * TICK / 2)];
+    prop::option::of(ticks)
 }
 
 /// Which of the other policies, and which candidates.
@@ -351,8 +385,9 @@ proptest! {
     fn the_tier_is_a_list_in_the_order_of_use(
         steps in steps(),
         candidates in prop::sample::select(vec![Candidates::All, Candidates::Expiring]),
+        idle in idle(),
     ) {
-        let mut pair = Pair::new(PolicyKind::Lru, candidates);
+        let mut pair = Pair::new(PolicyKind::Lru, candidates, idle);
         for step in steps {
             pair.apply(step);
         }
@@ -362,8 +397,9 @@ proptest! {
     fn with_every_policy_reads_return_what_was_stored_last(
         (kind, candidates) in kinds(),
         steps in steps(),
+        idle in idle(),
     ) {
-        let mut pair = Pair::new(kind, candidates);
+        let mut pair = Pair::new(kind, candidates, idle);
         for step in steps {
             pair.apply(step);
         }
