@@ -172,7 +172,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             return Fill::NotKept;
         }
         let weight = (self.weigh)(key, value.as_ref());
-        let slot = Slot { value, times };
+        let cost_micros = u32::try_from(now.since(loaded_at).as_micros()).unwrap_or(u32::MAX);
+        let slot = Slot { value, times, cost_micros };
         // Called under the lock under which an invalidation raises the epoch and removes.
         let holds = |held: Option<&Slot<V>>| {
             // Of two fills the one that was loaded later stays, whichever comes last.

@@ -4,6 +4,7 @@
 //! What a policy does and what a bound means stand in `larder-memory`; here they only meet.
 
 use std::hash::Hash;
+use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use larder_memory::policy::{Chosen, PolicyKind};
@@ -25,5 +26,8 @@ pub type MemoryTier<K, V> = Memory<K, Slot<V>, RandomState, Chosen>;
 /// ```
 #[must_use]
 pub fn memory_tier<K: Hash + Eq, V>(bounds: Bounds, policy: PolicyKind) -> MemoryTier<K, V> {
-    Builder::new(bounds).policy(move |capacity| Chosen::of(policy, capacity)).build()
+    Builder::new(bounds)
+        .policy(move |capacity| Chosen::of(policy, capacity))
+        .costs(|_, slot: &Slot<V>| Duration::from_micros(slot.cost_micros.into()))
+        .build()
 }

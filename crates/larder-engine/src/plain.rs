@@ -208,7 +208,8 @@ fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
 
 /// A written value is the truth: it is fresh until it expires.
 fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
-    Slot { value: Some(value), times: Times::of_truth(written_at, expires_at) }
+    let times = Times::of_truth(written_at, expires_at);
+    Slot { value: Some(value), times, cost_micros: 0 }
 }
 
 /// What is held of a plain key, with its age since it was written.

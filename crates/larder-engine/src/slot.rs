@@ -10,6 +10,8 @@ use larder_core::{Answer, Moment, Reason, State, Tier, Times, Window};
 pub struct Slot<V> {
     pub(crate) value: Option<V>,
     pub(crate) times: Times,
+    /// How long its load took, in microseconds; zero where none was measured.
+    pub(crate) cost_micros: u32,
 }
 
 /// Without a feed nothing vouches for an entry after its load began.

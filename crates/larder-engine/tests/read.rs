@@ -248,3 +248,29 @@ async fn a_cache_keeps_to_its_bounds_whichever_policy_it_is_given() {
         assert_eq!(held, 3, "{policy}");
     }
 }
+
+#[tokio::test]
+async fn with_the_cost_policy_what_took_long_to_load_stays() {
+    let bench = Bench::new();
+    let cache = bench
+        .builder()
+        .max_staleness(1000 * S)
+        .entries_max(64)
+        .policy(PolicyKind::CostAware)
+        .build()
+        .unwrap();
+    for key in 0..8 {
+        let clock = bench.clock.clone();
+        let slow = async move |_| {
+            clock.advance(S);
+            Ok(Some(1))
+        };
+        assert_eq!(cache.get_or_load(&key, slow).await.unwrap(), Some(1));
+    }
+    for key in 100..1000 {
+        assert!(cache.get(&key).await.unwrap().is_some());
+    }
+    for key in 0..8 {
+        assert!(cache.peek(&key).is_some(), "the slow load of {key} was given up");
+    }
+}
