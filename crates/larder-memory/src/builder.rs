@@ -68,8 +68,8 @@ impl<K, V> Builder<K, V> {
 }
 
 impl<K, V, S, P> Builder<K, V, S, P> {
-    /// With this hasher. It must fill all 64 bits. A fixed one makes runs repeat, and lets whoever
-    /// chooses the keys make them collide.
+    /// With this hasher. A fixed one makes runs repeat, and lets whoever chooses the keys make them
+    /// collide.
     #[must_use]
     pub fn hasher<T>(self, hasher: T) -> Builder<K, V, T, P> {
         let Self { bounds, policy, listener, idle_for, costs, .. } = self;

@@ -19,16 +19,16 @@ pub(crate) struct Idle {
     granule: Duration,
 }
 
+/// The last moment at which an entry may be seen if it isn't used again.
+pub(crate) fn last(extra: &Extra, idle: Option<Idle>) -> Moment {
+    idle.map_or(extra.expires_at, |idle| extra.expires_at.min(extra.used_at() + idle.unnoted))
+}
+
 impl Idle {
     pub(crate) fn new(idle_for: Duration) -> Self {
         let granule = idle_for / PARTS;
         // A use that wasn't noted came at most a granule after the note.
         Self { unnoted: idle_for.saturating_add(granule), granule }
-    }
-
-    /// The last moment at which an entry may be seen if it isn't used again.
-    pub(crate) fn last(self, extra: &Extra) -> Moment {
-        extra.expires_at.min(extra.used_at() + self.unnoted)
     }
 
     /// Notes a use.

@@ -53,9 +53,8 @@ const PREFETCHED: usize = 16;
 /// ([`Now`]). Calls whose `now` goes back and forth a little, as those of different threads do,
 /// are as good as others.
 ///
-/// The hasher must fill all 64 bits: the shard comes from the low half and the place in it from
-/// the high half. The default is seeded anew in every process, against floods of keys that were
-/// chosen to collide.
+/// The default hasher is seeded anew in every process, against floods of keys that were chosen to
+/// collide. Any other will do that tells keys apart, in whichever of the 64 bits.
 ///
 /// ```
 /// use larder_core::Moment;
@@ -639,8 +638,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
 
     /// What it takes to load a value again, in microseconds; 0 if nobody knows.
     fn cost(&self, key: &K, value: &V) -> u32 {
-        let cost = self.costs.as_ref().map_or(Duration::ZERO, |costs| costs(key, value));
-        u32::try_from(cost.as_micros()).unwrap_or(u32::MAX)
+        let Some(costs) = &self.costs else { return 0 };
+        u32::try_from(costs(key, value).as_micros()).unwrap_or(u32::MAX)
     }
 
     fn leftovers(&self) -> Leftovers<'_, K, V> {
@@ -650,10 +649,23 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// The shard of a key, and the part of its hash that counts there.
     #[inline]
     fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Shard<K, V, P>, u32) {
-        let hash = self.hasher.hash_one(key);
-        let index = hash as u32 as usize & (self.shards.len() - 1);
-        (&self.shards[index], (hash >> 32) as u32)
+        let (high, hash) = spread(self.hasher.hash_one(key));
+        let index = usize::from(high) & (self.shards.len() - 1);
+        (&self.shards[index], hash)
     }
+}
+
+/// What chooses the shard of a key, and what the place in it. Quick hashers fill some bits well and
+/// leave others nearly constant, and not the same ones with each seed: both numbers are the high
+/// bits of a product, which depend on all the bits below. (The golden ratio's constant is from D.
+/// Knuth, "The Art of Computer Programming", volume 3, section 6.4; the other one is 2^64 divided by
+/// the square root of three, made odd.)
+#[inline]
+const fn spread(hash: u64) -> (u16, u32) {
+    let folded = hash ^ hash >> 32;
+    let high = folded.wrapping_mul(0x93CD_3A2C_8198_E269) >> 48;
+    let place = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+    (high as u16, place as u32)
 }
 
 impl<K, V, S, P> fmt::Debug for Memory<K, V, S, P> {

@@ -126,7 +126,7 @@ impl Table {
     pub(crate) fn remove(&self, hash: u32, slot: u32) {
         let (end, lane) = self.place(hash, slot);
         let bucket = &self.buckets[end];
-        bucket.set_tag(lane, 0);
+        bucket.set_tag(lane, FREE);
         bucket.lanes[lane].store(0, Ordering::Release);
         let mut at = self.home(hash);
         while at != end {
@@ -141,9 +141,14 @@ impl Table {
     fn place(&self, hash: u32, slot: u32) -> (usize, usize) {
         let mut at = self.home(hash);
         for _ in 0..self.buckets.len() {
-            let held = |lane: &AtomicU32| lane.load(Ordering::Relaxed) == slot + 1;
-            if let Some(lane) = self.buckets[at].lanes.iter().position(held) {
-                return (at, lane);
+            let bucket = &self.buckets[at];
+            let (mut lanes, _) = bucket.search(tag(hash));
+            while lanes != 0 {
+                let lane = lanes.trailing_zeros() as usize;
+                if bucket.slot(lane) == Some(slot) {
+                    return (at, lane);
+                }
+                lanes &= lanes - 1;
             }
             at = self.next(at);
         }
@@ -179,8 +184,11 @@ impl Bucket {
         self.lanes.get(lane)?.load(Ordering::Acquire).checked_sub(1)
     }
 
+    /// A lane that leads nowhere, for who alone may write.
+    #[inline]
     fn free_lane(&self) -> Option<usize> {
-        self.lanes.iter().position(|lane| lane.load(Ordering::Relaxed) == 0)
+        let (lanes, _) = self.search(FREE);
+        (lanes != 0).then_some(lanes.trailing_zeros() as usize)
     }
 
     fn set_tag(&self, lane: usize, tag: u8) {
@@ -195,11 +203,14 @@ impl Bucket {
     }
 }
 
-/// What a lane remembers of a hash; never zero, which means free.
+/// The tag of a lane that is free.
+const FREE: u8 = 0;
+
+/// What a lane remembers of a hash.
 #[inline]
 const fn tag(hash: u32) -> u8 {
     let tag = hash as u8;
-    if tag == 0 { 1 } else { tag }
+    if tag == FREE { 1 } else { tag }
 }
 
 /// Which of sixteen bytes are equal to one.
