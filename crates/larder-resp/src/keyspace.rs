@@ -3,9 +3,16 @@
 //! The literal prefix of a template claims a namespace. A key in it matches exactly one template
 //! or is a bad key, never a plain one: a misspelt `user:4 2` must not become a value of its own
 //! that no database knows. Everything outside the namespaces is plain, as in Redis.
+//!
+//! Commands reach keys through here, so here it is noted for the key log what they do; only what
+//! must be waited for is noted where it is awaited (`reads`).
 
-use larder_core::{Error, ErrorKind, Key, KeyTemplate, Moment, Result, Value};
-use larder_engine::{Cache, Plain};
+use std::sync::Arc;
+
+use larder_core::{Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Value};
+use larder_engine::{Cache, Fill, Invalidation, Lookup, Plain, PlainChange, PlainHeld, Token};
+
+use crate::key_log::{KeyLog, Op, size};
 
 /// The longest plain key, in bytes. Declared keys are shorter.
 pub const PLAIN_KEY_BYTES_MAX: usize = 64 * 1024;
@@ -43,6 +50,7 @@ pub struct Keyspace {
     /// For each first byte, where the templates whose prefix begins with it stand.
     by_first_byte: Vec<(u16, u16)>,
     plain: Option<Plain<Key, Value>>,
+    key_log: Option<Arc<KeyLog>>,
 }
 
 impl Keyspace {
@@ -66,7 +74,20 @@ impl Keyspace {
         let Some(by_first_byte) = by_first_byte else {
             return Err(Error::new(ErrorKind::Config, "more than 65,535 caches are declared"));
         };
-        Ok(Self { declared, by_first_byte, plain })
+        Ok(Self { declared, by_first_byte, plain, key_log: None })
+    }
+
+    /// Notes in this log what is done with the keys.
+    #[must_use]
+    pub fn with_key_log(mut self, log: KeyLog) -> Self {
+        self.key_log = Some(Arc::new(log));
+        self
+    }
+
+    /// Where it is noted what is done with the keys, if it is.
+    #[must_use]
+    pub fn key_log(&self) -> Option<&Arc<KeyLog>> {
+        self.key_log.as_ref()
     }
 
     /// The declared caches.
@@ -123,23 +144,156 @@ impl Keyspace {
             (Some(only), None) => Some(only),
             _ => None,
         };
-        if let Some(held) = only.and_then(|only| only.cache.fresh(key, now, &mut read)) {
+        if let Some(held) = only.and_then(|only| self.fresh(only, key, now, &mut read)) {
             return Ok(Found::Held(held));
         }
         match self.home(key)? {
             Home::Plain(plain) => {
-                let held = plain.get(key, now, |value, _| read(Some(value)));
+                let mut found = (0, Moment::MAX);
+                let held = plain.get(key, now, |value, until| {
+                    found = (size(value), until);
+                    read(Some(value))
+                });
+                if let Some(log) = &self.key_log {
+                    log.plain(Op::Read, key, found.0, found.1, now);
+                }
                 Ok(Found::Held(held.unwrap_or_else(|| read(None))))
             }
             Home::Declared(declared, meant) => {
                 let looked = only.is_some() && meant.as_bytes() == key;
-                let look = || declared.cache.fresh(meant.as_bytes(), now, read);
+                let look = || self.fresh(declared, meant.as_bytes(), now, &mut read);
                 match (!looked).then(look).flatten() {
                     Some(held) => Ok(Found::Held(held)),
                     None => Ok(Found::Missing(declared, meant)),
                 }
             }
         }
+    }
+
+    /// Reads a fresh entry of a cache.
+    #[inline]
+    fn fresh<R>(
+        &self,
+        declared: &Declared,
+        key: &[u8],
+        now: Moment,
+        read: &mut impl FnMut(Option<&Value>) -> R,
+    ) -> Option<R> {
+        let mut found = None;
+        let held = declared.cache.fresh(key, now, |value| {
+            found = value.map(size);
+            read(value)
+        })?;
+        if let Some(log) = &self.key_log {
+            log.loaded(Op::Read, key, declared.cache.window(), found);
+        }
+        Some(held)
+    }
+
+    /// Looks up a key of a cache: see [`Cache::lookup_here`].
+    pub(crate) fn lookup(&self, declared: &Declared, key: &Key) -> Lookup<Key, Value> {
+        let found = declared.cache.lookup_here(key);
+        if let Some(log) = &self.key_log {
+            let size = match &found {
+                Lookup::Hit(answer) => answer.value.as_ref().map(size),
+                Lookup::Miss(_) => None,
+            };
+            log.loaded(Op::Read, key.as_bytes(), declared.cache.window(), size);
+        }
+        found
+    }
+
+    /// Looks up a plain key: see [`Plain::lookup`].
+    pub(crate) fn lookup_plain(
+        &self,
+        plain: &Plain<Key, Value>,
+        key: &Key,
+        now: Moment,
+    ) -> Result<Answer<Value>, Token> {
+        let found = plain.lookup(key);
+        if let Some(log) = &self.key_log {
+            let value = found.as_ref().ok().and_then(|answer| answer.value.as_ref());
+            // The answer doesn't tell when it expires.
+            log.plain(Op::Read, key.as_bytes(), value.map_or(0, size), Moment::MAX, now);
+        }
+        found
+    }
+
+    /// Fills a key of a cache with what its client loaded; `None` when the token isn't the key's.
+    pub(crate) fn fill(
+        &self,
+        declared: &Declared,
+        key: &Key,
+        token: Token,
+        value: Value,
+    ) -> Option<Fill> {
+        let size = size(&value);
+        let filled = declared.cache.redeem(key, token)?.fill(Some(value));
+        if let (Some(log), Fill::Stored) = (&self.key_log, filled) {
+            log.loaded(Op::Write, key.as_bytes(), declared.cache.window(), Some(size));
+        }
+        Some(filled)
+    }
+
+    /// Fills a plain key: see [`Plain::fill`].
+    pub(crate) fn fill_plain(
+        &self,
+        plain: &Plain<Key, Value>,
+        key: &Key,
+        token: Token,
+        (value, until): (Value, Moment),
+        now: Moment,
+    ) -> Option<Fill> {
+        let size = size(&value);
+        let filled = plain.fill(key, token, value, until)?;
+        if let (Some(log), Fill::Stored) = (&self.key_log, filled) {
+            log.plain(Op::Write, key.as_bytes(), size, until, now);
+        }
+        Some(filled)
+    }
+
+    /// Invalidates a key of a cache: see [`Cache::invalidate_here`]. What is only marked stale is
+    /// still held.
+    pub(crate) fn invalidate(
+        &self,
+        declared: &Declared,
+        key: &Key,
+        what: Invalidation,
+    ) -> Result<bool> {
+        let was_held = declared.cache.invalidate_here(key, what)?;
+        if let (Some(log), Invalidation::Drop) = (&self.key_log, what) {
+            log.removed(key.as_bytes());
+        }
+        Ok(was_held)
+    }
+
+    /// Changes a plain key: see [`Plain::update`].
+    pub(crate) fn update<R>(
+        &self,
+        plain: &Plain<Key, Value>,
+        key: &Key,
+        now: Moment,
+        change: impl FnOnce(Option<PlainHeld<'_, Value>>) -> (PlainChange<Value>, R),
+    ) -> Result<R> {
+        let mut put = None;
+        let mut removed = false;
+        let result = plain.update(key, now, |held| {
+            let (change, result) = change(held);
+            match &change {
+                PlainChange::Keep => {}
+                PlainChange::Put { value, expires_at } => put = Some((size(value), *expires_at)),
+                PlainChange::Remove => removed = true,
+            }
+            (change, result)
+        })?;
+        if let Some(log) = &self.key_log {
+            if let Some((size, until)) = put {
+                log.plain(Op::Write, key.as_bytes(), size, until, now);
+            } else if removed {
+                log.removed(key.as_bytes());
+            }
+        }
+        Ok(result)
     }
 
     /// The caches whose namespace `key` is in.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`codec`] | bytes to requests and replies, and back, as pure functions |
 //! | [`keyspace`] | which keys are declared, which are plain, and which are neither |
+//! | [`key_log`] | what is done to a sample of the keys, noted for the simulator |
 //! | [`pool`] | a part of memory with its bound and its policy |
 //! | [`session`] | one client: bytes in, replies out, and what must be waited for |
 //! | [`service`] | what all sessions share |
@@ -13,6 +14,7 @@
 pub mod codec;
 mod command;
 mod fault;
+pub mod key_log;
 pub mod keyspace;
 pub mod pool;
 mod reads;
@@ -20,6 +22,7 @@ pub mod service;
 pub mod session;
 
 pub use command::reference;
+pub use key_log::KeyLog;
 pub use keyspace::{Declared, Keyspace};
 pub use pool::{Pool, PoolName};
 pub use reads::{Answered, Gathered};

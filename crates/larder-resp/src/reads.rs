@@ -6,12 +6,14 @@
 //! is read together, one batch for each cache, and answered in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use larder_core::{Answer, Key, Result, Value};
 use larder_engine::Cache;
 
 use crate::codec::{Protocol, Writer};
+use crate::key_log::KeyLog;
 
 /// So many replies, or keys that are asked for, are gathered before they are answered.
 const GATHERED_MAX: usize = 1024;
@@ -66,6 +68,7 @@ pub struct Gathered {
     turns: Vec<Turn>,
     asks: usize,
     written_bytes: usize,
+    key_log: Option<Arc<KeyLog>>,
 }
 
 impl Gathered {
@@ -78,6 +81,12 @@ impl Gathered {
         self.turns.len() >= GATHERED_MAX
             || self.asks >= GATHERED_MAX
             || self.written_bytes >= OUTPUT_BYTES_MAX
+    }
+
+    /// Notes in this log what the reads come to.
+    pub(crate) fn with_key_log(mut self, log: Option<&Arc<KeyLog>>) -> Self {
+        self.key_log = log.cloned();
+        self
     }
 
     pub(crate) fn read(&mut self, read: Read) {
@@ -110,6 +119,9 @@ impl Gathered {
         }
         let read = join_all(batches.iter().map(|batch| batch.cache.ask_many(&batch.keys))).await;
         for (batch, read) in batches.iter().zip(read) {
+            if let Some(log) = &self.key_log {
+                batch.note(&read, log);
+            }
             for (&(at, nth), answer) in batch.places.iter().zip(read) {
                 answers[at][nth] = Some(answer);
             }
@@ -159,6 +171,13 @@ struct Batch {
 }
 
 impl Batch {
+    /// Notes what its keys were answered.
+    fn note(&self, answers: &Answers, log: &KeyLog) {
+        for (key, answer) in self.keys.iter().zip(answers) {
+            log.answered(key.as_bytes(), self.cache.window(), answer);
+        }
+    }
+
     fn add(batches: &mut Vec<Self>, ask: Ask, place: (usize, usize)) {
         let known = batches.iter_mut().find(|batch| batch.cache.is(&ask.cache));
         match known {

@@ -107,6 +107,21 @@ impl Service {
         self.pools.iter().find(theirs).or(self.pools.first())
     }
 
+    /// Reads that memory could serve and reads that it couldn't, of all keys, so far.
+    #[must_use]
+    pub fn hits_and_misses(&self) -> (u64, u64) {
+        let (mut hits, mut misses) = (0, 0);
+        if let Some(plain) = self.keyspace.plain() {
+            (hits, misses) = (plain.hits(), plain.misses());
+        }
+        for declared in self.keyspace.declared() {
+            let stats = declared.cache.stats();
+            hits += stats.hits();
+            misses += stats.misses;
+        }
+        (hits, misses)
+    }
+
     /// How many clients are connected.
     pub fn connected(&self) -> usize {
         self.counts.connected.load(Ordering::Relaxed)

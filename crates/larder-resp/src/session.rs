@@ -113,7 +113,10 @@ impl Session {
         // What has gathered comes before everything else.
         let next = match run.gathered.is_empty() {
             true => next,
-            false => Next::Await(run.gathered, self.state.protocol),
+            false => {
+                let gathered = run.gathered.with_key_log(self.service.keyspace.key_log());
+                Next::Await(gathered, self.state.protocol)
+            }
         };
         Progress { consumed, next }
     }

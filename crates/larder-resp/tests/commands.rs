@@ -1,9 +1,12 @@
 //! The commands, session by session and without a socket: declared and plain keys, what is
-//! refused, what a pipeline changes and what it doesn't, and what monitoring reads.
+//! refused, what a pipeline changes and what it doesn't, what monitoring reads, and what the key
+//! log is told.
 
 mod common;
 #[path = "commands/connection.rs"]
 mod connection;
+#[path = "commands/key_log.rs"]
+mod key_log;
 #[path = "commands/keyspace.rs"]
 mod keyspace;
 #[path = "commands/larder.rs"]

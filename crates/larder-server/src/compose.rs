@@ -4,11 +4,13 @@
 //! database, and the drivers know no cache.
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use larder_core::{Error, ErrorKind, Key, Result, Value};
 use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, MemoryTier, Plain, memory_tier};
 use larder_memory::Bounds;
-use larder_resp::{Declared, Host, Keyspace, Pool, PoolName, Service};
+use larder_resp::key_log::Note;
+use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
 use larder_sql::{Database, SqlSource};
 
 use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
@@ -69,6 +71,8 @@ pub struct Composition {
     pub sources: Vec<Source>,
     /// The questions of the caches.
     pub questions: Vec<Question>,
+    /// Where the notes of the key log are taken out, if there is one.
+    pub notes: Option<Receiver<Note>>,
 }
 
 /// The objects that `config` describes. Nothing is connected and nothing listens yet.
@@ -106,12 +110,18 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
     }
     let plain = config.plain.as_ref();
     let plain = plain.map(|own| Plain::new(engine, pools.add(PoolName::Plain, own), weigh));
-    let keyspace = Keyspace::new(declared, plain)?;
+    let mut keyspace = Keyspace::new(declared, plain)?;
+    let mut notes = None;
+    if let Some(trace) = &config.trace {
+        let (log, taken) = KeyLog::new(trace.sample, engine.clock());
+        keyspace = keyspace.with_key_log(log);
+        notes = Some(taken);
+    }
     let mut service = Service::new(keyspace, engine, pools.0, host);
     if let Some(password) = &config.listen.password {
         service = service.with_password(password.expose());
     }
-    Ok(Composition { service: Arc::new(service), sources, questions })
+    Ok(Composition { service: Arc::new(service), sources, questions, notes })
 }
 
 /// The parts of memory so far.

@@ -6,6 +6,7 @@
 //! | [`compose`] | a configuration becomes objects that know each other |
 //! | [`serve`] | a running server, opened and ended in good order |
 //! | [`listen`] | sockets in, sessions and answers out |
+//! | [`key_log`] | what is asked of a sample of the keys, in a file for the simulator |
 //! | [`metrics`] | what is counted, in Prometheus's text format |
 //! | [`ready`] | which caches still have to show that their load works |
 //! | [`host`] | what the process is to its system |
@@ -16,6 +17,7 @@
 pub mod compose;
 pub mod config;
 pub mod host;
+pub mod key_log;
 pub mod listen;
 pub mod metrics;
 pub mod ready;

@@ -16,12 +16,14 @@ use tokio::sync::watch;
 use crate::compose::{Composition, Question, compose};
 use crate::config::{Address, Config, Secret};
 use crate::host::ThisProcess;
+use crate::key_log::KeyLogFile;
 use crate::listen::admin::{Admin, AdminListener};
 use crate::listen::resp::{RespListener, Setup};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
 
-/// How long connections have, once the server is told to stop, to answer what has arrived.
+/// How long connections have, once the server is told to stop, to answer what has arrived; and
+/// how long the key log then has to be written.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How often a load that could not be prepared is tried again.
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
@@ -37,6 +39,7 @@ pub struct Server {
     resp: Option<RespListener>,
     admin: Option<(AdminListener, Arc<Admin>)>,
     readiness: Readiness,
+    key_log: Option<KeyLogFile>,
 }
 
 impl Server {
@@ -52,7 +55,7 @@ impl Server {
         let engine = Engine::on_tokio()?;
         let port = config.listen.resp.as_ref().map_or(0, |address| address.port);
         let host = Arc::new(ThisProcess { port });
-        let composition = compose(config, &engine, host.clone())?;
+        let mut composition = compose(config, &engine, host.clone())?;
         let readiness = Readiness::default();
         for question in &composition.questions {
             prepare(question, &readiness).await?;
@@ -71,7 +74,12 @@ impl Server {
             }
             None => None,
         };
-        Ok(Self { composition, engine, resp, admin, readiness })
+        // Last, so that no file is begun where anything else is wrong.
+        let key_log = match (&config.trace, composition.notes.take()) {
+            (Some(trace), Some(notes)) => Some(KeyLogFile::create(&trace.file, notes)?),
+            _ => None,
+        };
+        Ok(Self { composition, engine, resp, admin, readiness, key_log })
     }
 
     /// The addresses that it listens on: RESP, admin.
@@ -96,8 +104,13 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `Internal` when a listener breaks.
+    /// `Internal` when a listener breaks; `Config` when the key log can't be begun.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<()> {
+        let service = &self.composition.service;
+        let key_log = match (self.key_log, service.keyspace().key_log()) {
+            (Some(file), Some(log)) => Some(file.start(log, service)?),
+            _ => None,
+        };
         let (stopping, stopped) = watch::channel(false);
         let prepared = prepare_all(&self.composition.questions, &self.readiness);
         let freed = free_expired(&self.composition.service, &self.engine);
@@ -126,11 +139,15 @@ impl Server {
             let _ = stopping.send(true);
             std::future::pending::<()>().await;
         };
-        tokio::select! {
+        let ended = tokio::select! {
             ended = listeners => ended,
             () = told => Ok(()),
             _ = background => Ok(()),
+        };
+        if let Some(key_log) = key_log {
+            key_log.end(STOP_WITHIN).await;
         }
+        ended
     }
 }
 

@@ -11,6 +11,7 @@ mod command_line;
 mod database_lost;
 mod descriptors;
 mod eviction;
+mod key_log;
 mod listeners;
 mod memory;
 mod metrics_page;

@@ -172,7 +172,8 @@ fn change_expiry(
 ) -> Outcome {
     let key: Key = call.key(1);
     let result = declared::plain(call.service, key.as_bytes()).and_then(|plain| {
-        plain.update(&key, now, |held: Option<PlainHeld<'_, _>>| {
+        let keyspace = &call.service.keyspace;
+        keyspace.update(plain, &key, now, |held: Option<PlainHeld<'_, _>>| {
             let Some(held) = held else {
                 return (PlainChange::Keep, false);
             };

@@ -147,15 +147,7 @@ fn persistence(_: &Service, text: &mut String) {
 }
 
 fn stats(service: &Service, text: &mut String) {
-    let (mut hits, mut misses) = (0, 0);
-    if let Some(plain) = service.keyspace.plain() {
-        (hits, misses) = (plain.hits(), plain.misses());
-    }
-    for declared in service.keyspace.declared() {
-        let stats = declared.cache.stats();
-        hits += stats.hits();
-        misses += stats.misses;
-    }
+    let (hits, misses) = service.hits_and_misses();
     let removed = service.all_stats();
     fields!(text,
         "total_connections_received" => service.sessions(),
@@ -168,6 +160,9 @@ fn stats(service: &Service, text: &mut String) {
         "keyspace_hits" => hits,
         "keyspace_misses" => misses,
     );
+    if let Some(log) = service.keyspace.key_log() {
+        fields!(text, "larder_trace_lost" => log.lost());
+    }
 }
 
 fn replication(_: &Service, text: &mut String) {

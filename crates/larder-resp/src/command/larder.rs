@@ -22,7 +22,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
     let key = call.key(1);
     match call.service.keyspace.home(key.as_bytes()) {
         Ok(Home::Declared(..)) if lease && call.behind => return Outcome::Later,
-        Ok(Home::Declared(declared, key)) if lease => lookup(declared, &key, &mut call.reply),
+        Ok(Home::Declared(declared, key)) if lease => lookup(call, declared, &key),
         Ok(Home::Declared(declared, key)) => {
             let ask = Ask { cache: declared.cache.clone(), key };
             return Outcome::Read(Read::one(ask, |answer, reply| match answer {
@@ -30,7 +30,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
                 Err(error) => fault::error(reply, &error),
             }));
         }
-        Ok(Home::Plain(plain)) => match plain.lookup(&key) {
+        Ok(Home::Plain(plain)) => match call.service.keyspace.lookup_plain(plain, &key, call.now) {
             Ok(answer) => write_answer(&answer, &mut call.reply),
             Err(token) => write_miss(lease.then_some(token), &mut call.reply),
         },
@@ -39,10 +39,10 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
     Outcome::Written
 }
 
-fn lookup(declared: &Declared, key: &Key, reply: &mut Writer<'_>) {
-    match declared.cache.lookup_here(key) {
-        Lookup::Hit(answer) => write_answer(&answer, reply),
-        Lookup::Miss(ticket) => write_miss(Some(ticket.token()), reply),
+fn lookup(call: &mut Call<'_>, declared: &Declared, key: &Key) {
+    match call.service.keyspace.lookup(declared, key) {
+        Lookup::Hit(answer) => write_answer(&answer, &mut call.reply),
+        Lookup::Miss(ticket) => write_miss(Some(ticket.token()), &mut call.reply),
     }
 }
 
@@ -100,10 +100,13 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
         }
         Ok(Home::Declared(declared, key)) => {
             // What a source gives is typed by the cache; a client's bytes are its own.
-            declared.cache.redeem(&key, token).map(|ticket| ticket.fill(Some(value)))
+            call.service.keyspace.fill(declared, &key, token, value)
         }
         Ok(Home::Plain(plain)) => match lifetime(call) {
-            Ok(until) => plain.fill(&key, token, value, until),
+            Ok(until) => {
+                let keyspace = &call.service.keyspace;
+                keyspace.fill_plain(plain, &key, token, (value, until), call.now)
+            }
             Err(written) => return written,
         },
         Err(error) => return call.fail(&error),

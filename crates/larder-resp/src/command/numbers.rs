@@ -45,7 +45,8 @@ fn add(call: &mut Call<'_>, amount: i64) -> Outcome {
     let key = call.key(1);
     let now = call.now;
     let result = declared::plain(call.service, key.as_bytes()).and_then(|plain| {
-        plain.update(&key, now, |held: Option<PlainHeld<'_, Value>>| {
+        let keyspace = &call.service.keyspace;
+        keyspace.update(plain, &key, now, |held: Option<PlainHeld<'_, Value>>| {
             let old = held.as_ref().map_or(Some(0), |held| integer(&held.value.bytes));
             let sum = match old.map(|old| old.checked_add(amount)) {
                 None => Sum::NotANumber,

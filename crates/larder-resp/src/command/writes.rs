@@ -51,9 +51,8 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
         Ok(plain) => plain,
         Err(error) => return call.fail(&error),
     };
-    let now = call.now;
     let value = value(&call.request[2]);
-    let result = put(plain, &key, value, now, until, options.condition);
+    let result = put(call, plain, &key, value, until, options.condition);
     match (result, options.reply) {
         (Err(error), _) => return call.fail(&error),
         (Ok(Put { old: Some(old), .. }), Reply::Old) => call.reply.bulk(&old.bytes),
@@ -71,11 +70,10 @@ pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
         Ok(until) => until,
         Err(written) => return written,
     };
-    let now = call.now;
     let key = call.key(1);
     let value = value(&call.request[3]);
     let result = declared::plain(call.service, key.as_bytes())
-        .and_then(|plain| put(plain, &key, value, now, Some(until), Condition::Always));
+        .and_then(|plain| put(call, plain, &key, value, Some(until), Condition::Always));
     match result {
         Ok(_) => call.reply.simple("OK"),
         Err(error) => return call.fail(&error),
@@ -84,11 +82,10 @@ pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn setnx(call: &mut Call<'_>) -> Outcome {
-    let now = call.now;
     let key = call.key(1);
     let value = value(&call.request[2]);
     let result = declared::plain(call.service, key.as_bytes())
-        .and_then(|plain| put(plain, &key, value, now, Some(Moment::MAX), Condition::IfMissing));
+        .and_then(|plain| put(call, plain, &key, value, Some(Moment::MAX), Condition::IfMissing));
     match result {
         Ok(put) => call.reply.integer(i64::from(put.set)),
         Err(error) => return call.fail(&error),
@@ -116,9 +113,9 @@ pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation) -> O
         let key = Key::new(key);
         let held = keyspace.home(key.as_bytes()).and_then(|home| match home {
             Home::Plain(plain) => {
-                plain.update(&key, now, |held| (PlainChange::Remove, held.is_some()))
+                keyspace.update(plain, &key, now, |held| (PlainChange::Remove, held.is_some()))
             }
-            Home::Declared(declared, key) => declared.cache.invalidate_here(&key, what),
+            Home::Declared(declared, key) => keyspace.invalidate(declared, &key, what),
         });
         match held {
             Ok(held) => count += i64::from(held),
@@ -137,14 +134,14 @@ struct Put {
 
 /// Puts a plain value under a condition; no `until` keeps the expiry that the key has.
 fn put(
+    call: &Call<'_>,
     plain: &Plain<Key, Value>,
     key: &Key,
     value: Value,
-    now: Moment,
     until: Option<Moment>,
     condition: Condition,
 ) -> Result<Put> {
-    plain.update(key, now, |held: Option<PlainHeld<'_, Value>>| {
+    call.service.keyspace.update(plain, key, call.now, |held: Option<PlainHeld<'_, Value>>| {
         let old = held.as_ref().map(|held| held.value.clone());
         let set = match condition {
             Condition::Always => true,

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +14,8 @@ use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, Plain, memory_tier}
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 use larder_resp::codec::{Reply, ReplyLimits, decode_reply, encode_request};
-use larder_resp::{Declared, Host, Keyspace, Next, Pool, PoolName, Service, Session};
+use larder_resp::key_log::Note;
+use larder_resp::{Declared, Host, KeyLog, Keyspace, Next, Pool, PoolName, Service, Session};
 use larder_test::{ManualClock, TestSource};
 
 pub(crate) const MS: Duration = Duration::from_millis(1);
@@ -32,6 +34,8 @@ pub(crate) struct Setup {
     pub(crate) stale_for: Duration,
     /// The templates of the caches; each is named by what stands before its first colon.
     pub(crate) templates: &'static [&'static str],
+    /// Which part of the keys is logged, if any.
+    pub(crate) sample: Option<f64>,
 }
 
 impl Default for Setup {
@@ -44,6 +48,7 @@ impl Default for Setup {
             bulkhead: BulkheadBounds::default(),
             stale_for: Duration::ZERO,
             templates: &["user:{id:int}", "note:{name:text}"],
+            sample: None,
         }
     }
 }
@@ -54,6 +59,8 @@ pub(crate) struct Bench {
     /// The sources of the caches, in the order of their templates.
     pub(crate) sources: Vec<TestSource<Key, Value>>,
     pub(crate) service: Arc<Service>,
+    /// What is noted for the key log.
+    pub(crate) notes: Option<Receiver<Note>>,
 }
 
 impl Bench {
@@ -65,8 +72,8 @@ impl Bench {
     pub(crate) fn with(setup: Setup) -> Self {
         let clock = ManualClock::new();
         let sources: Vec<_> = setup.templates.iter().map(|_| rows()).collect();
-        let service = service(Arc::new(clock.clone()), &sources, setup);
-        Self { clock, sources, service: Arc::new(service) }
+        let (service, notes) = logged_service(Arc::new(clock.clone()), &sources, setup);
+        Self { clock, sources, service: Arc::new(service), notes }
     }
 
     /// The source of the first cache, whose keys are `user:{id:int}`.
@@ -104,6 +111,15 @@ pub(crate) fn service(
     sources: &[TestSource<Key, Value>],
     setup: Setup,
 ) -> Service {
+    logged_service(clock, sources, setup).0
+}
+
+/// The server itself, and what it notes for the key log.
+fn logged_service(
+    clock: Arc<dyn Clock>,
+    sources: &[TestSource<Key, Value>],
+    setup: Setup,
+) -> (Service, Option<Receiver<Note>>) {
     let engine = Engine::new(clock, Arc::new(TokioSpawn::current().unwrap()));
     let mut pools = vec![pool(PoolName::Shared, PolicyKind::Lru, Candidates::All, setup.bounds)];
     let memory = Arc::clone(&pools[0].memory);
@@ -129,11 +145,17 @@ pub(crate) fn service(
     }
     let plain_memory = &pools[pools.len() - 1].memory;
     let plain = setup.with_plain.then(|| Plain::new(&engine, Arc::clone(plain_memory), weigh));
-    let keyspace = Keyspace::new(declared, plain).unwrap();
+    let mut keyspace = Keyspace::new(declared, plain).unwrap();
+    let mut notes = None;
+    if let Some(sample) = setup.sample {
+        let (log, taken) = KeyLog::new(sample, engine.clock());
+        keyspace = keyspace.with_key_log(log);
+        notes = Some(taken);
+    }
     let service = Service::new(keyspace, &engine, pools, Arc::new(Process));
     match setup.password {
-        Some(password) => service.with_password(password),
-        None => service,
+        Some(password) => (service.with_password(password), notes),
+        None => (service, notes),
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) enum Raw {
     Text(String),
     /// In decimal.
     Integer(String),
+    /// As it was written.
+    Float(String),
     Flag(bool),
     /// Of a type that no option has.
     Other,
@@ -180,6 +182,7 @@ impl Raw {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),
             DeValue::Integer(number) => Self::Integer(decimal(number)),
+            DeValue::Float(number) => Self::Float(number.as_str().to_owned()),
             DeValue::Boolean(flag) => Self::Flag(*flag),
             _ => Self::Other,
         }

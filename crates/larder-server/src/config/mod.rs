@@ -24,7 +24,7 @@
 //!
 //! It goes in steps, each a file: the text is parsed to TOML and sorted by the table of options
 //! (`document`), each value is read by its kind (`scope`, `value`), each section is resolved and
-//! checked (`listen`, `source`, `cache`, `window`, `statement`), then all keys together
+//! checked (`listen`, `source`, `cache`, `window`, `statement`, `trace`), then all keys together
 //! (`keyspace`), and then all memory (`memory`). No step stops at the first problem. Nothing here
 //! asks a database, opens a socket or looks at a clock; only [`read()`] touches a file and the
 //! environment.
@@ -48,6 +48,7 @@ mod source;
 mod statement;
 mod template;
 mod text;
+mod trace;
 mod unknown;
 mod value;
 mod window;
@@ -66,6 +67,7 @@ pub use read::{FILE_BYTES_MAX, read};
 pub use reference::reference;
 pub use secret::{Secret, SecretUrl};
 pub use source::{Changes, SourceConfig};
+pub use trace::TraceConfig;
 
 use cache::Known;
 use document::{Document, Written};
@@ -90,6 +92,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// The caches, in the file's order. No key belongs to two.
     pub caches: Vec<CacheConfig>,
+    /// The log of what is asked, if one is to be written.
+    pub trace: Option<TraceConfig>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -177,6 +181,8 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         .map(|(written, key)| CacheConfig::resolve(written, key, &known, whole, scope))
         .collect();
 
+    let trace = TraceConfig::resolve(document.one(&options::trace::SECTION), scope);
+
     keyspace?;
     let (whole, plain_keys) = (whole?, plain_keys?);
     let caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
@@ -192,6 +198,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
             .map(|source| source.map(|(source, _)| source))
             .collect::<Result<_, _>>()?,
         caches,
+        trace: trace?,
         warnings: Vec::new(),
     };
     warn(&config, &written, scope.findings);

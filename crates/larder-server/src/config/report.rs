@@ -10,7 +10,7 @@ use larder_sql::Rows;
 use super::cache::CacheConfig;
 use super::source::{Changes, SourceConfig};
 use super::value::size_text;
-use super::{Address, Config, MemoryConfig, Secret};
+use super::{Address, Config, MemoryConfig, Secret, TraceConfig};
 
 impl Config {
     /// What each cache promises, and within which limits, in words and without secrets. Each
@@ -51,7 +51,15 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         };
         writeln!(out, "  at most {} clients at once; {workers}", listen.clients_max)?;
     }
-    write_door("admin", listen.admin.as_ref(), "token", listen.token.as_ref(), out)
+    write_door("admin", listen.admin.as_ref(), "token", listen.token.as_ref(), out)?;
+    match &config.trace {
+        None => writeln!(out, "trace: none"),
+        Some(TraceConfig { file, sample }) => writeln!(
+            out,
+            "trace: what is asked of {sample} of the keys, without the keys themselves, to {}",
+            file.display()
+        ),
+    }
 }
 
 fn write_cache(

@@ -67,7 +67,8 @@ impl Scope<'_, '_> {
                 }
                 Ok((expanded.text, expanded.variables > 0))
             }
-            (Raw::Integer(number), Form::Integer) => Ok((number.clone(), false)),
+            (Raw::Integer(number), Form::Integer | Form::Float)
+            | (Raw::Float(number), Form::Float) => Ok((number.clone(), false)),
             (Raw::Flag(flag), Form::Flag) => Ok((flag.to_string(), false)),
             _ => Err(self.wrong_form(about, entry)),
         }

@@ -100,6 +100,11 @@ fn the_example_is_resolved() {
     let (policy, candidates) = (PolicyKind::S3Fifo, Candidates::All);
     assert_eq!(prices.memory, Some(MemoryConfig { bytes: 32 << 20, policy, candidates }));
     assert_eq!(user.memory, None);
+
+    let trace = config.trace.unwrap();
+    assert_eq!((trace.file.to_str(), trace.sample), (Some("/var/log/larder/keys"), 0.05));
+    assert_eq!(parse(SMALL).unwrap().trace, None);
+    assert_eq!(parse("[trace]\nfile = \"k\"\nsample = 1").unwrap().trace.unwrap().sample, 1.0);
 }
 
 #[test]
@@ -134,6 +139,7 @@ memory: 512MiB
 resp: 127.0.0.1:7379 (this machine only, without a password)
   at most 10000 clients at once; a thread for every two cores serves them
 admin: 127.0.0.1:7381 (this machine only, without a token)
+trace: what is asked of 0.05 of the keys, without the keys themselves, to /var/log/larder/keys
 "
     );
 }
@@ -151,6 +157,7 @@ fn the_report_tells_the_other_cases_too() {
         (cache_with("missing_for = \"0s\""), "an absent row is not remembered"),
         (format!("{SMALL}[plain]\nenabled = false\n"), "keys of no cache: refused"),
         (SMALL.to_owned(), "resp: not opened"),
+        (SMALL.to_owned(), "trace: none\n"),
         (
             "[listen]\nresp = \"[::]:1\"\npassword = \"p\"\nplaintext = true\nworkers = 1"
                 .to_owned(),
@@ -165,7 +172,7 @@ fn the_report_tells_the_other_cases_too() {
 
 #[test]
 fn every_default_is_the_one_of_the_reference() {
-    let config = parse(SMALL).unwrap();
+    let config = parse(&format!("{SMALL}[trace]\nfile = \"keys\"\n")).unwrap();
     assert!(config.warnings.is_empty());
     let (source, cache) = (&config.sources[0], &config.caches[0]);
     let (shared, plain) = (config.shared.unwrap(), config.plain.unwrap());
@@ -186,6 +193,7 @@ fn every_default_is_the_one_of_the_reference() {
         ("cache", "rows", format!("{:?}", cache.rows).to_lowercase()),
         ("cache", "stale_for", show(cache.window.stale_for)),
         ("cache", "deadline", show(cache.deadline)),
+        ("trace", "sample", config.trace.as_ref().unwrap().sample.to_string()),
     ];
     let mut checked = 0;
     for (section, about) in options::all() {
@@ -270,7 +278,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_one() {
     check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
     check(
         "[zzzzzzzz]",
-        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME]",
+        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME], [trace]",
     );
     check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
     check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");
@@ -320,6 +328,12 @@ fn values_have_their_kind() {
     check(&source_with("connections = 99999999999999999999999"), "a whole number from 1 to");
     check(&source_with("connections = 8.0"), "`connections` must be a whole number");
     check("[plain]\nenabled = \"true\"", "write true or false without quotes");
+    check("[trace]\nfile = \"k\"\nsample = 0", "`sample` must be a number above 0, up to 1");
+    check("[trace]\nfile = \"k\"\nsample = 1.5", "write a part: 0.01 is a hundredth");
+    check("[trace]\nfile = \"k\"\nsample = nan", "`sample` must be a number above 0");
+    check("[trace]\nfile = \"k\"\nsample = \"0.1\"", "write it without quotes");
+    check("[trace]\nfile = \" \"", "`file` is empty");
+    check("[trace]", "[trace] has no `file`");
     check(&cache_with("rows = \"all\""), "`rows` must be \"one\" or \"many\"");
     check(&cache_with("column = \"json\""), "`column` must be \"raw\"");
     check(&cache_with("deadline = \"0s\""), "`deadline` must be from 1ms to 24h");

@@ -42,6 +42,7 @@ pub(super) trait OptionValue: Sized {
 pub(super) enum Form {
     Text,
     Integer,
+    Float,
     Flag,
 }
 
@@ -50,7 +51,7 @@ impl Form {
     pub(super) fn cure(self) -> &'static str {
         match self {
             Self::Text => "put it in quotes",
-            Self::Integer => {
+            Self::Integer | Self::Float => {
                 "write it without quotes, or take it from the environment: \"${NAME}\""
             }
             Self::Flag => "write true or false without quotes",
@@ -101,6 +102,29 @@ impl<const MIN: u32, const MAX: u32> OptionValue for Count<MIN, MAX> {
                 Err(Fault::new(what, "write a number in this range"))
             },
             |number| Ok(Self(number as usize)),
+        )
+    }
+}
+
+/// A part of a whole that isn't empty: a number above 0, up to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part(pub(super) f64);
+
+impl OptionValue for Part {
+    const WHAT: &'static str = "a number";
+    const FORM: Form = Form::Float;
+
+    fn range() -> Option<String> {
+        Some("above 0, up to 1".to_owned())
+    }
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        text.parse().ok().filter(|part| *part > 0.0 && *part <= 1.0).map_or_else(
+            || {
+                let what = "must be a number above 0, up to 1";
+                Err(Fault::new(what, "write a part: 0.01 is a hundredth, 1 is all"))
+            },
+            |part| Ok(Self(part)),
         )
     }
 }
@@ -236,6 +260,16 @@ mod tests {
         assert!(Size::<1024>::from_text("1KiB").is_ok());
         assert!(Size::<1024>::from_text("1023B").unwrap_err().what.contains("1KiB"));
         assert!(Size::<0>::from_text("256mb").unwrap_err().what.contains("power of ten"));
+    }
+
+    #[test]
+    fn a_part_is_more_than_nothing_and_no_more_than_all() {
+        for (text, part) in [("0.01", Some(0.01)), ("1", Some(1.0)), ("1e-3", Some(0.001))] {
+            assert_eq!(Part::from_text(text).ok(), part.map(Part), "{text}");
+        }
+        for text in ["0", "0.0", "-0.5", "1.01", "nan", "inf", "", "1%"] {
+            assert!(Part::from_text(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -14,10 +14,17 @@ pub(super) mod listen;
 pub(super) mod memory;
 pub(super) mod plain;
 pub(super) mod source;
+pub(super) mod trace;
 
 /// Every section.
-pub(super) static SECTIONS: [&Section; 5] =
-    [&listen::SECTION, &memory::SECTION, &plain::SECTION, &source::SECTION, &cache::SECTION];
+pub(super) static SECTIONS: [&Section; 6] = [
+    &listen::SECTION,
+    &memory::SECTION,
+    &plain::SECTION,
+    &source::SECTION,
+    &cache::SECTION,
+    &trace::SECTION,
+];
 
 /// A section of the file.
 #[derive(Debug)]
