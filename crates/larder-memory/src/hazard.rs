@@ -18,9 +18,9 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::OnceLock;
-#[cfg(not(any(tsan, all(test, shuttle))))]
+#[cfg(not(any(tsan, all(test, any(loom, shuttle)))))]
 use std::sync::PoisonError;
-#[cfg(not(all(test, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 use std::sync::{Mutex, MutexGuard};
 
 use crate::atomics::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -34,7 +34,7 @@ const HOLDS: usize = 5;
 const FULL: u32 = (1 << HOLDS) - 1;
 
 /// How often to look again whether a section has ended before something else is done.
-const LOOKS: usize = if cfg!(all(test, shuttle)) { 4 } else { 256 };
+const LOOKS: usize = if cfg!(all(test, any(loom, shuttle))) { 4 } else { 256 };
 
 /// What one thread reads.
 #[repr(align(64))]
@@ -70,10 +70,10 @@ struct Registry {
     free: Vec<&'static Record>,
 }
 
-#[cfg(not(all(test, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 static REGISTRY: Mutex<Registry> = Mutex::new(Registry { all: Vec::new(), free: Vec::new() });
 
-#[cfg(not(all(test, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 fn registry() -> MutexGuard<'static, Registry> {
     // As with any other lock here: see `atomics::lock`.
     #[cfg(tsan)]
@@ -88,26 +88,32 @@ fn registry() -> MutexGuard<'static, Registry> {
     REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(all(test, shuttle))]
+#[cfg(all(test, any(loom, shuttle)))]
 use explored::{OWNER, RECORD, registry};
 
-/// The same for tasks of the checker and not for threads, and anew in each of its runs.
-#[cfg(all(test, shuttle))]
+/// The same for tasks of a checker and not for threads, and anew in each of its runs.
+#[cfg(all(test, any(loom, shuttle)))]
 pub(crate) mod explored {
-    use larder_core::sync::{Mutex, MutexGuard};
+    use std::sync::PoisonError;
+
+    use checker::sync::{Mutex, MutexGuard};
+    #[cfg(loom)]
+    use loom as checker;
+    #[cfg(shuttle)]
+    use shuttle as checker;
 
     use super::{Cell, Owner, Record, Registry};
 
-    shuttle::lazy_static! {
+    checker::lazy_static! {
         static ref REGISTRY: Mutex<Registry> =
             Mutex::new(Registry { all: Vec::new(), free: Vec::new() });
     }
 
     pub(super) fn registry() -> MutexGuard<'static, Registry> {
-        REGISTRY.lock()
+        REGISTRY.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    shuttle::thread_local! {
+    checker::thread_local! {
         pub(super) static RECORD: Cell<Option<&'static Record>> = Cell::new(None);
         pub(super) static OWNER: Owner = Owner;
     }
@@ -127,7 +133,7 @@ pub(crate) mod explored {
     }
 }
 
-#[cfg(not(all(test, shuttle)))]
+#[cfg(not(all(test, any(loom, shuttle))))]
 thread_local! {
     /// The thread's record, once it has one. Without a destructor, so that it costs one load.
     static RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
@@ -347,7 +353,7 @@ pub(crate) fn survey(held: &mut Vec<*const ()>) -> bool {
     if !registry.all.iter().all(|record| ends(&record.sections)) {
         return false;
     }
-    #[cfg(all(test, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     if explored::OMIT.get() == explored::Omit::Holds {
         return true;
     }
@@ -364,7 +370,7 @@ pub(crate) fn survey(held: &mut Vec<*const ()>) -> bool {
 
 /// Whether no section is open, or the one that is ends soon.
 fn ends(sections: &AtomicU64) -> bool {
-    #[cfg(all(test, shuttle))]
+    #[cfg(all(test, any(loom, shuttle)))]
     if explored::OMIT.get() == explored::Omit::Sections {
         return true;
     }

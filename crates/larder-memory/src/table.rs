@@ -279,7 +279,7 @@ impl Table {
 }
 
 #[cfg(test)]
-#[cfg(not(shuttle))]
+#[cfg(not(any(loom, shuttle)))]
 mod tests {
     use proptest::prelude::*;
 
