@@ -232,7 +232,12 @@ mod bytes {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-mod bytes {
+use portable as bytes;
+
+/// The same with ordinary instructions.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+#[cfg_attr(any(loom, shuttle), expect(dead_code, reason = "tested elsewhere"))]
+mod portable {
     const EVERY: u64 = 0x0101_0101_0101_0101;
 
     /// A bit for each of the bytes of `first` and `second` that is `wanted`, the lowest first.
@@ -319,6 +324,20 @@ mod tests {
                 prop_assert!(!found(&table, hash, slot));
                 prop_assert!(found(&table, hash, slot + 1000));
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equal_bytes_are_found_with_and_without_special_instructions(
+            all in prop::array::uniform16(prop_oneof![Just(0), Just(1), Just(0x80), any::<u8>()]),
+            wanted in prop_oneof![Just(0), Just(1), Just(0x80), any::<u8>()],
+        ) {
+            let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+            let (first, second) = (word(&all[..8]), word(&all[8..]));
+            let expected = (0..16).filter(|&at| all[at] == wanted).map(|at| 1 << at).sum::<u32>();
+            prop_assert_eq!(portable::equal(first, second, wanted), expected);
+            prop_assert_eq!(bytes::equal(first, second, wanted), expected);
         }
     }
 
