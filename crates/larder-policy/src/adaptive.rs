@@ -1,8 +1,9 @@
 //! Larder's own policy, the default: small shadow caches choose how it is tuned.
 
 use crate::past::Past;
+use crate::queues::Queues;
 use crate::segments::{Admission, Returning, Segments, Tuning};
-use crate::shadow::Shadow;
+use crate::shadow::Shadows;
 use crate::{Entries, Hits, Policy};
 
 /// What the policy chooses from; it begins with the first.
@@ -44,7 +45,7 @@ const fn tuning(window_per_mille: u16, admission: Admission, returning: Returnin
 /// looks at no more than 256 entries. Of more than 256 entries only so many keys are sampled that
 /// 128 to 256 of them stand in a shadow; a sampled key passes through all five.
 ///
-/// *Memory*: 12 bytes per slot, as [`TinyLfu`](crate::TinyLfu), and about 30 KB for the shadows,
+/// *Memory*: 12 bytes per slot, as [`TinyLfu`](crate::TinyLfu), and 14 to 22 KB for the shadows,
 /// less below 256 entries.
 ///
 /// *Papers*: Einziger, Eytan, Friedman, Manes, "Adaptive software cache management", Middleware
@@ -52,14 +53,15 @@ const fn tuning(window_per_mille: u16, admission: Admission, returning: Returnin
 /// ATC 2017.
 #[derive(Clone, Debug)]
 pub struct Adaptive {
-    segments: Segments,
+    segments: Segments<Queues>,
     past: Past,
-    shadows: Box<[Shadow; TUNINGS.len()]>,
+    shadows: Box<Shadows<{ TUNINGS.len() }>>,
     /// The hits of each shadow, where old ones count less.
     scores: [f32; TUNINGS.len()],
     /// How many entries there were when the shadows got their size; none until room was needed.
     basis: usize,
-    mask: u32,
+    /// How often the sample was halved: it is one key in two to the power of this.
+    halvings: u32,
     chosen: usize,
 }
 
@@ -67,45 +69,47 @@ impl Adaptive {
     /// How many keys a shadow stands for at `held` entries.
     #[inline]
     fn sampled(&self, held: usize) -> usize {
-        held / (self.mask as usize + 1)
+        held >> self.halvings
+    }
+
+    #[inline]
+    fn mask(&self) -> u32 {
+        (1 << self.halvings) - 1
     }
 
     /// Takes fewer keys into the sample while there are too many for the shadows.
-    #[inline]
+    #[cold]
     fn thin(&mut self) {
         while self.sampled(self.len()) > SHADOW_MAX {
-            self.mask = self.mask * 2 + 1;
-            for shadow in self.shadows.iter_mut() {
-                shadow.thin(self.mask);
-            }
+            self.halvings += 1;
+            self.shadows.thin(self.mask());
         }
+    }
+
+    /// Whether the shadows don't have their share of as many entries as are held.
+    #[inline]
+    fn is_misfit(&self) -> bool {
+        self.len().abs_diff(self.basis) > self.basis / 8
     }
 
     /// Gives the shadows their share of as many entries as are held now that the cache is full.
-    #[inline]
+    #[cold]
     fn fit(&mut self) {
         let held = self.len();
-        if held.abs_diff(self.basis) <= self.basis / 8 {
-            return;
-        }
         self.basis = held;
-        while self.mask > 0 && self.sampled(held) < SHADOW_MAX / 4 {
-            self.mask /= 2;
+        while self.halvings > 0 && self.sampled(held) < SHADOW_MAX / 4 {
+            self.halvings -= 1;
         }
-        let capacity = self.sampled(held).max(1);
-        for shadow in self.shadows.iter_mut() {
-            shadow.resize(capacity);
-        }
+        self.shadows.resize(self.sampled(held).max(1));
     }
 
-    /// Shows a use to the shadows, if it is of the sample, and takes the tuning of the best one.
+    /// Shows a use of a key of the sample to the shadows, and takes the tuning of the best one.
+    #[inline(never)]
     fn show(&mut self, hash: u32) {
-        if hash & self.mask != 0 {
-            return;
-        }
         let keep = 1.0 - 1.0 / (MEMORY * self.sampled(self.basis).max(1) as f32);
-        for (shadow, score) in self.shadows.iter_mut().zip(&mut self.scores) {
-            *score = *score * keep + if shadow.see(hash) { 1.0 } else { 0.0 };
+        let hits = self.shadows.see(hash);
+        for (nth, score) in self.scores.iter_mut().enumerate() {
+            *score = *score * keep + f32::from(hits >> nth & 1);
         }
         self.choose();
     }
@@ -135,12 +139,12 @@ impl Policy for Adaptive {
 
     fn new(capacity: u64) -> Self {
         Self {
-            segments: Segments::new(capacity, TUNINGS[0]),
+            segments: Segments::new(Queues::new(), capacity, TUNINGS[0]),
             past: Past::new(),
-            shadows: Box::new(TUNINGS.map(|tuning| Shadow::new(SHADOW_MAX, tuning))),
+            shadows: Box::new(Shadows::new(SHADOW_MAX, TUNINGS)),
             scores: [0.0; TUNINGS.len()],
             basis: 0,
-            mask: 0,
+            halvings: 0,
             chosen: 0,
         }
     }
@@ -150,17 +154,26 @@ impl Policy for Adaptive {
     }
 
     fn sample(&self) -> u32 {
-        self.mask
+        self.mask()
     }
 
     fn insert(&mut self, slot: u32, entries: &impl Entries) {
-        self.segments.insert(slot, entries, &mut self.past);
-        self.thin();
-        self.show(entries.hash(slot));
+        let hash = entries.hash(slot);
+        self.segments.insert(slot, hash, entries, &mut self.past);
+        if self.sampled(self.len()) > SHADOW_MAX {
+            self.thin();
+        }
+        if hash & self.mask() == 0 {
+            self.show(hash);
+        }
     }
 
     fn hit(&mut self, slot: u32, entries: &impl Entries) {
-        self.show(entries.hash(slot));
+        let hash = entries.hash(slot);
+        // What an older mask let through isn't of the sample.
+        if hash & self.mask() == 0 {
+            self.show(hash);
+        }
     }
 
     fn remove(&mut self, slot: u32, entries: &impl Entries) {
@@ -168,7 +181,9 @@ impl Policy for Adaptive {
     }
 
     fn evict(&mut self, entries: &impl Entries) -> Option<u32> {
-        self.fit();
+        if self.is_misfit() {
+            self.fit();
+        }
         self.segments.evict(entries, &mut self.past)
     }
 
@@ -186,12 +201,12 @@ impl Policy for Adaptive {
     }
 
     fn allocated(&self) -> usize {
-        let shadows: usize = self.shadows.iter().map(Shadow::allocated).sum();
+        let shadows = size_of_val(&*self.shadows) + self.shadows.allocated();
         self.segments.allocated() + self.past.allocated() + shadows
     }
 
     fn assert_invariants(&self, entries: &impl Entries) {
         self.segments.assert_invariants(entries);
-        self.shadows.iter().for_each(Shadow::assert_invariants);
+        self.shadows.assert_invariants();
     }
 }

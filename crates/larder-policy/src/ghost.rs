@@ -6,25 +6,23 @@
 use crate::rows::Rows;
 
 /// How many fingerprints share a row.
-const ROW: usize = 16;
+pub(crate) const ROW: usize = 16;
 
 /// The fewest rows.
 const ROWS_MIN: usize = 4;
 
 /// The last evicted keys, two bytes each.
 ///
-/// A row of sixteen fingerprints is a queue of its own, chosen by the high bits of the hash; the
-/// fingerprint is of the low bits. So a key stays for about as many evictions as entries are held,
-/// up to twice as many where a row is split already, and one look is at half a cache line. One
-/// look in 4,000 finds a key that wasn't there.
+/// A key stays for about as many evictions as entries are held, up to twice as many where a row is
+/// split already. One look in 4,000 finds a key that wasn't there.
 #[derive(Clone, Debug)]
 pub(crate) struct Ghost {
-    rows: Rows<[u16; ROW]>,
+    rows: Rows<Ghosts>,
 }
 
 impl Ghost {
     pub(crate) fn new() -> Self {
-        Self { rows: Rows::new([0; ROW], ROWS_MIN) }
+        Self { rows: Rows::new(Ghosts::NONE, ROWS_MIN) }
     }
 
     /// Makes room for the ghosts of about as many keys as are held.
@@ -41,23 +39,57 @@ impl Ghost {
     /// Remembers a key; the oldest of its row is forgotten.
     #[inline]
     pub(crate) fn insert(&mut self, hash: u32) {
-        let row = self.rows.of_mut(hash);
-        row.copy_within(..ROW - 1, 1);
-        row[0] = print(hash);
+        self.rows.of_mut(hash).insert(hash);
     }
 
     /// Whether the key was remembered. It no longer is.
     #[inline]
     pub(crate) fn take(&mut self, hash: u32) -> bool {
-        let row = self.rows.of_mut(hash);
-        let Some(at) = row.iter().position(|&kept| kept == print(hash)) else { return false };
-        row.copy_within(at + 1.., at);
-        row[ROW - 1] = 0;
-        true
+        self.rows.of_mut(hash).take(hash)
     }
 
     pub(crate) fn allocated(&self) -> usize {
         self.rows.allocated()
+    }
+}
+
+/// A row of sixteen fingerprints, the youngest first: a queue of its own. Rows are chosen by the
+/// high bits of the hash; the fingerprint is of the low bits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ghosts([u16; ROW]);
+
+impl Ghosts {
+    pub(crate) const NONE: Self = Self([0; ROW]);
+
+    /// Remembers a key; the oldest is forgotten.
+    #[inline]
+    pub(crate) fn insert(&mut self, hash: u32) {
+        // A copy of known length takes two registers, where a move within the row takes a call.
+        let before = self.0;
+        self.0[1..].copy_from_slice(&before[..ROW - 1]);
+        self.0[0] = print(hash);
+    }
+
+    /// Whether the key was remembered. It no longer is.
+    #[inline]
+    pub(crate) fn take(&mut self, hash: u32) -> bool {
+        let print = print(hash);
+        // Most keys aren't there: all sixteen are compared at once to say so.
+        let same = self.0.iter().map(|&kept| u16::from(kept == print));
+        let is_there = same.fold(0, |any, same| any | same) != 0;
+        if is_there {
+            self.forget(print);
+        }
+        is_there
+    }
+
+    /// Takes the youngest of these fingerprints out.
+    #[cold]
+    fn forget(&mut self, print: u16) {
+        if let Some(at) = self.0.iter().position(|&kept| kept == print) {
+            self.0.copy_within(at + 1.., at);
+            self.0[ROW - 1] = 0;
+        }
     }
 }
 

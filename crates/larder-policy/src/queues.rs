@@ -18,10 +18,39 @@ pub(crate) enum Queue {
     Second = 1,
 }
 
+/// Two first-in first-out queues, in one of which each slot stands or in none.
+pub(crate) trait Pair {
+    /// How many slots stand in `queue`.
+    fn len(&self, queue: Queue) -> usize;
+
+    /// The oldest slot of `queue`, which stays there.
+    fn front(&mut self, queue: Queue) -> Option<u32>;
+
+    /// Puts `slot` at the young end of `queue`.
+    ///
+    /// # Panics
+    ///
+    /// When it is held or beyond the last slot, and that is known.
+    fn push(&mut self, queue: Queue, slot: u32);
+
+    /// Takes out the oldest slot of `queue`, which [`front`](Self::front) has named.
+    fn take(&mut self, queue: Queue, slot: u32);
+
+    /// Puts the oldest slot of `queue`, which [`front`](Self::front) has named, at its young end.
+    fn rotate(&mut self, queue: Queue, slot: u32);
+
+    /// The slots of `queue`, the oldest first.
+    fn iter(&self, queue: Queue) -> impl Iterator<Item = u32>;
+
+    fn allocated(&self) -> usize;
+
+    fn assert_invariants(&self);
+}
+
 /// Two queues: a byte per slot, and four per number in a ring.
 #[derive(Clone, Debug)]
 pub(crate) struct Queues {
-    rings: [Ring; 2],
+    rings: [Ring<u32>; 2],
     /// How many slots stand in each queue.
     lengths: [usize; 2],
     places: Slots<Place>,
@@ -56,6 +85,26 @@ impl Place {
         self.0 & (STALE_MAX << (2 + 2 * queue as u8) | Self::AGAIN) == 0
     }
 
+    /// Whether the slot stands in no queue, and another number of it in this one can be counted.
+    #[inline]
+    fn takes(self, queue: Queue) -> bool {
+        self.0 & 3 == 0 && self.stale(queue) < STALE_MAX
+    }
+
+    /// Whether this queue's ring has stale numbers of it.
+    #[inline]
+    fn is_stale(self, queue: Queue) -> bool {
+        self.0 & STALE_MAX << (2 + 2 * queue as u8) != 0
+    }
+
+    /// It no longer stands in this queue, where its number becomes stale.
+    #[inline]
+    fn leave(&mut self, queue: Queue) {
+        self.set_queue(None);
+        // While the slot stood there, fewer were stale than can be counted.
+        self.0 += 1 << (2 + 2 * queue as u8);
+    }
+
     #[inline]
     fn stale(self, queue: Queue) -> u8 {
         self.0 >> (2 + 2 * queue as u8) & STALE_MAX
@@ -68,41 +117,90 @@ impl Place {
     }
 }
 
+impl Pair for Queues {
+    #[inline]
+    fn len(&self, queue: Queue) -> usize {
+        self.lengths[queue as usize]
+    }
+
+    #[inline]
+    fn front(&mut self, queue: Queue) -> Option<u32> {
+        let slot = self.rings[queue as usize].front()?;
+        if self.places[slot].stands(queue) { Some(slot) } else { self.clear_front(queue) }
+    }
+
+    #[inline]
+    fn push(&mut self, queue: Queue, slot: u32) {
+        let ring = &mut self.rings[queue as usize];
+        match self.places.get_mut(slot) {
+            // Nearly always: nothing is known of the slot, and the ring has room.
+            Some(place) if *place == Place::FREE && !ring.is_full() => {
+                place.set_queue(Some(queue));
+                ring.push(slot);
+                self.lengths[queue as usize] += 1;
+            }
+            _ => self.make_way_and_push(queue, slot),
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, queue: Queue, slot: u32) {
+        debug_assert_eq!(self.rings[queue as usize].front(), Some(slot), "that is not in front");
+        self.rings[queue as usize].pop();
+        self.places[slot].set_queue(None);
+        self.lengths[queue as usize] -= 1;
+    }
+
+    #[inline]
+    fn rotate(&mut self, queue: Queue, slot: u32) {
+        debug_assert_eq!(self.rings[queue as usize].front(), Some(slot), "that is not in front");
+        self.rings[queue as usize].pop();
+        self.rings[queue as usize].push(slot);
+    }
+
+    fn iter(&self, queue: Queue) -> impl Iterator<Item = u32> {
+        let mut places = self.places.clone();
+        self.rings[queue as usize].iter().filter(move |&slot| {
+            let stale = places[slot].stale(queue);
+            places[slot].set_stale(queue, stale.saturating_sub(1));
+            stale == 0
+        })
+    }
+
+    fn allocated(&self) -> usize {
+        self.places.allocated() + self.rings.iter().map(Ring::allocated).sum::<usize>()
+    }
+
+    fn assert_invariants(&self) {
+        for queue in [Queue::First, Queue::Second] {
+            let mut held = 0;
+            for slot in self.iter(queue) {
+                assert_eq!(self.places[slot].queue(), Some(queue), "slot {slot} is elsewhere");
+                held += 1;
+            }
+            assert_eq!(held, self.lengths[queue as usize], "{queue:?} counts wrongly");
+            let stale = self.places.iter().map(|(_, place)| usize::from(place.stale(queue)));
+            assert_eq!(held + stale.sum::<usize>(), self.rings[queue as usize].len());
+        }
+        let placed = self.places.iter().filter(|(_, place)| place.queue().is_some()).count();
+        assert_eq!(placed, self.lengths.iter().sum::<usize>());
+    }
+}
+
 impl Queues {
     pub(crate) fn new() -> Self {
         Self { rings: [Ring::new(), Ring::new()], lengths: [0; 2], places: Slots::new(Place::FREE) }
     }
 
-    /// How many slots stand in `queue`.
-    #[inline]
-    pub(crate) fn len(&self, queue: Queue) -> usize {
-        self.lengths[queue as usize]
-    }
-
-    /// In which queue `slot` stands.
-    ///
-    /// # Panics
-    ///
-    /// When it is in none.
-    #[inline]
-    pub(crate) fn queue(&self, slot: u32) -> Queue {
-        match self.places.get(slot).queue() {
-            Some(queue) => queue,
-            None => panic!("slot {slot} is not held by the policy"),
-        }
-    }
-
-    /// Puts `slot` at the young end of `queue`.
-    ///
-    /// # Panics
-    ///
-    /// When it is held, or beyond the last slot.
-    #[inline]
-    pub(crate) fn push(&mut self, queue: Queue, slot: u32) {
+    /// Puts `slot` at the young end of `queue`, whatever has to be done before.
+    #[inline(never)]
+    fn make_way_and_push(&mut self, queue: Queue, slot: u32) {
         self.places.make_room(slot);
-        assert!(self.places[slot].queue().is_none(), "slot {slot} is held by the policy");
-        self.compact(queue);
+        if self.rings[queue as usize].is_full() {
+            self.compact(queue);
+        }
         let place = &mut self.places[slot];
+        assert!(place.queue().is_none(), "slot {slot} is held by the policy");
         let stale = place.stale(queue);
         place.set_queue(Some(queue));
         if stale == STALE_MAX {
@@ -116,11 +214,69 @@ impl Queues {
         self.lengths[queue as usize] += 1;
     }
 
-    /// The oldest slot of `queue`, which stays there.
+    /// Takes `slot` out, wherever it stands.
+    ///
+    /// # Panics
+    ///
+    /// When it is in no queue.
+    pub(crate) fn remove(&mut self, slot: u32) -> Queue {
+        let queue = self.queue(slot);
+        self.places[slot].leave(queue);
+        self.lengths[queue as usize] -= 1;
+        if self.rings[queue as usize].back() == Some(slot) {
+            self.trim(queue);
+        }
+        queue
+    }
+
+    /// Takes `from` out and puts `to` at the young end of the same queue.
+    ///
+    /// # Panics
+    ///
+    /// When `from` is in no queue, or `to` is held or beyond the last slot.
     #[inline]
-    pub(crate) fn front(&mut self, queue: Queue) -> Option<u32> {
-        let slot = self.rings[queue as usize].front()?;
-        if self.places[slot].stands(queue) { Some(slot) } else { self.clear_front(queue) }
+    pub(crate) fn replace(&mut self, from: u32, to: u32) -> Queue {
+        let queue = self.queue(from);
+        self.places.make_room(to);
+        let (place, ring) = (&mut self.places[to], &mut self.rings[queue as usize]);
+        let is_youngest = ring.back() == Some(from);
+        if place.takes(queue) && (is_youngest || !ring.is_full()) {
+            place.set_queue(Some(queue));
+            if is_youngest {
+                // Nothing becomes stale.
+                ring.set_back(to);
+                self.places[from].set_queue(None);
+            } else {
+                ring.push(to);
+                self.places[from].leave(queue);
+            }
+        } else {
+            self.remove(from);
+            self.make_way_and_push(queue, to);
+        }
+        queue
+    }
+
+    /// In which queue `slot` stands.
+    #[inline]
+    fn queue(&self, slot: u32) -> Queue {
+        match self.places.get(slot).queue() {
+            Some(queue) => queue,
+            None => panic!("slot {slot} is not held by the policy"),
+        }
+    }
+
+    /// Gives back the memory for slots from `slots` on, none of which is held.
+    pub(crate) fn shrink(&mut self, slots: u32) {
+        debug_assert!(
+            self.places.iter().all(|(slot, place)| slot < slots || place.queue().is_none()),
+            "a slot that is given back is held"
+        );
+        for queue in [Queue::First, Queue::Second] {
+            self.drop_stale(queue);
+            self.rings[queue as usize].shrink();
+        }
+        self.places.shrink(slots);
     }
 
     /// Drops what is stale in front of the oldest slot of `queue`.
@@ -144,86 +300,9 @@ impl Queues {
         }
     }
 
-    /// Takes out the oldest slot of `queue`.
-    #[inline]
-    pub(crate) fn pop(&mut self, queue: Queue) -> Option<u32> {
-        let slot = self.front(queue)?;
-        self.rings[queue as usize].pop();
-        self.places[slot].set_queue(None);
-        self.lengths[queue as usize] -= 1;
-        Some(slot)
-    }
-
-    /// Puts the oldest slot of `queue` at its young end, after [`front`](Self::front) named it.
-    #[inline]
-    pub(crate) fn rotate(&mut self, queue: Queue) {
-        let ring = &mut self.rings[queue as usize];
-        if let Some(slot) = ring.pop() {
-            debug_assert!(self.places[slot].stands(queue), "slot {slot} is not in front");
-            ring.push(slot);
-        }
-    }
-
-    /// Takes `slot` out, wherever it stands.
-    ///
-    /// # Panics
-    ///
-    /// When it is in no queue.
-    pub(crate) fn remove(&mut self, slot: u32) -> Queue {
-        let queue = self.queue(slot);
-        let place = &mut self.places[slot];
-        let stale = place.stale(queue);
-        place.set_queue(None);
-        place.set_stale(queue, stale + 1);
-        self.lengths[queue as usize] -= 1;
-        self.trim(queue);
-        queue
-    }
-
-    /// Gives back the memory for slots from `slots` on, none of which is held.
-    pub(crate) fn shrink(&mut self, slots: u32) {
-        debug_assert!(
-            self.places.iter().all(|(slot, place)| slot < slots || place.queue().is_none()),
-            "a slot that is given back is held"
-        );
-        for queue in [Queue::First, Queue::Second] {
-            self.drop_stale(queue);
-            self.rings[queue as usize].shrink();
-        }
-        self.places.shrink(slots);
-    }
-
-    pub(crate) fn allocated(&self) -> usize {
-        self.places.allocated() + self.rings.iter().map(Ring::allocated).sum::<usize>()
-    }
-
-    /// The slots of `queue`, the oldest first.
-    pub(crate) fn iter(&self, queue: Queue) -> impl Iterator<Item = u32> {
-        let mut places = self.places.clone();
-        self.rings[queue as usize].iter().filter(move |&slot| {
-            let stale = places[slot].stale(queue);
-            places[slot].set_stale(queue, stale.saturating_sub(1));
-            stale == 0
-        })
-    }
-
-    pub(crate) fn assert_invariants(&self) {
-        for queue in [Queue::First, Queue::Second] {
-            let mut held = 0;
-            for slot in self.iter(queue) {
-                assert_eq!(self.places[slot].queue(), Some(queue), "slot {slot} is elsewhere");
-                held += 1;
-            }
-            assert_eq!(held, self.lengths[queue as usize], "{queue:?} counts wrongly");
-            let stale = self.places.iter().map(|(_, place)| usize::from(place.stale(queue)));
-            assert_eq!(held + stale.sum::<usize>(), self.rings[queue as usize].len());
-        }
-        let placed = self.places.iter().filter(|(_, place)| place.queue().is_some()).count();
-        assert_eq!(placed, self.lengths.iter().sum::<usize>());
-    }
-
     /// Takes stale numbers off the young end, so that filling and removing the same slots in turn
     /// leaves nothing behind.
+    #[inline]
     fn trim(&mut self, queue: Queue) {
         let ring = &mut self.rings[queue as usize];
         while let Some(slot) = ring.back() {
@@ -237,12 +316,11 @@ impl Queues {
         }
     }
 
-    /// Makes room in a full ring by leaving out the stale, when they are an eighth of it.
-    #[inline]
+    /// Makes room in a full ring by leaving out the stale, when they are a sixth of it.
+    #[cold]
     fn compact(&mut self, queue: Queue) {
-        let ring = &self.rings[queue as usize];
-        let stale = ring.len() - self.lengths[queue as usize];
-        if ring.is_full() && stale > ring.len() / 8 {
+        let length = self.rings[queue as usize].len();
+        if length - self.lengths[queue as usize] > length / 6 {
             self.drop_stale(queue);
         }
     }
@@ -250,9 +328,13 @@ impl Queues {
     fn drop_stale(&mut self, queue: Queue) {
         let places = &mut self.places;
         self.rings[queue as usize].retain(|slot| {
-            let stale = places[slot].stale(queue);
-            places[slot].set_stale(queue, stale.saturating_sub(1));
-            stale == 0
+            let place = &mut places[slot];
+            let is_stale = place.is_stale(queue);
+            // Seldom: most numbers stand for their slots.
+            if is_stale {
+                place.set_stale(queue, place.stale(queue) - 1);
+            }
+            !is_stale
         });
     }
 }
@@ -262,6 +344,12 @@ mod tests {
     use super::Queue::{First, Second};
     use super::*;
 
+    fn pop(queues: &mut Queues, queue: Queue) -> Option<u32> {
+        let slot = queues.front(queue)?;
+        queues.take(queue, slot);
+        Some(slot)
+    }
+
     #[test]
     fn a_slot_removed_and_pushed_again_stands_at_the_young_end() {
         let mut queues = Queues::new();
@@ -269,8 +357,37 @@ mod tests {
         assert_eq!(queues.remove(0), First);
         queues.push(First, 0);
         queues.assert_invariants();
-        assert_eq!([0; 3].map(|_| queues.pop(First)), [Some(1), Some(2), Some(0)]);
-        assert_eq!(queues.pop(First), None);
+        assert_eq!([0; 3].map(|_| pop(&mut queues, First)), [Some(1), Some(2), Some(0)]);
+        assert_eq!(pop(&mut queues, First), None);
+    }
+
+    #[test]
+    fn a_replaced_slot_gives_its_successor_the_young_end_and_leaves_at_most_one_number() {
+        let mut queues = Queues::new();
+        (0..3).for_each(|slot| queues.push(Second, slot));
+        let numbers = |queues: &Queues| queues.rings[Second as usize].len();
+        assert_eq!(queues.replace(2, 3), Second);
+        queues.assert_invariants();
+        assert_eq!(numbers(&queues), 3, "the youngest leaves nothing behind");
+        assert_eq!(queues.replace(0, 2), Second);
+        queues.assert_invariants();
+        assert_eq!(numbers(&queues), 4);
+        for _ in 0..20 {
+            queues.replace(1, 0);
+            queues.replace(0, 1);
+            queues.assert_invariants();
+        }
+        let popped: Vec<u32> = std::iter::from_fn(|| pop(&mut queues, Second)).collect();
+        assert_eq!(popped, [3, 2, 1]);
+        queues.assert_invariants();
+    }
+
+    #[test]
+    #[should_panic(expected = "slot 1 is held")]
+    fn what_is_held_replaces_nothing() {
+        let mut queues = Queues::new();
+        (0..2).for_each(|slot| queues.push(First, slot));
+        queues.replace(0, 1);
     }
 
     #[test]
@@ -284,7 +401,7 @@ mod tests {
         }
         queues.push(Second, 0);
         queues.assert_invariants();
-        let mut popped: Vec<u32> = std::iter::from_fn(|| queues.pop(Second)).collect();
+        let mut popped: Vec<u32> = std::iter::from_fn(|| pop(&mut queues, Second)).collect();
         popped.sort_unstable();
         assert_eq!(popped, (0..=20).collect::<Vec<_>>());
         queues.assert_invariants();

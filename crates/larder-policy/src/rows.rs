@@ -5,35 +5,40 @@
 //! of a power of two of rows the first ones are split in two already. A row that is split is
 //! copied, so what it held is found as before. What stands in the rows is for others to know.
 
+use crate::slots::allocated;
+
 /// Rows of a fixed size.
 #[derive(Clone, Debug)]
-pub(crate) struct Rows<T>(Box<[T]>);
+pub(crate) struct Rows<T> {
+    of: Vec<T>,
+    places: Places,
+}
 
 impl<T: Copy> Rows<T> {
     /// As many copies of `row` as `length`, which is above zero.
     pub(crate) fn new(row: T, length: usize) -> Self {
-        Self(vec![row; length].into_boxed_slice())
+        Self { of: vec![row; length], places: Places::among(length) }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.of.len()
     }
 
     /// The row of a key.
     #[inline]
     pub(crate) fn of(&self, hash: u32) -> &T {
-        &self.0[place(hash, self.0.len())]
+        &self.of[self.places.of(hash)]
     }
 
     /// The row of a key.
     #[inline]
     pub(crate) fn of_mut(&mut self, hash: u32) -> &mut T {
-        &mut self.0[place(hash, self.0.len())]
+        &mut self.of[self.places.of(hash)]
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.0.iter_mut()
+        self.of.iter_mut()
     }
 
     /// Makes rows enough for `held` keys and an eighth, when there are too few for `held`.
@@ -54,29 +59,62 @@ impl<T: Copy> Rows<T> {
     }
 
     pub(crate) fn allocated(&self) -> usize {
-        size_of_val(&*self.0)
+        allocated(&self.of)
     }
 
+    /// Makes the rows so many. They are moved where they stand: a row's copies stand behind it, so
+    /// from the end none is overwritten before it was copied, and towards fewer from the beginning.
+    #[cold]
     fn stretch(&mut self, length: usize) {
-        self.0 = (0..length).map(|row| *self.of(first_hash(row, length))).collect();
+        let (before, after) = (self.places, Places::among(length));
+        let old = self.of.len();
+        if length > old {
+            self.of.reserve_exact(length - old);
+            self.of.resize(length, self.of[0]);
+            for row in (0..length).rev() {
+                self.of[row] = self.of[before.of(after.first_hash(row))];
+            }
+        } else {
+            for row in 0..length {
+                self.of[row] = self.of[before.of(after.first_hash(row))];
+            }
+            self.of.truncate(length);
+            self.of.shrink_to_fit();
+        }
+        self.places = after;
     }
 }
 
-/// The row of a hash among so many.
-#[inline]
-fn place(hash: u32, length: usize) -> usize {
-    let bits = length.ilog2();
-    let split = length - (1 << bits);
-    let high = ((u64::from(hash) << bits) >> 32) as usize;
-    if high < split { ((u64::from(hash) << (bits + 1)) >> 32) as usize } else { high + split }
+/// Which of so many rows is a hash's.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    /// How many low bits of a hash don't matter to the rows that are split.
+    low: u32,
+    /// How many rows, of the power of two, are split.
+    split: u32,
 }
 
-/// The least hash whose row this is among so many.
-fn first_hash(row: usize, length: usize) -> u32 {
-    let bits = length.ilog2();
-    let split = length - (1 << bits);
-    let (high, bits) = if row < 2 * split { (row, bits + 1) } else { (row - split, bits) };
-    ((high as u64) << (32 - bits)) as u32
+impl Places {
+    /// The places among `length` rows: above zero, and below two to the power of 31, where each
+    /// hash would have its own.
+    fn among(length: usize) -> Self {
+        let bits = length.ilog2();
+        Self { low: 31 - bits, split: (length - (1 << bits)) as u32 }
+    }
+
+    #[inline]
+    fn of(self, hash: u32) -> usize {
+        // Two rows for each of the power of two, if all were split; and one for each, behind those
+        // that come from a split. Where that is done, the former is the less, and else the latter.
+        let fine = hash >> self.low;
+        fine.min(fine / 2 + self.split) as usize
+    }
+
+    /// The least hash whose row this is.
+    fn first_hash(self, row: usize) -> u32 {
+        let (row, split) = (row as u32, self.split);
+        if row < 2 * split { row << self.low } else { (row - split) << 1 << self.low }
+    }
 }
 
 #[cfg(test)]
@@ -86,12 +124,13 @@ mod tests {
     #[test]
     fn the_least_hash_of_each_row_leads_to_it() {
         for length in 1..200 {
+            let places = Places::among(length);
             for row in 0..length {
-                let hash = first_hash(row, length);
-                assert_eq!(place(hash, length), row);
-                assert!(row == 0 || place(hash - 1, length) == row - 1);
+                let hash = places.first_hash(row);
+                assert_eq!(places.of(hash), row);
+                assert!(row == 0 || places.of(hash - 1) == row - 1);
             }
-            assert_eq!(place(u32::MAX, length), length - 1);
+            assert_eq!(places.of(u32::MAX), length - 1);
         }
     }
 
@@ -106,7 +145,9 @@ mod tests {
             assert_eq!(before, after);
             rows.iter_mut().enumerate().for_each(|(at, row)| *row = at);
         }
-        rows.shrink(3, 1, 3);
-        assert_eq!(rows.len(), 3);
+        let few = Places::among(3);
+        let kept = [0, 1, 2].map(|row| *rows.of(few.first_hash(row)));
+        rows.shrink(2, 1, 3);
+        assert_eq!(rows.of, kept);
     }
 }

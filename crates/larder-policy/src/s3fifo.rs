@@ -2,7 +2,7 @@
 
 use crate::ghost::Ghost;
 use crate::queues::Queue::{First as Small, Second as Main};
-use crate::queues::{Queue, Queues};
+use crate::queues::{Pair, Queue, Queues};
 use crate::{Entries, Hits, Policy};
 
 /// What share of the capacity the small queue takes: a tenth.
@@ -36,7 +36,8 @@ impl S3Fifo {
     }
 
     fn pop(&mut self, queue: Queue, entries: &impl Entries) -> Option<u32> {
-        let slot = self.queues.pop(queue)?;
+        let slot = self.queues.front(queue)?;
+        self.queues.take(queue, slot);
         self.weights[queue as usize] -= entries.weight(slot);
         Some(slot)
     }
@@ -64,7 +65,7 @@ impl S3Fifo {
                 break;
             }
             entries.set_uses(slot, uses - 1);
-            self.queues.rotate(Main);
+            self.queues.rotate(Main, slot);
         }
         self.pop(Main, entries)
     }
@@ -105,10 +106,9 @@ impl Policy for S3Fifo {
     }
 
     fn relocate(&mut self, from: u32, to: u32, entries: &impl Entries) {
-        let queue = self.queues.remove(from);
-        self.weights[queue as usize] -= entries.weight(from);
+        let weight = &mut self.weights[self.queues.replace(from, to) as usize];
+        *weight = *weight - entries.weight(from) + entries.weight(to);
         entries.set_uses(to, entries.uses(from).max(1));
-        self.push(queue, to, entries);
     }
 
     fn len(&self) -> usize {

@@ -25,6 +25,11 @@ impl<T: Copy + PartialEq> Slots<T> {
         self.of.get(slot as usize).copied().unwrap_or(self.free)
     }
 
+    #[inline]
+    pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut T> {
+        self.of.get_mut(slot as usize)
+    }
+
     /// Makes the element of `slot` exist.
     ///
     /// # Panics
@@ -32,12 +37,17 @@ impl<T: Copy + PartialEq> Slots<T> {
     /// When the slot is beyond the last one.
     #[inline]
     pub(crate) fn make_room(&mut self, slot: u32) {
+        if slot as usize >= self.of.len() {
+            self.grow(slot);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, slot: u32) {
         assert!(slot < SLOTS_MAX, "slot {slot} is beyond the last one");
         let length = slot as usize + 1;
-        if length > self.of.len() {
-            reserve(&mut self.of, length);
-            self.of.resize(length, self.free);
-        }
+        reserve(&mut self.of, length);
+        self.of.resize(length, self.free);
     }
 
     /// Gives back the elements from `slots` on, unless little would be gained.

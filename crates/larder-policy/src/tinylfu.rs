@@ -1,6 +1,7 @@
 //! W-TinyLFU: a small window, and a main part that admits what is used more often.
 
 use crate::past::Past;
+use crate::queues::Queues;
 use crate::segments::{Admission, Returning, Segments, Tuning};
 use crate::{Entries, Hits, Policy};
 
@@ -26,7 +27,7 @@ const TUNING: Tuning =
 /// Transactions on Storage 2017.
 #[derive(Clone, Debug)]
 pub struct TinyLfu {
-    segments: Segments,
+    segments: Segments<Queues>,
     past: Past,
 }
 
@@ -36,7 +37,7 @@ impl Policy for TinyLfu {
     }
 
     fn new(capacity: u64) -> Self {
-        Self { segments: Segments::new(capacity, TUNING), past: Past::new() }
+        Self { segments: Segments::new(Queues::new(), capacity, TUNING), past: Past::new() }
     }
 
     fn resize(&mut self, capacity: u64) {
@@ -44,7 +45,7 @@ impl Policy for TinyLfu {
     }
 
     fn insert(&mut self, slot: u32, entries: &impl Entries) {
-        self.segments.insert(slot, entries, &mut self.past);
+        self.segments.insert(slot, entries.hash(slot), entries, &mut self.past);
     }
 
     fn hit(&mut self, _slot: u32, _entries: &impl Entries) {}

@@ -217,6 +217,16 @@ impl SieveModel {
 model!(S3FifoModel, Hits::Marked, { small: VecDeque<u32>, main: VecDeque<u32>, ghost: Vec<u32>, capacity: u64 });
 
 impl S3FifoModel {
+    /// Of the keys of a quarter of all hashes only the last sixteen are remembered.
+    fn remember(&mut self, hash: u32) {
+        self.ghost.push(hash);
+        let row = |ghost: &u32| ghost >> 30 == hash >> 30;
+        if self.ghost.iter().filter(|ghost| row(ghost)).count() > 16 {
+            let oldest = self.ghost.iter().position(row).expect("there are seventeen");
+            self.ghost.remove(oldest);
+        }
+    }
+
     fn made(capacity: u64) -> Self {
         Self { capacity, ..Self::default() }
     }
@@ -247,7 +257,7 @@ impl S3FifoModel {
         if weight >= self.capacity / 10 || self.main.is_empty() {
             while let Some(slot) = self.small.pop_front() {
                 if entries.uses(slot) < 2 {
-                    self.ghost.push(entries.hash(slot));
+                    self.remember(entries.hash(slot));
                     self.removed(slot);
                     return Some(slot);
                 }
