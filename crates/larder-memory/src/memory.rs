@@ -649,23 +649,21 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// The shard of a key, and the part of its hash that counts there.
     #[inline]
     fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Shard<K, V, P>, u32) {
-        let (high, hash) = spread(self.hasher.hash_one(key));
-        let index = usize::from(high) & (self.shards.len() - 1);
+        let (low, hash) = spread(self.hasher.hash_one(key));
+        let index = usize::from(low) & (self.shards.len() - 1);
         (&self.shards[index], hash)
     }
 }
 
 /// What chooses the shard of a key, and what the place in it. Quick hashers fill some bits well and
-/// leave others nearly constant, and not the same ones with each seed: both numbers are the high
-/// bits of a product, which depend on all the bits below. (The golden ratio's constant is from D.
-/// Knuth, "The Art of Computer Programming", volume 3, section 6.4; the other one is 2^64 divided by
-/// the square root of three, made odd.)
+/// leave others nearly constant, and not the same ones with each seed. Of a whole product the low
+/// half depends on all the bits below each, and the high half on all those above. (The constant is
+/// the golden ratio's, after D. Knuth, "The Art of Computer Programming", volume 3, section 6.4.)
 #[inline]
 const fn spread(hash: u64) -> (u16, u32) {
-    let folded = hash ^ hash >> 32;
-    let high = folded.wrapping_mul(0x93CD_3A2C_8198_E269) >> 48;
-    let place = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    (high as u16, place as u32)
+    let product = hash as u128 * 0x9E37_79B9_7F4A_7C15;
+    let folded = product as u64 ^ (product >> 64) as u64;
+    (folded as u16, (folded >> 32) as u32)
 }
 
 impl<K, V, S, P> fmt::Debug for Memory<K, V, S, P> {

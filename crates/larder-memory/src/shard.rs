@@ -37,7 +37,7 @@ use crate::wheel::Wheel;
 
 pub(crate) use writer::New;
 
-/// What an entry takes besides its slot: its part of the table (8 to 14 bytes), of the policy
+/// What an entry takes besides its slot: its part of the table (8 to 16 bytes), of the policy
 /// (about 10), of the order of expiry (8), with their reserves and slots that are free.
 const INDEX_BYTES: usize = 32;
 
@@ -50,7 +50,7 @@ const ALLOCATOR_BYTES: usize = 16;
 const COPIED_AT_ONCE: usize = 2 * size_of::<usize>();
 
 /// The room of a shard's first table.
-const ROOM_MIN: usize = 27;
+const ROOM_MIN: usize = 24;
 
 /// On cache lines of its own: neighbours don't slow each other down.
 #[repr(align(128))]

@@ -33,6 +33,13 @@ pub(crate) struct Entry<K, V> {
     pub(crate) value: V,
 }
 
+/// What remains readable of an entry that has left its slot.
+pub(crate) struct LastPut<'a> {
+    pub(crate) hash: u32,
+    pub(crate) uses: &'a AtomicU8,
+    pub(crate) extra: Option<&'a Extra>,
+}
+
 impl<K, V> Entry<K, V> {
     /// Whether something stands [beside its slot](Extra).
     #[inline]
@@ -170,6 +177,28 @@ impl<K, V> Slots<K, V> {
         unsafe { &*self.address(slot) }
     }
 
+    /// The hash of the entry that was last put into a slot, its uses, and what stands beside it.
+    /// They outlast the entry.
+    ///
+    /// # Safety
+    ///
+    /// The caller is under the shard's lock, and an entry was put into the slot since the slots
+    /// were last [shortened](Self::shorten).
+    #[inline]
+    pub(crate) unsafe fn last_put(&self, slot: u32) -> LastPut<'_> {
+        let (chunk, place) = self.place(slot);
+        let address = self.chunks[chunk].load(Ordering::Relaxed).wrapping_add(place);
+        // SAFETY: the chunk is allocated, and these fields were written and never taken; key and
+        // value, which may have been, are not touched.
+        unsafe {
+            let (hash, uses) = ((*address).hash, &(*address).uses);
+            let extra = (*address)
+                .extra
+                .then(|| &*self.extras[chunk].load(Ordering::Relaxed).wrapping_add(place));
+            LastPut { hash, uses, extra }
+        }
+    }
+
     /// What stands beside an entry.
     ///
     /// # Safety
@@ -193,6 +222,7 @@ impl<K, V> Slots<K, V> {
     ///
     /// The caller is under the shard's lock, the slot holds nothing, nobody has read it
     /// since it last did, and the table doesn't lead to it.
+    #[inline]
     pub(crate) unsafe fn put(&self, slot: u32, hash: u32, key: K, value: V, extra: Option<Extra>) {
         let (chunk, place) = self.place(slot);
         let has_extra = extra.is_some();
@@ -216,6 +246,7 @@ impl<K, V> Slots<K, V> {
     ///
     /// The caller is under the shard's lock, the slot holds an entry, the table no longer leads to
     /// it, and nobody who could still have found it there reads it.
+    #[inline]
     pub(crate) unsafe fn take(&self, slot: u32) -> (K, V) {
         // SAFETY: nobody else reads the slot, nor will anybody before it is put again.
         let entry = unsafe { self.address(slot).read() };

@@ -13,8 +13,10 @@ use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 const LANES: usize = 12;
 
 /// The number of lanes that are filled on average when a table counts as full. One bucket in
-/// eight has then no room left, and one entry in thirty-six stands behind its bucket.
-const LANES_FULL: usize = 9;
+/// nine has no room when an entry comes, so in a full tier one entry in nine stands behind its
+/// bucket; with nine lanes it would be one in five, and a key that isn't there would take three
+/// lines to miss.
+const LANES_FULL: usize = 8;
 
 #[derive(Default)]
 #[repr(C, align(64))]
@@ -138,6 +140,7 @@ impl Table {
     }
 
     /// Bucket and lane of a slot that is in the table.
+    #[inline]
     fn place(&self, hash: u32, slot: u32) -> (usize, usize) {
         let mut at = self.home(hash);
         for _ in 0..self.buckets.len() {

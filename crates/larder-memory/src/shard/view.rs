@@ -4,8 +4,7 @@ use larder_policy::Entries;
 
 use super::Books;
 use crate::atomics::Ordering;
-use crate::live::Live;
-use crate::slots::{Entry, Slots};
+use crate::slots::{Extra, LastPut, Slots};
 
 impl<P> Books<P> {
     /// The policy, and what it may see.
@@ -14,49 +13,56 @@ impl<P> Books<P> {
         slots: &'a Slots<K, V>,
     ) -> (&'a mut P, View<'a, K, V>) {
         let plain = self.share.weighs.then_some(self.share.overhead as u64);
-        (&mut self.policy, View { slots, live: &self.live, plain })
+        (&mut self.policy, View { slots, end: self.end, plain })
     }
 }
 
-/// What the policy sees of the entries.
+/// What the policy sees of the entries. It exists only under the lock.
+///
+/// A policy that asks for a slot which holds nothing has lost count. It gets what the slot held
+/// last: whether each one is live is not worth asking, and a wrong answer does no harm here.
 pub(super) struct View<'a, K, V> {
     pub(super) slots: &'a Slots<K, V>,
-    pub(super) live: &'a Live,
+    /// One more than the highest slot that was put.
+    pub(super) end: u32,
     /// What an entry weighs that has nothing beside it, and `None` if entries are only counted.
     pub(super) plain: Option<u64>,
 }
 
 impl<K, V> View<'_, K, V> {
-    pub(super) fn entry(&self, slot: u32) -> &Entry<K, V> {
-        assert!(self.live.contains(slot), "a policy asks for slot {slot}, which holds nothing");
-        // SAFETY: the slot is live, and a view exists only under the lock.
-        unsafe { self.slots.entry(slot) }
+    #[inline]
+    fn at(&self, slot: u32) -> LastPut<'_> {
+        assert!(slot < self.end, "a policy asks for slot {slot}, which never held anything");
+        // SAFETY: the lock is held. Slots are taken in their order and put at once, and the end
+        // moves back when they are shortened.
+        unsafe { self.slots.last_put(slot) }
     }
 }
 
 impl<K, V> Entries for View<'_, K, V> {
+    #[inline]
     fn hash(&self, slot: u32) -> u32 {
-        self.entry(slot).hash
+        self.at(slot).hash
     }
 
+    #[inline]
     fn weight(&self, slot: u32) -> u64 {
         let Some(plain) = self.plain else { return 1 };
-        // SAFETY: as in `entry`.
-        let extra = unsafe { self.slots.extra(slot, self.entry(slot)) };
-        extra.map_or(plain, |extra| extra.charge() as u64)
+        self.at(slot).extra.map_or(plain, |extra| extra.charge() as u64)
     }
 
+    #[inline]
     fn cost(&self, slot: u32) -> u32 {
-        // SAFETY: as in `entry`.
-        let extra = unsafe { self.slots.extra(slot, self.entry(slot)) };
-        extra.map_or(1, |extra| extra.cost().max(1))
+        self.at(slot).extra.map_or(1, Extra::cost).max(1)
     }
 
+    #[inline]
     fn uses(&self, slot: u32) -> u8 {
-        self.entry(slot).uses.load(Ordering::Relaxed)
+        self.at(slot).uses.load(Ordering::Relaxed)
     }
 
+    #[inline]
     fn set_uses(&self, slot: u32, uses: u8) {
-        self.entry(slot).uses.store(uses, Ordering::Relaxed);
+        self.at(slot).uses.store(uses, Ordering::Relaxed);
     }
 }

@@ -124,6 +124,7 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         let plain = weight == 0 && expires_at == Moment::MAX && cost == 0 && used_at.is_none();
         let used_at = used_at.unwrap_or(Moment::ZERO);
         let extra = (!plain).then(|| Extra::new(expires_at, charge, cost, used_at));
+        let last = extra.as_ref().map_or(Moment::MAX, |extra| idle::last(extra, self.shard.idle));
         let slot = self.take_slot();
         // SAFETY: the lock is held, and slots that are taken hold nothing: they were never used,
         // or they were freed when nobody read them.
@@ -136,7 +137,6 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
             Some(old) => self.take_over(hash, old, slot, predecessor),
             None => self.enter(hash, slot, expires_at),
         }
-        let last = self.last(slot);
         if last != Moment::MAX {
             self.books.wheel.insert(slot, last);
         }
@@ -289,7 +289,7 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
         assert_eq!(books.policy.len(), offered);
         books.policy.assert_invariants(&super::view::View {
             slots: &self.shard.slots,
-            live: &books.live,
+            end: books.end,
             plain: books.share.weighs.then_some(books.share.overhead as u64),
         });
         let expiring = |slot: &&u32| self.last(**slot) != Moment::MAX;
