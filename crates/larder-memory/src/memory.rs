@@ -684,6 +684,11 @@ impl<K, V, S, P: Policy> Memory<K, V, S, P> {
     }
 
     #[cfg(not(shuttle))]
+    pub(crate) fn old_tables(&self) -> usize {
+        self.shards.iter().map(|shard| shard.write().old_tables()).sum()
+    }
+
+    #[cfg(not(shuttle))]
     pub(crate) fn slots(&self) -> u32 {
         self.shards.iter().map(|shard| shard.write().slots()).sum()
     }

@@ -73,10 +73,11 @@ pub(crate) struct Retired {
     /// When to free: this many slots, or this many bytes.
     batch: usize,
     batch_bytes: usize,
-    /// How many slots and bytes were left over last time, being read or for want of a barrier:
+    /// How many slots, bytes and tables were left over last time, being read or for want of a barrier:
     /// it is only worth trying again when there are more.
     left_slots: usize,
     left_bytes: usize,
+    left_tables: usize,
     /// How many of the slots have their stamp.
     stamped: usize,
     held: Vec<*const ()>,
@@ -96,6 +97,7 @@ impl Retired {
             batch_bytes: 0,
             left_slots: 0,
             left_bytes: 0,
+            left_tables: 0,
             stamped: 0,
             held: Vec::new(),
         };
@@ -121,6 +123,12 @@ impl Retired {
         self.slots.iter().map(|waiting| waiting.slot)
     }
 
+    /// How many tables wait.
+    #[cfg(all(test, not(shuttle)))]
+    pub(crate) const fn tables(&self) -> usize {
+        self.tables.len()
+    }
+
     pub(crate) fn push_slot(&mut self, slot: u32, charge: usize, cause: RemovalCause) {
         self.slots.push(Waiting { slot, cause, charge, since: Stamp::NEVER });
         self.bytes = self.bytes.saturating_add(charge);
@@ -140,6 +148,8 @@ impl Retired {
     #[inline]
     pub(crate) fn is_due(&self) -> bool {
         self.slots.len() >= self.left_slots + self.batch
+            // A table is as large as thousands of entries.
+            || self.tables.len() > self.left_tables
             || self.bytes > self.left_bytes.saturating_add(self.batch_bytes)
     }
 
@@ -155,6 +165,7 @@ impl Retired {
         mut take: impl FnMut(u32, RemovalCause),
     ) {
         (self.left_slots, self.left_bytes) = (self.slots.len(), self.bytes);
+        self.left_tables = self.tables.len();
         // A barrier for another shard may have served this one as well.
         let past = self.slots.partition_point(|waiting| waiting.since.is_past());
         let (judged, all) = if past > self.slots.len() / 2 && self.tables.is_empty() {
@@ -186,5 +197,6 @@ impl Retired {
         self.stamped = self.slots.iter().take_while(|it| it.since != Stamp::NEVER).count();
         self.bytes = self.slots.iter().fold(0, |sum, it| sum.saturating_add(it.charge));
         (self.left_slots, self.left_bytes) = (kept, 0);
+        self.left_tables = self.tables.len();
     }
 }

@@ -529,6 +529,21 @@ fn the_overhead_is_what_the_documentation_says() {
     assert_eq!(Memory::<String, u64>::ENTRY_OVERHEAD, 24 + 8 + 8 + 24 + 32 + 16);
 }
 
+#[test]
+fn a_table_that_was_outgrown_is_freed_though_no_entry_leaves() {
+    let memory = entries(100_000);
+    let key = std::cell::Cell::new(0);
+    let put_some = || {
+        for _ in 0..100 {
+            key.set(key.get() + 1);
+            assert_eq!(put(&memory, key.get(), 0), Insert::Stored);
+        }
+    };
+    (0..20).for_each(|_| put_some());
+    until(put_some, || memory.old_tables() == 0);
+    assert_eq!(memory.stats().removals(RemovalCause::Evicted), 0);
+}
+
 /// Hashes a number to itself, shifted.
 #[derive(Clone, Copy, Default)]
 struct Shifted(u32, u64);

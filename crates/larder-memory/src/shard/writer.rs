@@ -305,6 +305,11 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
     }
 
     #[cfg(not(shuttle))]
+    pub(crate) fn old_tables(&self) -> usize {
+        self.books.retired.tables()
+    }
+
+    #[cfg(not(shuttle))]
     pub(crate) fn slots(&self) -> u32 {
         self.books.end
     }
