@@ -68,6 +68,7 @@ mod interleavings;
 mod leftovers;
 mod live;
 mod memory;
+mod place;
 mod reference;
 mod retired;
 mod shard;

@@ -649,8 +649,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// The shard of a key, and the part of its hash that counts there.
     #[inline]
     fn locate<Q: Hash + ?Sized>(&self, key: &Q) -> (&Shard<K, V, P>, u32) {
-        let (low, hash) = spread(self.hasher.hash_one(key));
-        let index = usize::from(low) & (self.shards.len() - 1);
+        let (high, hash) = spread(self.hasher.hash_one(key));
+        let index = usize::from(high) & (self.shards.len() - 1);
         (&self.shards[index], hash)
     }
 }
@@ -663,7 +663,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
 const fn spread(hash: u64) -> (u16, u32) {
     let product = hash as u128 * 0x9E37_79B9_7F4A_7C15;
     let folded = product as u64 ^ (product >> 64) as u64;
-    (folded as u16, (folded >> 32) as u32)
+    ((folded >> 48) as u16, folded as u32)
 }
 
 impl<K, V, S, P> fmt::Debug for Memory<K, V, S, P> {

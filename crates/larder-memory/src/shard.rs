@@ -29,6 +29,7 @@ use crate::clock::Now;
 use crate::hazard::{Hold, Reader, Section};
 use crate::idle::{self, Idle};
 use crate::live::Live;
+use crate::place::Place;
 use crate::retired::{Promptly, Retired};
 use crate::slots::{Entry, Extra, Slots};
 use crate::stats::Stats;
@@ -109,7 +110,7 @@ pub(crate) enum Glance<'a, K, V> {
 /// An entry that is being read without the lock.
 pub(crate) struct Read<'a, K, V> {
     entry: &'a Entry<K, V>,
-    slot: u32,
+    place: Place,
     /// Keeps the entry from being freed.
     section: Section,
 }
@@ -156,20 +157,20 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         let Some(section) = Section::open_at_once() else { return Glance::Unsure };
         // SAFETY: as in `read`.
         let table = unsafe { &*self.table.load(Ordering::Acquire) };
-        let slot = match table.guess(hash) {
-            Guess::Slot(slot) => slot,
+        let place = match table.guess(hash) {
+            Guess::At(place) => place,
             Guess::Nowhere if self.is_in_force(table) => {
                 return Glance::Nothing(section.reader());
             }
             Guess::Nowhere | Guess::Elsewhere => return Glance::Unsure,
         };
         // SAFETY: as in `read`.
-        let entry = unsafe { self.slots.entry(slot) };
+        let entry = unsafe { self.slots.entry(place) };
         if entry.hash != hash || entry.key.borrow() != key {
             return Glance::Unsure;
         }
         if entry.has_extra() {
-            return Glance::Expiring(Read { entry, slot, section });
+            return Glance::Expiring(Read { entry, place, section });
         }
         let uses = entry.uses.load(Ordering::Relaxed);
         if uses < marks {
@@ -179,7 +180,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             }
             entry.uses.store(uses + 1, Ordering::Relaxed);
         }
-        Glance::Lasting(Read { entry, slot, section })
+        Glance::Lasting(Read { entry, place, section })
     }
 
     /// The entry under `key`, whether it has expired or not, without the lock; or who looked in
@@ -194,19 +195,19 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         // SAFETY: the table was in force when the section was open, so it isn't freed before the
         // section ends, whoever replaces it.
         let table = unsafe { &*self.table.load(Ordering::Acquire) };
-        let matches = |slot: u32| {
+        let matches = |place: Place| {
             // SAFETY: the table led to the slot when the section was open, so the entry in it was
             // written before, and isn't taken out before the section ends.
-            let entry = unsafe { self.slots.entry(slot) };
-            (entry.hash == hash && entry.key.borrow() == key).then_some((slot, entry))
+            let entry = unsafe { self.slots.entry(place) };
+            (entry.hash == hash && entry.key.borrow() == key).then_some((place, entry))
         };
         let found = match table.guess(hash) {
-            Guess::Slot(slot) => matches(slot).or_else(|| self.search(table, hash, matches)),
+            Guess::At(place) => matches(place).or_else(|| self.search(table, hash, matches)),
             Guess::Nowhere if self.is_in_force(table) => None,
             Guess::Nowhere | Guess::Elsewhere => self.search(table, hash, matches),
         };
         match found {
-            Some((slot, entry)) => Ok(Read { entry, slot, section }),
+            Some((place, entry)) => Ok(Read { entry, place, section }),
             None => Err(section.reader()),
         }
     }
@@ -217,8 +218,8 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     pub(crate) fn prefetch(&self, hash: u32, _within: &Section) {
         // SAFETY: as in `read`; the section is the caller's.
         let table = unsafe { &*self.table.load(Ordering::Acquire) };
-        if let Guess::Slot(slot) = table.guess(hash) {
-            self.slots.prefetch(slot);
+        if let Guess::At(place) = table.guess(hash) {
+            self.slots.prefetch(place);
         }
     }
 
@@ -228,7 +229,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         &self,
         mut table: &Table,
         hash: u32,
-        matches: impl Fn(u32) -> Option<R>,
+        matches: impl Fn(Place) -> Option<R>,
     ) -> Option<R> {
         loop {
             if let Some(found) = table.find(hash, &matches) {
@@ -271,7 +272,7 @@ impl<K, V, P: Policy> Shard<K, V, P> {
     #[inline]
     fn extra(&self, read: &Read<'_, K, V>) -> Option<&Extra> {
         // SAFETY: the entry is being read, and it is the one in that slot.
-        unsafe { self.slots.extra(read.slot, read.entry) }
+        unsafe { self.slots.extra(read.place, read.entry) }
     }
 
     /// Marks a use of an entry that is being read, up to `marks` of them.
@@ -293,9 +294,10 @@ impl<K, V, P: Policy> Shard<K, V, P> {
             let books = &mut *books;
             // It may have left since; the slot can't hold another entry while this one is read.
             let expires_at = self.extra(read).map_or(Moment::MAX, |extra| extra.expires_at);
-            if books.live.contains(read.slot) && books.share.offers(expires_at) {
+            let slot = self.slots.slot(read.place);
+            if books.live.contains(slot) && books.share.offers(expires_at) {
                 let (policy, view) = books.split(&self.slots);
-                policy.hit(read.slot, &view);
+                policy.hit(slot, &view);
             }
         }
     }

@@ -9,11 +9,13 @@
 #![expect(unsafe_code, reason = "entries are read without a lock; each block has its proof")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::num::NonZeroU32;
 use std::ptr;
 
 use larder_core::Moment;
 
 use crate::atomics::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::place::Place;
 
 /// One chunk for each power of two that a slot's place can begin with.
 const CHUNKS: usize = 32;
@@ -97,12 +99,11 @@ impl Extra {
 
 /// The chunks of one shard. Which slots hold entries is for the shard to know.
 ///
-/// A slot's place is its number and the length of the first chunk. So each chunk begins at a power
-/// of two and is as long as that, and where a chunk stands is kept as the address that place zero
+/// Each chunk begins at a place that is a power of two and is as long as that, and where a chunk stands is kept as the address that place zero
 /// would have: an address is one multiplication and two additions away from a number.
 pub(crate) struct Slots<K, V> {
     /// The length of the first chunk, a power of two.
-    first: u32,
+    first: NonZeroU32,
     /// Which chunks are allocated, a bit for each; and which extras.
     allocated: AtomicU32,
     allocated_extras: AtomicU32,
@@ -126,8 +127,9 @@ impl<K, V> Slots<K, V> {
 
     /// No slots yet. The first chunk has room for about `entries`.
     pub(crate) fn new(entries: usize) -> Self {
+        let first = entries.clamp(FIRST_MIN, FIRST_MAX).next_power_of_two();
         Self {
-            first: entries.clamp(FIRST_MIN, FIRST_MAX).next_power_of_two() as u32,
+            first: NonZeroU32::MIN.saturating_add(first as u32 - 1),
             allocated: AtomicU32::new(0),
             allocated_extras: AtomicU32::new(0),
             chunks: [const { AtomicPtr::new(ptr::null_mut()) }; CHUNKS],
@@ -135,31 +137,36 @@ impl<K, V> Slots<K, V> {
         }
     }
 
-    /// The chunk of a slot, and its place.
+    /// What the table calls a slot.
     #[inline]
-    fn place(&self, slot: u32) -> (usize, usize) {
-        let place = slot.wrapping_add(self.first) | 1;
-        (place.ilog2() as usize, slot.wrapping_add(self.first) as usize)
+    pub(crate) fn place(&self, slot: u32) -> Place {
+        // A shard has far fewer slots than there are numbers.
+        Place::of(slot, self.first)
     }
 
-    /// The address of a slot. It is only an address: see [`entry`](Self::entry).
+    /// The slot of a place.
     #[inline]
-    pub(crate) fn address(&self, slot: u32) -> *mut Entry<K, V> {
-        let (chunk, place) = self.place(slot);
-        self.chunks[chunk].load(Ordering::Acquire).wrapping_add(place)
+    pub(crate) fn slot(&self, place: Place) -> u32 {
+        place.get() - self.first.get()
     }
 
-    /// Has the processor bring what stands in a slot, if anything.
+    /// The address of a place. It is only an address: see [`entry`](Self::entry).
     #[inline]
-    pub(crate) fn prefetch(&self, slot: u32) {
+    pub(crate) fn address(&self, place: Place) -> *mut Entry<K, V> {
+        self.chunks[place.chunk()].load(Ordering::Acquire).wrapping_add(place.index())
+    }
+
+    /// Has the processor bring what stands in a place, if anything.
+    #[inline]
+    pub(crate) fn prefetch(&self, place: Place) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
             // SAFETY: SSE is a part of x86-64, and a prefetch reads nothing: any address will do.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.address(slot).cast_const().cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(self.address(place).cast_const().cast()) };
         }
         #[cfg(not(target_arch = "x86_64"))]
-        let _ = slot;
+        let _ = place;
     }
 
     /// The entry in a slot.
@@ -171,10 +178,10 @@ impl<K, V> Slots<K, V> {
     /// because the table led to it after he had opened a section that is still open, or because
     /// he took a hold on it in such a section.
     #[inline]
-    pub(crate) unsafe fn entry(&self, slot: u32) -> &Entry<K, V> {
+    pub(crate) unsafe fn entry(&self, place: Place) -> &Entry<K, V> {
         // SAFETY: the slot holds an entry, so its chunk is allocated, and the entry was written
         // before the table led to it.
-        unsafe { &*self.address(slot) }
+        unsafe { &*self.address(place) }
     }
 
     /// The hash of the entry that was last put into a slot, its uses, and what stands beside it.
@@ -186,15 +193,15 @@ impl<K, V> Slots<K, V> {
     /// were last [shortened](Self::shorten).
     #[inline]
     pub(crate) unsafe fn last_put(&self, slot: u32) -> LastPut<'_> {
-        let (chunk, place) = self.place(slot);
-        let address = self.chunks[chunk].load(Ordering::Relaxed).wrapping_add(place);
+        let place = self.place(slot);
+        let address = self.address(place);
         // SAFETY: the chunk is allocated, and these fields were written and never taken; key and
         // value, which may have been, are not touched.
         unsafe {
             let (hash, uses) = ((*address).hash, &(*address).uses);
-            let extra = (*address)
-                .extra
-                .then(|| &*self.extras[chunk].load(Ordering::Relaxed).wrapping_add(place));
+            let extra = (*address).extra.then(|| {
+                &*self.extras[place.chunk()].load(Ordering::Relaxed).wrapping_add(place.index())
+            });
             LastPut { hash, uses, extra }
         }
     }
@@ -203,14 +210,14 @@ impl<K, V> Slots<K, V> {
     ///
     /// # Safety
     ///
-    /// As for [`entry`](Self::entry), and `entry` is the one in `slot`.
+    /// As for [`entry`](Self::entry), and `entry` is the one in `place`.
     #[inline]
-    pub(crate) unsafe fn extra(&self, slot: u32, entry: &Entry<K, V>) -> Option<&Extra> {
+    pub(crate) unsafe fn extra(&self, place: Place, entry: &Entry<K, V>) -> Option<&Extra> {
         if !entry.extra {
             return None;
         }
-        let (chunk, place) = self.place(slot);
-        let extra = self.extras[chunk].load(Ordering::Acquire).wrapping_add(place);
+        let extras = self.extras[place.chunk()].load(Ordering::Acquire);
+        let extra = extras.wrapping_add(place.index());
         // SAFETY: an entry with an extra was written after its extra was, in a chunk that stays
         // as long as the entry's own.
         Some(unsafe { &*extra })
@@ -224,12 +231,13 @@ impl<K, V> Slots<K, V> {
     /// since it last did, and the table doesn't lead to it.
     #[inline]
     pub(crate) unsafe fn put(&self, slot: u32, hash: u32, key: K, value: V, extra: Option<Extra>) {
-        let (chunk, place) = self.place(slot);
+        let place = self.place(slot);
+        let chunk = place.chunk();
         let has_extra = extra.is_some();
         allocate(chunk, &self.allocated, &self.chunks);
         if let Some(extra) = extra {
             allocate(chunk, &self.allocated_extras, &self.extras);
-            let at = self.extras[chunk].load(Ordering::Relaxed).wrapping_add(place);
+            let at = self.extras[chunk].load(Ordering::Relaxed).wrapping_add(place.index());
             // SAFETY: the chunk is allocated and has this place, and nobody reads what stands
             // beside a slot that holds nothing.
             unsafe { at.write(extra) };
@@ -237,7 +245,7 @@ impl<K, V> Slots<K, V> {
         let uses = AtomicU8::new(0);
         let entry = Entry { hash, uses, extra: has_extra, key, value };
         // SAFETY: as above.
-        unsafe { self.address(slot).write(entry) };
+        unsafe { self.address(place).write(entry) };
     }
 
     /// Takes the entry out of a slot.
@@ -249,7 +257,7 @@ impl<K, V> Slots<K, V> {
     #[inline]
     pub(crate) unsafe fn take(&self, slot: u32) -> (K, V) {
         // SAFETY: nobody else reads the slot, nor will anybody before it is put again.
-        let entry = unsafe { self.address(slot).read() };
+        let entry = unsafe { self.address(self.place(slot)).read() };
         (entry.key, entry.value)
     }
 
@@ -259,14 +267,14 @@ impl<K, V> Slots<K, V> {
     ///
     /// The caller is under the shard's lock, and no slot from `slots` on holds an entry.
     pub(crate) unsafe fn shorten(&self, slots: u32) -> u32 {
-        let kept = if slots == 0 { 0 } else { self.place(slots - 1).0 + 1 };
+        let kept = if slots == 0 { 0 } else { self.place(slots - 1).chunk() + 1 };
         // SAFETY: no entry means that nobody reads one, or what stands beside it: entries are
         // taken out only when nobody can read them.
         unsafe {
             free(kept, &self.allocated, &self.chunks);
             free(kept, &self.allocated_extras, &self.extras);
         }
-        if slots == 0 { 0 } else { (1 << kept) - self.first }
+        if slots == 0 { 0 } else { (1 << kept) - self.first.get() }
     }
 }
 

@@ -9,6 +9,7 @@
 //! Writers come one at a time, under their shard's lock.
 
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::place::Place;
 
 const LANES: usize = 12;
 
@@ -21,12 +22,12 @@ const LANES_FULL: usize = 8;
 #[derive(Default)]
 #[repr(C, align(64))]
 struct Bucket {
-    /// The tags of the first eight lanes, a byte each; zero where the lane is free.
+    /// The tags of the first eight lanes, a byte each; [`FREE`] where the lane is free.
     tags: AtomicU64,
     /// The tags of the last four in the lower half. In the upper half, how many entries passed
     /// this bucket because it was full, and stand behind it.
     tags_and_passed: AtomicU64,
-    /// One more than the number of the slot; zero where the lane is free.
+    /// The place of the slot; zero where the lane is free.
     lanes: [AtomicU32; LANES],
 }
 
@@ -36,7 +37,7 @@ const PASSER: u64 = 1 << 32;
 /// Where a key may be.
 pub(crate) enum Guess {
     /// Nearly always here.
-    Slot(u32),
+    At(Place),
     /// Not in this table.
     Nowhere,
     /// Wherever [`Table::find`] finds it.
@@ -71,8 +72,8 @@ impl Table {
             return Guess::Elsewhere;
         };
         let (lanes, passed) = bucket.search(tag(hash));
-        match bucket.slot(lanes.trailing_zeros() as usize) {
-            Some(slot) => Guess::Slot(slot),
+        match bucket.place(lanes.trailing_zeros() as usize) {
+            Some(place) => Guess::At(place),
             None if lanes == 0 && !passed => Guess::Nowhere,
             None => Guess::Elsewhere,
         }
@@ -80,14 +81,18 @@ impl Table {
 
     /// Shows the slots that may hold a key of this hash, until `visit` returns something.
     #[inline]
-    pub(crate) fn find<R>(&self, hash: u32, mut visit: impl FnMut(u32) -> Option<R>) -> Option<R> {
+    pub(crate) fn find<R>(
+        &self,
+        hash: u32,
+        mut visit: impl FnMut(Place) -> Option<R>,
+    ) -> Option<R> {
         let mut at = self.home(hash);
         for _ in 0..self.buckets.len() {
             let bucket = &self.buckets[at];
             let (mut lanes, passed) = bucket.search(tag(hash));
             while lanes != 0 {
-                if let Some(slot) = bucket.slot(lanes.trailing_zeros() as usize)
-                    && let Some(found) = visit(slot)
+                if let Some(place) = bucket.place(lanes.trailing_zeros() as usize)
+                    && let Some(found) = visit(place)
                 {
                     return Some(found);
                 }
@@ -101,14 +106,14 @@ impl Table {
         None
     }
 
-    /// Makes `slot` findable under this hash. There must be room.
-    pub(crate) fn insert(&self, hash: u32, slot: u32) {
+    /// Makes a slot findable under this hash. There must be room.
+    pub(crate) fn insert(&self, hash: u32, place: Place) {
         let mut at = self.home(hash);
         loop {
             let bucket = &self.buckets[at];
             if let Some(lane) = bucket.free_lane() {
                 // First the slot and then the tag: who sees the tag finds the slot.
-                bucket.lanes[lane].store(slot + 1, Ordering::Release);
+                bucket.lanes[lane].store(place.get(), Ordering::Release);
                 bucket.set_tag(lane, tag(hash));
                 return;
             }
@@ -119,14 +124,14 @@ impl Table {
     }
 
     /// Lets the lane that leads to `from` lead to `to`, which holds the same key.
-    pub(crate) fn redirect(&self, hash: u32, from: u32, to: u32) {
-        let (at, lane) = self.place(hash, from);
-        self.buckets[at].lanes[lane].store(to + 1, Ordering::Release);
+    pub(crate) fn redirect(&self, hash: u32, from: Place, to: Place) {
+        let (at, lane) = self.lane(hash, from);
+        self.buckets[at].lanes[lane].store(to.get(), Ordering::Release);
     }
 
-    /// Makes `slot` unfindable.
-    pub(crate) fn remove(&self, hash: u32, slot: u32) {
-        let (end, lane) = self.place(hash, slot);
+    /// Makes a slot unfindable.
+    pub(crate) fn remove(&self, hash: u32, place: Place) {
+        let (end, lane) = self.lane(hash, place);
         let bucket = &self.buckets[end];
         bucket.set_tag(lane, FREE);
         bucket.lanes[lane].store(0, Ordering::Release);
@@ -141,21 +146,21 @@ impl Table {
 
     /// Bucket and lane of a slot that is in the table.
     #[inline]
-    fn place(&self, hash: u32, slot: u32) -> (usize, usize) {
+    fn lane(&self, hash: u32, place: Place) -> (usize, usize) {
         let mut at = self.home(hash);
         for _ in 0..self.buckets.len() {
             let bucket = &self.buckets[at];
             let (mut lanes, _) = bucket.search(tag(hash));
             while lanes != 0 {
                 let lane = lanes.trailing_zeros() as usize;
-                if bucket.slot(lane) == Some(slot) {
+                if bucket.place(lane) == Some(place) {
                     return (at, lane);
                 }
                 lanes &= lanes - 1;
             }
             at = self.next(at);
         }
-        panic!("slot {slot} is not in the table");
+        panic!("{place:?} is not in the table");
     }
 
     #[inline]
@@ -183,15 +188,22 @@ impl Bucket {
 
     /// What a lane leads to.
     #[inline]
-    fn slot(&self, lane: usize) -> Option<u32> {
-        self.lanes.get(lane)?.load(Ordering::Acquire).checked_sub(1)
+    fn place(&self, lane: usize) -> Option<Place> {
+        Place::new(self.lanes.get(lane)?.load(Ordering::Acquire))
     }
 
     /// A lane that leads nowhere, for who alone may write.
     #[inline]
     fn free_lane(&self) -> Option<usize> {
-        let (lanes, _) = self.search(FREE);
-        (lanes != 0).then_some(lanes.trailing_zeros() as usize)
+        let (mut lanes, _) = self.search(FREE);
+        while lanes != 0 {
+            let lane = lanes.trailing_zeros() as usize;
+            if self.place(lane).is_none() {
+                return Some(lane);
+            }
+            lanes &= lanes - 1;
+        }
+        None
     }
 
     fn set_tag(&self, lane: usize, tag: u8) {
@@ -206,14 +218,13 @@ impl Bucket {
     }
 }
 
-/// The tag of a lane that is free.
+/// The tag of a lane that is free. A lane that isn't may have it too.
 const FREE: u8 = 0;
 
 /// What a lane remembers of a hash.
 #[inline]
 const fn tag(hash: u32) -> u8 {
-    let tag = hash as u8;
-    if tag == FREE { 1 } else { tag }
+    hash as u8
 }
 
 /// Which of sixteen bytes are equal to one.
@@ -263,10 +274,10 @@ mod portable {
 #[cfg(test)]
 impl Table {
     /// Checks the table against the slots that should be in it, with their hashes.
-    pub(crate) fn assert_holds(&self, held: &[(u32, u32)]) {
+    pub(crate) fn assert_holds(&self, held: &[(u32, Place)]) {
         let mut passed = vec![0; self.buckets.len()];
-        for &(hash, slot) in held {
-            let (end, lane) = self.place(hash, slot);
+        for &(hash, place) in held {
+            let (end, lane) = self.lane(hash, place);
             let bucket = &self.buckets[end];
             let tags = bucket.tags.load(Ordering::Relaxed).to_le_bytes();
             let more = bucket.tags_and_passed.load(Ordering::Relaxed).to_le_bytes();
@@ -293,8 +304,12 @@ mod tests {
 
     use super::*;
 
-    fn found(table: &Table, hash: u32, slot: u32) -> bool {
-        table.find(hash, |at| (at == slot).then_some(())).is_some()
+    fn place(number: u32) -> Place {
+        Place::new(number + 1).unwrap()
+    }
+
+    fn found(table: &Table, hash: u32, place: Place) -> bool {
+        table.find(hash, |at| (at == place).then_some(())).is_some()
     }
 
     proptest! {
@@ -303,17 +318,17 @@ mod tests {
         fn every_slot_that_was_inserted_is_found_and_no_other(
             hashes in prop::collection::vec(
                 prop_oneof![Just(u32::MAX), Just(0), 0..4_u32, any::<u32>()], 1..120),
-            leaves in prop::collection::vec(any::<bool>(), 120),
+            leaves in prop::collection::vec(any::<bool>(), 121),
         ) {
             let table = Table::new(hashes.len());
             let mut held = Vec::new();
             for (slot, &hash) in (0..).zip(&hashes) {
-                table.insert(hash, slot);
-                held.push((hash, slot));
+                table.insert(hash, place(slot));
+                held.push((hash, place(slot)));
                 table.assert_holds(&held);
             }
             let (gone, stays): (Vec<_>, Vec<_>) =
-                held.into_iter().partition(|&(_, slot)| leaves[slot as usize]);
+                held.into_iter().partition(|&(_, place)| leaves[place.get() as usize]);
             for &(hash, slot) in &gone {
                 table.remove(hash, slot);
             }
@@ -323,9 +338,10 @@ mod tests {
             }
             for (hash, slot) in stays {
                 prop_assert!(found(&table, hash, slot));
-                table.redirect(hash, slot, slot + 1000);
+                let other = place(slot.get() + 1000);
+                table.redirect(hash, slot, other);
                 prop_assert!(!found(&table, hash, slot));
-                prop_assert!(found(&table, hash, slot + 1000));
+                prop_assert!(found(&table, hash, other));
             }
         }
     }
@@ -348,7 +364,7 @@ mod tests {
     fn a_key_that_is_not_there_costs_one_line_where_nothing_passed() {
         let table = Table::new(9);
         for slot in 0..12 {
-            table.insert(7, slot);
+            table.insert(7, place(slot));
         }
         assert_eq!(table.find(8, |_| Some(())), None);
         let mut seen = 0;

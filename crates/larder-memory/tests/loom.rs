@@ -11,9 +11,12 @@
 
 #[path = "../src/hazard.rs"]
 mod hazard;
+#[path = "../src/place.rs"]
+mod place;
 #[path = "../src/table.rs"]
 mod table;
 
+use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use loom::thread;
 use crate::atomics::{AtomicPtr, Ordering};
 use crate::hazard::explored::{OMIT, Omit};
 use crate::hazard::{Section, survey};
+use crate::place::Place;
 use crate::table::{Guess, Table};
 
 mod atomics {
@@ -144,6 +148,10 @@ unsafe impl Sync for Entries {}
 const HASH: u32 = 7;
 
 impl Entries {
+    fn place(slot: u32) -> Place {
+        Place::of(slot, NonZeroU32::MIN)
+    }
+
     fn write(&self, slot: u32) {
         // SAFETY: the table doesn't lead there yet.
         self.entries[slot as usize].with_mut(|entry| unsafe { *entry = 10 + slot });
@@ -151,14 +159,15 @@ impl Entries {
 
     /// The entry to which the table leads, if any.
     fn look(&self) -> Option<u32> {
-        let found = |slot: u32| {
+        let found = |place: Place| {
+            let slot = place.get() - 1;
             // SAFETY: the entry was written before, and stays.
             let entry = self.entries[slot as usize].with(|entry| unsafe { *entry });
             assert_eq!(entry, 10 + slot, "found before it was written");
             Some(slot)
         };
         match self.table.guess(HASH) {
-            Guess::Slot(slot) => found(slot),
+            Guess::At(place) => found(place),
             Guess::Nowhere => None,
             Guess::Elsewhere => self.table.find(HASH, found),
         }
@@ -177,9 +186,9 @@ fn who_finds_a_slot_finds_what_was_written_there() {
             thread::spawn(move || (entries.look(), entries.look()))
         };
         entries.write(0);
-        entries.table.insert(HASH, 0);
+        entries.table.insert(HASH, Entries::place(0));
         entries.write(1);
-        entries.table.redirect(HASH, 0, 1);
+        entries.table.redirect(HASH, Entries::place(0), Entries::place(1));
         let (first, second) = reader.join().unwrap();
         // What was found once is found again, or its successor is.
         assert!(second >= first, "{first:?}, then {second:?}");
@@ -195,14 +204,14 @@ fn a_lane_that_is_used_again_leads_to_its_new_entry() {
             entries: [UnsafeCell::new(0), UnsafeCell::new(0), UnsafeCell::new(0)],
         });
         entries.write(0);
-        entries.table.insert(HASH, 0);
+        entries.table.insert(HASH, Entries::place(0));
         let reader = {
             let entries = Arc::clone(&entries);
             thread::spawn(move || entries.look())
         };
-        entries.table.remove(HASH, 0);
+        entries.table.remove(HASH, Entries::place(0));
         entries.write(2);
-        entries.table.insert(HASH, 2);
+        entries.table.insert(HASH, Entries::place(2));
         assert!(matches!(reader.join().unwrap(), None | Some(0 | 2)));
     });
 }

@@ -25,7 +25,7 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
         let Books { retired, free, .. } = &mut *self.books;
         let slots = &self.shard.slots;
         retired.reclaim(
-            |slot| slots.address(slot).cast_const().cast(),
+            |slot| slots.address(slots.place(slot)).cast_const().cast(),
             |slot, cause| {
                 // SAFETY: the lock is held; the slot was put and not taken since, for it was
                 // retired; the table no longer leads to it; and nobody reads it.
@@ -72,7 +72,7 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
         let table = Table::new(room);
         let mut at = 0;
         while let Some(slot) = self.books.live.next(at) {
-            table.insert(self.entry(slot).hash, slot);
+            table.insert(self.entry(slot).hash, self.shard.slots.place(slot));
             at = slot + 1;
         }
         let table = Box::into_raw(Box::new(table));

@@ -202,8 +202,9 @@ pub(super) fn expiries<K, V>(
 ) -> impl Fn(u32) -> Moment {
     move |slot| {
         assert!(live.contains(slot), "the wheel names slot {slot}, which holds nothing");
+        let place = slots.place(slot);
         // SAFETY: the slot is live, and this runs under the lock.
-        let extra = unsafe { slots.extra(slot, slots.entry(slot)) };
+        let extra = unsafe { slots.extra(place, slots.entry(place)) };
         extra.map_or(Moment::MAX, |extra| idle::last(extra, idle))
     }
 }

@@ -34,7 +34,8 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let slot = self.table().find(hash, |slot| {
+        let slot = self.table().find(hash, |place| {
+            let slot = self.shard.slots.slot(place);
             let entry = self.entry(slot);
             (entry.hash == hash && entry.key.borrow() == key).then_some(slot)
         })?;
@@ -61,10 +62,11 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
     /// Goes on reading the entry in `slot` after the lock is released.
     pub(crate) fn read(self, slot: u32) -> Read<'a, K, V> {
         let section = Section::open();
+        let place = self.shard.slots.place(slot);
         // SAFETY: the slot is live, and whoever takes its entry out does so under the lock, which
         // is still held, and waits for this section.
-        let entry = unsafe { self.shard.slots.entry(slot) };
-        Read { entry, slot, section }
+        let entry = unsafe { self.shard.slots.entry(place) };
+        Read { entry, place, section }
     }
 
     pub(crate) fn held(&self, slot: u32) -> Held<'_, V> {
@@ -175,12 +177,12 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
     pub(super) fn entry(&self, slot: u32) -> &Entry<K, V> {
         debug_assert!(self.books.live.contains(slot));
         // SAFETY: the table leads to live slots only, and to take the entry out needs this writer.
-        unsafe { self.shard.slots.entry(slot) }
+        unsafe { self.shard.slots.entry(self.shard.slots.place(slot)) }
     }
 
     pub(super) fn extra(&self, slot: u32) -> Option<&Extra> {
         // SAFETY: as for the entry.
-        unsafe { self.shard.slots.extra(slot, self.entry(slot)) }
+        unsafe { self.shard.slots.extra(self.shard.slots.place(slot), self.entry(slot)) }
     }
 
     pub(super) fn charge(&self, slot: u32) -> usize {
@@ -216,7 +218,7 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         if self.books.live.len() > self.table().room() {
             self.grow();
         } else {
-            self.table().insert(hash, slot);
+            self.table().insert(hash, self.shard.slots.place(slot));
         }
         if self.books.share.offers(expires_at) {
             let (policy, view) = self.books.split(&self.shard.slots);
@@ -226,7 +228,8 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
 
     /// Lets the entry in `new` take the place of the one in `old`. That is a use.
     fn take_over(&mut self, hash: u32, old: u32, new: u32, predecessor: Predecessor) {
-        self.table().redirect(hash, old, new);
+        let slots = &self.shard.slots;
+        self.table().redirect(hash, slots.place(old), slots.place(new));
         match (predecessor, self.is_candidate(new)) {
             (Predecessor::Known, true) => {
                 let uses = self.entry(old).uses.load(Ordering::Relaxed);
@@ -252,7 +255,7 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
 
     /// Makes the entry in `slot`, which the policy no longer knows, unfindable.
     pub(super) fn leave(&mut self, slot: u32, cause: RemovalCause) {
-        self.table().remove(self.entry(slot).hash, slot);
+        self.table().remove(self.entry(slot).hash, self.shard.slots.place(slot));
         self.retire(slot, cause);
     }
 
@@ -278,7 +281,9 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
         assert!(live.len() <= books.share.entries);
         assert!(books.bytes <= books.share.bytes);
         assert_eq!(live.iter().map(|&slot| self.charge(slot)).sum::<usize>(), books.bytes);
-        let hashes: Vec<_> = live.iter().map(|&slot| (self.entry(slot).hash, slot)).collect();
+        let place = |slot| self.shard.slots.place(slot);
+        let hashes: Vec<_> =
+            live.iter().map(|&slot| (self.entry(slot).hash, place(slot))).collect();
         self.table().assert_holds(&hashes);
         // Every slot is live, retired, or free, and only one of these.
         let mut slots =
