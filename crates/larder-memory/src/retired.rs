@@ -73,8 +73,8 @@ pub(crate) struct Retired {
     /// When to free: this many slots, or this many bytes.
     batch: usize,
     batch_bytes: usize,
-    /// How many slots, bytes and tables were left over last time, being read or for want of a barrier:
-    /// it is only worth trying again when there are more.
+    /// How many slots, bytes and tables were left over last time, being read or for want of a
+    /// barrier: it is only worth trying again when there are more.
     left_slots: usize,
     left_bytes: usize,
     left_tables: usize,

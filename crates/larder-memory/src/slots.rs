@@ -99,8 +99,9 @@ impl Extra {
 
 /// The chunks of one shard. Which slots hold entries is for the shard to know.
 ///
-/// Each chunk begins at a place that is a power of two and is as long as that, and where a chunk stands is kept as the address that place zero
-/// would have: an address is one multiplication and two additions away from a number.
+/// Each chunk begins at a place that is a power of two and is as long as that, and where a chunk
+/// stands is kept as the address that place zero would have: an address is one multiplication and
+/// two additions away from a place.
 pub(crate) struct Slots<K, V> {
     /// The length of the first chunk, a power of two.
     first: NonZeroU32,

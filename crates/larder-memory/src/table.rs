@@ -352,7 +352,8 @@ mod tests {
             all in prop::array::uniform16(prop_oneof![Just(0), Just(1), Just(0x80), any::<u8>()]),
             wanted in prop_oneof![Just(0), Just(1), Just(0x80), any::<u8>()],
         ) {
-            let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+            let push = |word: u64, &byte: &u8| word << 8 | u64::from(byte);
+            let word = |bytes: &[u8]| bytes.iter().rev().fold(0, push);
             let (first, second) = (word(&all[..8]), word(&all[8..]));
             let expected = (0..16).filter(|&at| all[at] == wanted).map(|at| 1 << at).sum::<u32>();
             prop_assert_eq!(portable::equal(first, second, wanted), expected);
