@@ -25,7 +25,7 @@ pub(in super::super) static SECTION: Section = Section {
             - `sieve`, `s3fifo`: what is new and was not used again soon.\n\
             - `tinylfu`: what is new, unless it was asked for more often than what it would push \
             out.\n\
-            - `cost`: what is used seldom for the room that it takes.\n\
+            - `cost`: what is used seldom for the room that it takes and was loaded quickly.\n\
             - `adaptive`: what one of several such rules says, of which small trials show that it \
             suits the reads best.",
     options: &[&LIMIT.about, &POLICY.about, &CANDIDATES.about],
