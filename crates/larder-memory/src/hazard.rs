@@ -89,7 +89,7 @@ fn registry() -> MutexGuard<'static, Registry> {
 }
 
 #[cfg(all(test, any(loom, shuttle)))]
-use explored::{OWNER, RECORD, registry};
+use explored::{FREE_RECORD, OWNER, RECORD, registry};
 
 /// The same for tasks of a checker and not for threads, and anew in each of its runs.
 #[cfg(all(test, any(loom, shuttle)))]
@@ -115,6 +115,7 @@ pub(crate) mod explored {
 
     checker::thread_local! {
         pub(super) static RECORD: Cell<Option<&'static Record>> = Cell::new(None);
+        pub(super) static FREE_RECORD: Cell<Option<&'static Record>> = Cell::new(None);
         pub(super) static OWNER: Owner = Owner;
     }
 
@@ -137,6 +138,8 @@ pub(crate) mod explored {
 thread_local! {
     /// The thread's record, once it has one. Without a destructor, so that it costs one load.
     static RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    /// The same, if [a section's fence](fence::light) is free.
+    static FREE_RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
     /// Gives the record back when the thread ends.
     static OWNER: Owner = const { Owner };
 }
@@ -145,6 +148,8 @@ struct Owner;
 
 impl Drop for Owner {
     fn drop(&mut self) {
+        // What has no destructor is still there.
+        let _ = FREE_RECORD.try_with(Cell::take);
         if let Ok(Some(record)) = RECORD.try_with(Cell::take)
             && record.is_idle()
         {
@@ -188,6 +193,7 @@ fn first_record() -> (&'static Record, Origin) {
     let record = acquire();
     if OWNER.try_with(|_| ()).is_ok() {
         RECORD.with(|own| own.set(Some(record)));
+        FREE_RECORD.with(|own| own.set((!record.pays).then_some(record)));
         (record, Origin::Thread)
     } else {
         (record, Origin::Section)
@@ -221,12 +227,12 @@ impl Section {
     /// section, and pays for no fence.
     #[inline]
     pub(crate) fn open_at_once() -> Option<Self> {
-        let record = RECORD.with(Cell::get)?;
+        let record = FREE_RECORD.with(Cell::get)?;
         let count = record.sections.load(Ordering::Relaxed);
-        if record.pays || !count.is_multiple_of(2) {
+        if !count.is_multiple_of(2) {
             return None;
         }
-        Some(Self::open_in(record, count, Origin::Thread))
+        Some(Self::open_in(record, count, false, Origin::Thread))
     }
 
     /// Opens a section.
@@ -238,7 +244,7 @@ impl Section {
         };
         let count = record.sections.load(Ordering::Relaxed);
         if count.is_multiple_of(2) {
-            Self::open_in(record, count, origin)
+            Self::open_in(record, count, record.pays, origin)
         } else {
             Self { record, closed: None, origin, unsend: PhantomData }
         }
@@ -246,10 +252,10 @@ impl Section {
 
     /// Opens a section in a record that has none open, after so many openings and closings.
     #[inline]
-    fn open_in(record: &'static Record, count: u64, origin: Origin) -> Self {
+    fn open_in(record: &'static Record, count: u64, pays: bool, origin: Origin) -> Self {
         // Released: who sees this, and not the end of the one before it, waits for that too.
         record.sections.store(count + 1, Ordering::Release);
-        fence::light(record.pays);
+        fence::light(pays);
         Self { record, closed: Some(count + 2), origin, unsend: PhantomData }
     }
 

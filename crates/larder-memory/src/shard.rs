@@ -166,7 +166,9 @@ impl<K, V, P: Policy> Shard<K, V, P> {
         };
         // SAFETY: as in `read`.
         let entry = unsafe { self.slots.entry(place) };
-        if entry.hash != hash || entry.key.borrow() != key {
+        // To compare what is small and stands here is as quick as to compare the hashes first.
+        let is_small = size_of_val(key) <= size_of::<usize>() && !std::mem::needs_drop::<K>();
+        if (!is_small && entry.hash != hash) || entry.key.borrow() != key {
             return Glance::Unsure;
         }
         if entry.has_extra() {
