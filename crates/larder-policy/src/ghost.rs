@@ -54,7 +54,7 @@ impl Ghost {
 }
 
 /// A row of sixteen fingerprints, the youngest first: a queue of its own. Rows are chosen by the
-/// high bits of the hash; the fingerprint is of the low bits.
+/// high bits of the hash; the fingerprint is of all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ghosts([u16; ROW]);
 
@@ -93,10 +93,11 @@ impl Ghosts {
     }
 }
 
-/// The fingerprint of a key: never zero, which is an empty place.
+/// The fingerprint of a key: never zero, which is an empty place. The keys of a sample have the
+/// same low bits, so these alone would not tell them apart.
 #[inline]
 fn print(hash: u32) -> u16 {
-    (hash as u16).max(1)
+    ((hash ^ hash >> 16) as u16).max(1)
 }
 
 #[cfg(test)]
@@ -128,5 +129,15 @@ mod tests {
         };
         assert!(kept(0..6000, &mut ghost) < 20);
         assert!(kept(9500..10_000, &mut ghost) > 450);
+    }
+
+    #[test]
+    fn keys_of_a_sample_are_told_apart() {
+        let mut ghost = Ghost::new();
+        ghost.reach(256);
+        let mut sampled = (0..).map(hash).filter(|hash| hash & 1023 == 0);
+        sampled.by_ref().take(256).for_each(|hash| ghost.insert(hash));
+        let found = sampled.take(2000).filter(|&hash| ghost.take(hash)).count();
+        assert!(found < 10, "{found} of 2000 keys are found that weren't there");
     }
 }
