@@ -26,8 +26,9 @@
 //!
 //! # Reads
 //!
-//! A reader says that it searches, finds the entry, and says that it holds it; whoever takes an
-//! entry away looks at both before the entry is dropped and its memory used again. So a key that
+//! A reader says that it searches, finds the entry, and says that it holds it, or copies a value
+//! of at most two words at once; whoever takes an entry away looks at both before the entry is
+//! dropped and its memory used again. So a key that
 //! is held is found, and a value that is read is whole, whatever writers do meanwhile. Where the
 //! policy must know the order of all uses, a hit takes the lock of its shard instead. A policy that
 //! learns from a sample is shown a use that raised the count of a sampled key, if the lock is free

@@ -29,7 +29,8 @@ const BATCH: usize = 64;
 /// It is meant to be shared by reference. Each operation hashes the key once and goes to one
 /// shard; operations on one key have one order, in which each sees what the one before it did.
 /// Reads take no lock and write to no memory that threads share, beyond a use count of the entry
-/// that stops at three; except with the policies that must know the exact order of all uses
+/// that stops at three and, where entries [expire that aren't used](Builder::idle_for), a note of
+/// the last use now and then; except with the policies that must know the exact order of all uses
 /// ([`Lru`](larder_policy::Lru), [`Lfu`](larder_policy::Lfu)), where a hit takes the shard's lock.
 /// A policy that learns from a sample is shown a use that raised the count of a sampled key, if the
 /// lock is free just then. Writes take the lock of their shard.

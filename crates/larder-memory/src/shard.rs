@@ -39,7 +39,7 @@ use crate::wheel::Wheel;
 pub(crate) use writer::New;
 
 /// What an entry takes besides its slot: its part of the table (8 to 16 bytes), of the policy
-/// (about 10), of the order of expiry (8), with their reserves and slots that are free.
+/// (about 12), of the order of expiry (8), with their reserves and slots that are free.
 const INDEX_BYTES: usize = 32;
 
 /// What an allocator adds to a key or a value that is on the heap: its header and rounding.

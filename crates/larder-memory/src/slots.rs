@@ -190,8 +190,8 @@ impl<K, V> Slots<K, V> {
     ///
     /// # Safety
     ///
-    /// The caller is under the shard's lock, and an entry was put into the slot since the slots
-    /// were last [shortened](Self::shorten).
+    /// The caller is under the shard's lock, and an entry was put into the slot at some time after
+    /// which its chunk was not given back by [`shorten`](Self::shorten).
     #[inline]
     pub(crate) unsafe fn last_put(&self, slot: u32) -> LastPut<'_> {
         let place = self.place(slot);

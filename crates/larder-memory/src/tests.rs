@@ -467,6 +467,20 @@ fn values_that_are_dear_to_load_outlive_cheap_ones() {
     assert!(dear > 20, "{dear} of 32 are left: cheap values drove out dear ones");
 }
 
+#[cfg(target_pointer_width = "64")]
+#[test]
+fn the_heaviest_entry_and_the_dearest_load_are_kept_beside_each_other() {
+    let bounds = Bounds::entries(10).entry_bytes_max(usize::MAX).shards(1);
+    let memory: Memory<u64, u64> = Builder::new(bounds).costs(|_, _| Duration::MAX).build();
+    let heaviest = memory.weight_max();
+    assert_eq!(heaviest + Memory::<u64, u64>::ENTRY_OVERHEAD, (1 << 38) - 1);
+    assert_eq!(memory.insert(1, 10, heaviest, Moment::MAX, NOW), Insert::Stored);
+    memory.assert_invariants();
+    memory.for_each(NOW, |_, held| assert_eq!(held.weight, heaviest));
+    assert_eq!(memory.insert(2, 20, heaviest + 1, Moment::MAX, NOW), Insert::TooHeavy);
+    assert_eq!(memory.entries(), 1);
+}
+
 #[test]
 fn costs_that_panic_change_nothing() {
     let memory: Memory<u64, u64> = Builder::new(Bounds::entries(64).shards(1))

@@ -103,11 +103,7 @@ fn print(hash: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hash(key: u32) -> u32 {
-        let mixed = (key ^ key >> 16).wrapping_mul(0x7FEB_352D);
-        (mixed ^ mixed >> 15).wrapping_mul(0x846C_A68B)
-    }
+    use crate::tests::hash;
 
     #[test]
     fn a_key_is_remembered_until_it_is_taken() {

@@ -119,11 +119,7 @@ impl Past {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn hash(key: u32) -> u32 {
-        let mixed = (key ^ key >> 16).wrapping_mul(0x7FEB_352D);
-        (mixed ^ mixed >> 15).wrapping_mul(0x846C_A68B)
-    }
+    use crate::tests::hash;
 
     #[test]
     fn a_key_is_never_counted_less_than_it_was_seen_until_counts_are_halved() {

@@ -120,6 +120,7 @@ impl Shadow {
 mod tests {
     use super::*;
     use crate::segments::{Admission, Returning};
+    use crate::tests::hash;
 
     /// A shadow that keeps the newest keys, and one that keeps the oldest.
     fn shadows(keys_max: usize) -> Shadows<2> {
@@ -130,11 +131,6 @@ mod tests {
         };
         let newest = tuning(1000, Admission::Always);
         Shadows::new(keys_max, [newest, tuning(10, Admission::MoreOften)])
-    }
-
-    fn hash(key: u32) -> u32 {
-        let mixed = (key ^ key >> 16).wrapping_mul(0x7FEB_352D);
-        (mixed ^ mixed >> 15).wrapping_mul(0x846C_A68B)
     }
 
     #[test]

@@ -9,6 +9,13 @@ use self::holder::{Holder, Step, steps};
 use self::models::{FifoModel, LfuModel, LruModel, S3FifoModel, SieveModel};
 use crate::{Adaptive, Chosen, Fifo, Lfu, Lru, Policy, PolicyKind, S3Fifo, SLOTS_MAX, Sieve};
 
+/// A hash with every bit mixed, as holders give them.
+pub(crate) fn hash(key: u32) -> u32 {
+    let mixed = (key ^ key >> 16).wrapping_mul(0x7FEB_352D);
+    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846C_A68B);
+    mixed ^ mixed >> 16
+}
+
 /// Runs the steps through a policy and its model, which must evict the same.
 fn agree<P: Policy, M: Policy>(steps: &[Step]) {
     let mut holder = Holder::new(P::new(20), 20);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use super::hash;
 use crate::{Entries, Hits, Policy, USES_MAX};
 
 /// Something that happens to a cache. Slots are chosen among the held ones by a number.
@@ -158,7 +159,7 @@ impl<P: Policy> Holder<P> {
         }
         let slot = self.take_slot();
         let cost = if key.is_multiple_of(4) { 100 } else { 1 };
-        self.table.0[slot as usize] = Entry { hash: mix(key), weight, cost, uses: Cell::new(0) };
+        self.table.0[slot as usize] = Entry { hash: hash(key), weight, cost, uses: Cell::new(0) };
         self.slots.insert(key, slot);
         self.keys.insert(slot, key);
         self.weight += weight;
@@ -267,11 +268,4 @@ impl<P: Policy> Holder<P> {
         let at = nth.checked_rem(self.keys.len())?;
         self.keys.keys().nth(at).copied()
     }
-}
-
-/// A well mixed hash of a key.
-fn mix(key: u32) -> u32 {
-    let mixed = (key ^ key >> 16).wrapping_mul(0x7FEB_352D);
-    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846C_A68B);
-    mixed ^ mixed >> 16
 }
