@@ -59,9 +59,15 @@ pub enum Reason {
     Loaded,
     /// This caller joined a load that another one led.
     Joined,
-    /// It was loaded, but could not be kept: an invalidation overlapped the load, or nothing of
-    /// this cache may be kept.
+    /// It was loaded, but could not be kept: an invalidation overlapped the load, nothing of this
+    /// cache may be kept, or its loader said so.
     Uncached,
+    /// The source fails, or rests after it failed, and a held value stands in (`stale_on_error`).
+    Failing,
+    /// The load takes longer than this read waits, and a held value stands in.
+    Slow,
+    /// A filter knows that the source has no such key; nobody asked.
+    Filtered,
 }
 
 impl Reason {
@@ -74,6 +80,9 @@ impl Reason {
             Self::Loaded => "loaded",
             Self::Joined => "joined",
             Self::Uncached => "uncached",
+            Self::Failing => "failing",
+            Self::Slow => "slow",
+            Self::Filtered => "filtered",
         }
     }
 }
@@ -88,7 +97,8 @@ pub struct Answer<V> {
     /// How long ago its load began.
     pub age: Duration,
     /// How long ago it was last known to be the source's value. At most `age`, and never more
-    /// than `max_staleness` before the read began.
+    /// than `max_staleness` before the read began, but where a value stands in under
+    /// `stale_on_error`.
     pub current: Duration,
     /// Fresh or stale.
     pub state: State,

@@ -7,13 +7,24 @@
 //! `stale_for` after that it may be served while one refresh runs; `max_staleness` bounds both.
 //!
 //! An entry that was marked stale is frozen: no later horizon vouches for it.
+//!
+//! Only `stale_on_error` goes beyond the promise: for so long after an entry is gone its value may
+//! stand in while the source fails, and such answers say so.
+
+mod early;
+#[cfg(test)]
+mod tests;
+mod times;
 
 use std::time::Duration;
 
 use crate::{Error, ErrorKind, Moment, Result, State};
 
+pub use early::Early;
+pub use times::Times;
+
 /// The windows that a cache declares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     /// How long an entry is served as it is.
     pub fresh_for: Duration,
@@ -26,10 +37,14 @@ pub struct Window {
     /// How much of `fresh_for` chance may take away, so that entries filled together don't
     /// expire together.
     pub jitter: Duration,
+    /// How long after an entry is gone its value may stand in while the source fails; zero: never.
+    pub stale_on_error: Duration,
+    /// When a fresh entry that is read is refreshed already.
+    pub early: Early,
 }
 
 /// What a user wrote; [`Window::resolve`] fills in the rest.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Declared {
     /// `fresh_for`, if given.
     pub fresh_for: Option<Duration>,
@@ -41,6 +56,12 @@ pub struct Declared {
     pub missing_for: Option<Duration>,
     /// `jitter`, if given; otherwise a tenth of `fresh_for`, at most 60 s.
     pub jitter: Option<Duration>,
+    /// `stale_on_error`, if given; otherwise zero: an error is an error.
+    pub stale_on_error: Option<Duration>,
+    /// `refresh_at`, if given, from 0 to 1; otherwise 0.8.
+    pub refresh_at: Option<f64>,
+    /// `xfetch`, if given; otherwise 1.
+    pub xfetch: Option<f64>,
 }
 
 impl Window {
@@ -99,7 +120,15 @@ impl Window {
                  promise covers it. Shorten missing_for or widen max_staleness",
             ));
         }
-        Ok(Self { fresh_for, stale_for, max_staleness, missing_for, jitter })
+        let early = Early::new(declared.refresh_at, declared.xfetch)?;
+        let stale_on_error = declared.stale_on_error.unwrap_or(Duration::ZERO);
+        if !stale_on_error.is_zero() && max_staleness.is_zero() {
+            return Err(config(
+                "stale_on_error needs something that is held, and with max_staleness = 0 nothing \
+                 is. Leave it out, or widen max_staleness",
+            ));
+        }
+        Ok(Self { fresh_for, stale_for, max_staleness, missing_for, jitter, stale_on_error, early })
     }
 
     /// Whether anything may be kept at all. With `max_staleness = 0` every read asks the source.
@@ -108,41 +137,93 @@ impl Window {
         !self.max_staleness.is_zero()
     }
 
-    /// The times of an entry whose load began at `loaded_at`. `draw` is a random number that
-    /// decides the jitter; `present` tells a value from an absence.
+    /// The times of an entry.
     #[must_use]
-    pub fn times(&self, loaded_at: Moment, present: bool, draw: u32) -> Times {
-        let (fresh_for, stale_for) = if present {
-            (self.fresh_for - share(self.jitter, draw), self.stale_for)
+    pub fn times(&self, loaded: &Loaded) -> Times {
+        let (fresh_for, stale_for) = if loaded.present {
+            let lifetime = loaded.fresh_for.unwrap_or(self.fresh_for);
+            let jitter = self.jitter_of(lifetime);
+            let stale_for = loaded.stale_for.unwrap_or(self.stale_for);
+            (lifetime - share(jitter, loaded.draw), stale_for)
         } else {
-            (self.missing_for, Duration::ZERO)
+            (loaded.fresh_for.unwrap_or(self.missing_for), Duration::ZERO)
         };
-        Times {
-            loaded_at,
-            fresh_until: loaded_at + fresh_for,
-            stale_until: loaded_at + fresh_for.saturating_add(stale_for),
-            frozen_at: Times::NOT_FROZEN,
+        let fresh_until = loaded.at + fresh_for;
+        let promised_until = fresh_until.min(loaded.at + self.max_staleness);
+        let calm_until = if loaded.present {
+            promised_until.min(self.early.calm_until(loaded.at, fresh_until, loaded.cost))
+        } else {
+            promised_until
+        };
+        Times::new(loaded.at, fresh_until, fresh_until + stale_for, calm_until)
+    }
+
+    /// What chance may take of a lifetime: as large a part of it as `jitter` is of `fresh_for`,
+    /// and never more than `jitter`.
+    fn jitter_of(&self, lifetime: Duration) -> Duration {
+        if lifetime == self.fresh_for || self.fresh_for.is_zero() {
+            return self.jitter.min(lifetime);
         }
+        let part = self.jitter.as_secs_f64() / self.fresh_for.as_secs_f64();
+        lifetime.mul_f64(part.clamp(0.0, 1.0)).min(self.jitter)
     }
 
     /// What an entry is worth to a read that starts at `now`. `horizon` is what the entry's
     /// stream vouches for; it must have been read before the entry was.
     #[must_use]
     pub fn state(&self, times: &Times, horizon: Moment, now: Moment) -> State {
-        if now - times.as_of(horizon) > self.max_staleness || now > times.stale_until {
+        if now - times.as_of(horizon) > self.max_staleness || now > times.stale_until() {
             State::Gone
-        } else if times.is_frozen() || now > times.fresh_until {
+        } else if times.is_frozen() || now > times.fresh_until() {
             State::Stale
         } else {
             State::Fresh
         }
     }
 
-    /// When an entry is certainly gone, where no horizon will lift it: memory may forget it just
-    /// after.
+    /// Whether a fresh entry that is read at `now` is to be refreshed already. `cost` is how long
+    /// its load took, and `draw` a random number.
+    #[must_use]
+    pub fn wants_refresh(&self, times: &Times, cost: Duration, now: Moment, draw: u32) -> bool {
+        self.early.wants_refresh(times.loaded_at(), times.fresh_until(), cost, now, draw)
+    }
+
+    /// When an entry is certainly gone, where no horizon will lift it.
     #[must_use]
     pub fn gone_after(&self, times: &Times) -> Moment {
-        times.stale_until.min(times.as_of(Moment::ZERO) + self.max_staleness)
+        times.stale_until().min(times.as_of(Moment::ZERO) + self.max_staleness)
+    }
+
+    /// Until when the value of an entry may stand in while the source fails. Memory may forget
+    /// the entry just after.
+    #[must_use]
+    pub fn stands_in_until(&self, times: &Times) -> Moment {
+        self.gone_after(times) + self.stale_on_error
+    }
+}
+
+/// What is known of an entry when its load is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// When its load began.
+    pub at: Moment,
+    /// Whether there is a value; otherwise it is an absence.
+    pub present: bool,
+    /// How long the load took.
+    pub cost: Duration,
+    /// A random number, which decides the jitter.
+    pub draw: u32,
+    /// Its own `fresh_for`, if its loader said one.
+    pub fresh_for: Option<Duration>,
+    /// Its own `stale_for`, if its loader said one.
+    pub stale_for: Option<Duration>,
+}
+
+impl Loaded {
+    /// A value, or its absence, whose load began at `at` and took no time worth mentioning.
+    #[must_use]
+    pub const fn at(at: Moment, present: bool, draw: u32) -> Self {
+        Self { at, present, cost: Duration::ZERO, draw, fresh_for: None, stale_for: None }
     }
 }
 
@@ -154,155 +235,4 @@ fn share(duration: Duration, draw: u32) -> Duration {
 
 fn config(message: &'static str) -> Error {
     Error::new(ErrorKind::Config, message)
-}
-
-/// What an entry carries to be judged by its cache's [`Window`]: four words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// Taken before the load began.
-    pub loaded_at: Moment,
-    /// Until when it is served as it is.
-    pub fresh_until: Moment,
-    /// Until when it may be served while a refresh runs.
-    pub stale_until: Moment,
-    /// The as-of that no horizon lifts any more, once it was marked stale; until then
-    /// [`NOT_FROZEN`](Self::NOT_FROZEN).
-    frozen_at: Moment,
-}
-
-impl Times {
-    /// No entry was ever current at the end of time.
-    const NOT_FROZEN: Moment = Moment::MAX;
-
-    /// The times of what is the truth from `since` until it expires: nothing was loaded, and
-    /// nothing can make it stale.
-    #[must_use]
-    pub const fn of_truth(since: Moment, expires_at: Moment) -> Self {
-        Self {
-            loaded_at: since,
-            fresh_until: expires_at,
-            stale_until: expires_at,
-            frozen_at: Self::NOT_FROZEN,
-        }
-    }
-
-    /// Whether it was marked stale.
-    #[must_use]
-    pub fn is_frozen(&self) -> bool {
-        self.frozen_at != Self::NOT_FROZEN
-    }
-
-    /// The last moment at which the entry is known to have been the source's value. `horizon` is
-    /// what its stream vouches for, or [`Moment::ZERO`] where there is no stream.
-    #[must_use]
-    pub fn as_of(&self, horizon: Moment) -> Moment {
-        if self.is_frozen() { self.frozen_at } else { self.loaded_at.max(horizon) }
-    }
-
-    /// Marks the entry stale: it is as current as it will ever be. A second mark changes
-    /// nothing.
-    ///
-    /// It stays servable, under the rule for stale entries, for what `stale_until` and the
-    /// promise leave.
-    pub fn mark_stale(&mut self, horizon: Moment) {
-        self.frozen_at = self.as_of(horizon);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const S: Duration = Duration::from_secs(1);
-
-    fn at(seconds: u64) -> Moment {
-        Moment::ZERO + Duration::from_secs(seconds)
-    }
-
-    fn window(fresh: u32, stale: u32, max: u32) -> Window {
-        Window::resolve(Declared {
-            fresh_for: Some(S * fresh),
-            stale_for: Some(S * stale),
-            max_staleness: Some(S * max),
-            missing_for: None,
-            jitter: Some(Duration::ZERO),
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn fresh_then_stale_then_gone_with_both_ends_included() {
-        let window = window(10, 5, 60);
-        let times = window.times(at(100), true, 0);
-        for (now, state) in [
-            (100, State::Fresh),
-            (110, State::Fresh),
-            (111, State::Stale),
-            (115, State::Stale),
-            (116, State::Gone),
-        ] {
-            assert_eq!(window.state(&times, Moment::ZERO, at(now)), state, "at {now}");
-        }
-        assert_eq!(window.gone_after(&times), at(115));
-    }
-
-    #[test]
-    fn the_promise_bounds_the_stale_window() {
-        let window = window(10, 50, 12);
-        let times = window.times(at(100), true, 0);
-        assert_eq!(window.state(&times, Moment::ZERO, at(112)), State::Stale);
-        assert_eq!(window.state(&times, Moment::ZERO, at(113)), State::Gone);
-        assert_eq!(window.gone_after(&times), at(112));
-    }
-
-    #[test]
-    fn a_horizon_vouches_until_the_entry_is_marked() {
-        let window = window(10, 0, 10);
-        let mut times = window.times(at(100), true, 0);
-        times.fresh_until = at(1000);
-        times.stale_until = at(1000);
-        assert_eq!(window.state(&times, at(495), at(500)), State::Fresh);
-        times.mark_stale(at(495));
-        assert_eq!(window.state(&times, at(505), at(505)), State::Stale);
-        assert_eq!(window.state(&times, at(506), at(506)), State::Gone);
-        times.mark_stale(at(900));
-        assert_eq!(times.as_of(at(900)), at(495));
-    }
-
-    #[test]
-    fn jitter_only_ever_shortens() {
-        let mut window = window(100, 0, 100);
-        window.jitter = S * 10;
-        assert_eq!(window.times(at(0), true, 0).fresh_until, at(100));
-        let least = window.times(at(0), true, u32::MAX).fresh_until;
-        assert!(least > at(90) && least < at(91), "{least:?}");
-        assert_eq!(window.times(at(0), false, u32::MAX).fresh_until, at(30));
-    }
-
-    #[test]
-    fn contradictions_are_refused_with_the_reason() {
-        let hour = Some(S * 3600);
-        let two = Some(S * 2);
-        for (declared, reason) in [
-            (Declared::default(), "name the window"),
-            (
-                Declared { fresh_for: hour, max_staleness: two, ..Declared::default() },
-                "fresh_for is longer",
-            ),
-            (
-                Declared { missing_for: hour, max_staleness: two, ..Declared::default() },
-                "missing_for",
-            ),
-            (Declared { jitter: hour, max_staleness: two, ..Declared::default() }, "jitter"),
-        ] {
-            let error = Window::resolve(declared).unwrap_err();
-            assert!(error.to_string().contains(reason), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_promise_of_zero_keeps_nothing() {
-        let declared = Declared { max_staleness: Some(Duration::ZERO), ..Declared::default() };
-        assert!(!Window::resolve(declared).unwrap().keeps());
-    }
 }

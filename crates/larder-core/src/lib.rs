@@ -15,10 +15,13 @@
 //! | [`freshness`] | [`Window`] and [`Times`]: fresh, stale or gone, as arithmetic |
 //! | [`answer`] | [`Answer`]: a value with its tier, age, state and reason |
 //! | [`source`] | [`Source`]: the system of record, asked one key or many |
+//! | [`context`] | [`LoadContext`]: what the engine and a loader tell each other |
+//! | [`terms`] | [`Terms`]: on what terms a loaded value is kept |
 //! | [`spawn`] | [`Spawn`]: who runs the engine's own tasks |
 //! | [`sync`] | the locks and atomics of engine and memory tier, exchangeable for a checker's |
 
 pub mod answer;
+pub mod context;
 mod counter;
 pub mod error;
 pub mod freshness;
@@ -27,6 +30,7 @@ pub mod source;
 pub mod spawn;
 pub mod sync;
 pub mod template;
+pub mod terms;
 pub mod time;
 pub mod value;
 
@@ -34,12 +38,14 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use answer::{Answer, Reason, State, Tier};
+pub use context::LoadContext;
 pub use error::{Error, ErrorKind, Result};
 pub use freshness::{Times, Window};
 pub use key::{CacheKey, Key, KeyText};
-pub use source::{LoadContext, LoadError, Source};
+pub use source::{LoadError, Source};
 pub use spawn::Spawn;
 pub use template::KeyTemplate;
+pub use terms::Terms;
 pub use time::{Clock, Moment};
 pub use value::{Media, Value};
 

@@ -2,34 +2,14 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+
+use crate::LoadContext;
 
 /// What a load fails with: any error at all.
 ///
 /// An [`Error`](crate::Error) keeps its kind on the way to the caller; anything else arrives as
 /// [`ErrorKind::Loader`](crate::ErrorKind::Loader) with the original inside.
 pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What the engine tells a source about the load that it asks for.
-#[derive(Debug)]
-pub struct LoadContext {
-    timeout: Duration,
-}
-
-impl LoadContext {
-    /// The context of a load that is given `timeout`.
-    #[must_use]
-    pub const fn new(timeout: Duration) -> Self {
-        Self { timeout }
-    }
-
-    /// How long this load may take. The engine drops it after that; a source whose server can be
-    /// told should tell it.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-}
 
 /// The system of record behind a cache.
 ///

@@ -88,6 +88,12 @@ pub trait Clock: Send + Sync + 'static {
     /// Now. Never less than an earlier answer.
     fn now(&self) -> Moment;
 
+    /// Now or somewhat later, a few milliseconds at most, and cheaper to tell where the system
+    /// has a coarse clock: what a hit asks. An entry that is fresh by this time is fresh.
+    fn about_now(&self) -> Moment {
+        self.now()
+    }
+
     /// The calendar's time, for what is written to people and for times of day that a client
     /// names. It may jump; nothing is ever ordered by it.
     fn wall(&self) -> SystemTime;

@@ -8,16 +8,21 @@ use larder_core::{CacheKey, Error, ErrorKind, Result, Source, Window};
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 
-use crate::bulkhead::{Bulkhead, BulkheadBounds};
 use crate::cache::{Cache, Parts, Weigh};
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::erased::DynSource;
+use crate::events::Sweeps;
 use crate::flight::Flights;
+use crate::gather::Gathering;
+use crate::guard::{Guard, GuardBounds};
 use crate::memory::{MemoryTier, memory_tier};
+use crate::patience::Patience;
 
 /// A load is dropped after this long, if nothing else is said.
 const LOAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// A caller waits this long before it takes what may stand in, if nothing else is said.
+const WAIT_DEFAULT: Duration = Duration::from_millis(100);
 /// A caller waits at most this long, if nothing else is said.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
 /// A cache of its own holds at most so many entries, if nothing else is said.
@@ -36,9 +41,12 @@ pub struct CacheBuilder<K, V> {
     bounds: Bounds,
     policy: PolicyKind,
     source: Option<Arc<dyn DynSource<K, V>>>,
-    bulkhead: Option<Bulkhead>,
+    guard: Option<Guard>,
+    gather: Option<Duration>,
     load_timeout: Duration,
+    wait: Duration,
     deadline: Duration,
+    idle_for: Option<Duration>,
     weigh: Option<Weigh<K, V>>,
 }
 
@@ -53,9 +61,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             bounds: Bounds::entries(ENTRIES_DEFAULT).and_bytes(BYTES_DEFAULT),
             policy: PolicyKind::default(),
             source: None,
-            bulkhead: None,
+            guard: None,
+            gather: None,
             load_timeout: LOAD_TIMEOUT_DEFAULT,
+            wait: WAIT_DEFAULT,
             deadline: DEADLINE_DEFAULT,
+            idle_for: None,
             weigh: None,
         }
     }
@@ -91,6 +102,36 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// How long after an entry is gone its value may stand in while the source fails, or is
+    /// slower than [`wait`](Self::wait); not at all by default. Only this goes beyond the
+    /// promise: such answers say so ([`Reason::Failing`](larder_core::Reason::Failing),
+    /// [`Reason::Slow`](larder_core::Reason::Slow)) and are counted. A failing key is then tried
+    /// again after 1 s, and after each further failure twice as long, up to 30 s.
+    pub fn stale_on_error(mut self, stale_on_error: Duration) -> Self {
+        self.declared.stale_on_error = Some(stale_on_error);
+        self
+    }
+
+    /// The part of `fresh_for` after which a read begins a refresh, and is served what is held;
+    /// 0.8 by default, 1 is never.
+    pub fn refresh_at(mut self, part: f64) -> Self {
+        self.declared.refresh_at = Some(part);
+        self
+    }
+
+    /// β of XFetch, which begins refreshes the earlier the longer loads take; 1 by default, 0 is
+    /// off.
+    pub fn xfetch(mut self, beta: f64) -> Self {
+        self.declared.xfetch = Some(beta);
+        self
+    }
+
+    /// After how long without a read an entry is forgotten; never by default.
+    pub fn idle_for(mut self, idle_for: Duration) -> Self {
+        self.idle_for = Some(idle_for);
+        self
+    }
+
     /// All windows at once, as a configuration resolved them. Windows given one by one are then
     /// without effect.
     pub fn window(mut self, window: Window) -> Self {
@@ -105,16 +146,30 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
-    /// The bulkhead of that source, if other caches read from it too; one of its own with the
+    /// The guard of that source, if other caches read from it too; one of its own with the
     /// default bounds otherwise.
-    pub fn bulkhead(mut self, bulkhead: Bulkhead) -> Self {
-        self.bulkhead = Some(bulkhead);
+    pub fn guard(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Loads single keys that miss within this time of each other with one question, if the
+    /// source takes several; each alone by default. The first of them waits so long.
+    pub fn gather(mut self, within: Duration) -> Self {
+        self.gather = Some(within);
         self
     }
 
     /// After how long a load is dropped; 10 s by default.
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
         self.load_timeout = timeout;
+        self
+    }
+
+    /// How long a read waits for a load before it takes what may stand in under
+    /// [`stale_on_error`](Self::stale_on_error); 100 ms by default. The load goes on.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
         self
     }
 
@@ -184,13 +239,34 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         if self.load_timeout.is_zero() || self.deadline.is_zero() {
             return Err(config("load_timeout and deadline must be longer than zero"));
         }
+        if self.idle_for.is_some_and(|idle_for| idle_for.is_zero()) {
+            return Err(config("idle_for must be longer than zero"));
+        }
+        if self.idle_for.is_some() && memory.is_some() {
+            return Err(config(
+                "idle_for belongs to a memory tier, and this cache shares one: build that with \
+                 idle_for, or let the cache have its own",
+            ));
+        }
+        if self.gather.is_some() && self.source.is_none() {
+            return Err(config(
+                "gather joins loads of a source, and this cache has none: give it one, or leave \
+                 gather out",
+            ));
+        }
         let memory = match memory {
             Some(memory) => memory,
-            None => Arc::new(memory_tier(bounds, policy)),
+            None => Arc::new(memory_tier(bounds, policy, self.idle_for)),
         };
         let engine = match engine {
             Some(engine) => engine,
             None => Engine::on_tokio()?,
+        };
+        let patience = Patience {
+            wait: self.wait,
+            waits_for_fresh: false,
+            deadline: self.deadline,
+            max_staleness: window.max_staleness,
         };
         Ok(Cache(Arc::new(Parts {
             name,
@@ -199,11 +275,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             memory,
             window,
             source: self.source,
-            bulkhead: self.bulkhead.unwrap_or_else(|| Bulkhead::new(BulkheadBounds::default())),
+            guard: self.guard.unwrap_or_else(|| Guard::new(GuardBounds::default())),
+            gathering: self.gather.map(Gathering::new),
             load_timeout: self.load_timeout,
-            deadline: self.deadline,
+            patience,
             weigh: self.weigh.unwrap_or_else(|| Box::new(|_, _| 0)),
             flights: Flights::new(),
+            sweeps: Sweeps::default(),
             counters: Counters::default(),
         })))
     }

@@ -7,13 +7,17 @@ use std::time::Duration;
 use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result, Window};
 
 use crate::builder::CacheBuilder;
-use crate::bulkhead::Bulkhead;
 use crate::counters::{CacheStats, Counters};
 use crate::engine::Engine;
 use crate::erased::DynSource;
+use crate::events::Sweeps;
 use crate::fence::Fence;
 use crate::flight::Flights;
+use crate::gather::Gathering;
+use crate::guard::Guard;
 use crate::memory::MemoryTier;
+use crate::patience::Patience;
+use crate::slot::Ground;
 
 /// How many bytes a key and its value take beyond their own `size_of`.
 pub(crate) type Weigh<K, V> = Box<dyn Fn(&K, Option<&V>) -> usize + Send + Sync>;
@@ -50,11 +54,13 @@ pub(crate) struct Parts<K, V> {
     pub(crate) memory: Arc<MemoryTier<K, V>>,
     pub(crate) window: Window,
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
-    pub(crate) bulkhead: Bulkhead,
+    pub(crate) guard: Guard,
+    pub(crate) gathering: Option<Gathering<K, V>>,
     pub(crate) load_timeout: Duration,
-    pub(crate) deadline: Duration,
+    pub(crate) patience: Patience,
     pub(crate) weigh: Weigh<K, V>,
     pub(crate) flights: Flights<K, V>,
+    pub(crate) sweeps: Sweeps,
     pub(crate) counters: Counters,
 }
 
@@ -98,7 +104,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Captures the fence of `key`; before any I/O.
     pub(crate) fn fence(&self, key: &K) -> Fence {
-        self.engine.epochs().capture(self.scope, key)
+        let born = self.engine.events().count();
+        self.engine.epochs().capture(self.scope, key, born)
+    }
+
+    /// What its entries are judged by.
+    #[inline]
+    pub(crate) fn ground(&self) -> Ground<'_> {
+        Ground { window: &self.window, sweeps: &self.sweeps, events: self.engine.events() }
     }
 
     /// The text of `key`, which everything but memory knows it by.

@@ -70,13 +70,17 @@ impl HistogramSnapshot {
 pub(crate) struct Counters {
     fresh_age: Histogram,
     stale_age: Histogram,
+    stood_in_age: Histogram,
     pub(crate) misses: Counter,
     pub(crate) joined: Counter,
     pub(crate) loads: Histogram,
     pub(crate) load_errors: Counter,
     pub(crate) absent: Counter,
+    pub(crate) unchanged: Counter,
     pub(crate) refused: Counter,
+    pub(crate) not_kept: Counter,
     pub(crate) invalidations: Counter,
+    pub(crate) sweeps: Counter,
 }
 
 impl Counters {
@@ -86,17 +90,26 @@ impl Counters {
         ages.record(age);
     }
 
+    /// Counts an answer that stood in for one that couldn't be had, of that age.
+    pub(crate) fn stood_in(&self, age: Duration) {
+        self.stood_in_age.record(age);
+    }
+
     pub(crate) fn snapshot(&self) -> CacheStats {
         CacheStats {
             fresh_hit_age: self.fresh_age.snapshot(),
             stale_hit_age: self.stale_age.snapshot(),
+            stood_in_age: self.stood_in_age.snapshot(),
             misses: self.misses.get(),
             joined: self.joined.get(),
             loads: self.loads.snapshot(),
             load_errors: self.load_errors.get(),
             absent: self.absent.get(),
+            unchanged: self.unchanged.get(),
             fills_refused: self.refused.get(),
+            not_kept: self.not_kept.get(),
             invalidations: self.invalidations.get(),
+            sweeps: self.sweeps.get(),
         }
     }
 }
@@ -108,6 +121,9 @@ pub struct CacheStats {
     pub fresh_hit_age: HistogramSnapshot,
     /// The ages of the stale entries that were served while a refresh ran.
     pub stale_hit_age: HistogramSnapshot,
+    /// The ages of the values that stood in while the source failed or was slow; each is also a
+    /// miss.
+    pub stood_in_age: HistogramSnapshot,
     /// Keys that memory could not serve.
     pub misses: u64,
     /// Misses that joined a flight which another caller led.
@@ -118,10 +134,17 @@ pub struct CacheStats {
     pub load_errors: u64,
     /// Loaded keys for which the source had nothing.
     pub absent: u64,
+    /// Loaded keys whose loader said that what was held is still right.
+    pub unchanged: u64,
     /// Loaded keys that were not kept because an invalidation or a newer fill came in between.
     pub fills_refused: u64,
-    /// Keys that were invalidated or marked stale.
+    /// Loaded keys that were not kept because they were too heavy, or their loader said so, or
+    /// the load took longer than the value lasts.
+    pub not_kept: u64,
+    /// Keys that were invalidated or marked stale by name.
     pub invalidations: u64,
+    /// How often the whole cache, or a prefix of its keys, was invalidated or marked stale.
+    pub sweeps: u64,
 }
 
 impl CacheStats {

@@ -1,5 +1,5 @@
-//! What the caches of one process have in common: a clock, somebody who runs tasks, and the
-//! epochs that fence their fills.
+//! What the caches of one process have in common: a clock, somebody who runs tasks, and what fences
+//! their fills: the epochs of keys, and the events of tags and whole caches.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use larder_core::sync::Counter;
 use larder_core::{Clock, Moment, Result, Spawn};
 
+use crate::events::Events;
 use crate::fence::{EPOCHS_DEFAULT, Epochs};
 use crate::runtime;
 
@@ -19,6 +20,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     epochs: Epochs,
+    events: Events,
     nonce: u64,
     scopes: Counter,
     draws: Counter,
@@ -36,6 +38,18 @@ pub enum Omit {
     FenceAtFill,
     /// A caller joins a flight whatever its epoch.
     EpochOfFlight,
+    /// A caller joins a flight whatever swept the cache since it began.
+    SweepOfFlight,
+    /// A result is given to whoever joined, whatever struck its tags since the flight began.
+    TagsOfResult,
+    /// A fill doesn't look at what swept the cache since its load began.
+    SweepAtFill,
+    /// A hit doesn't look at what swept its cache or struck its tags.
+    FateAtHit,
+    /// A load takes the count of events when it is done.
+    CountBeforeLoad,
+    /// An event is counted before it is marked.
+    MarksBeforeCount,
 }
 
 impl Engine {
@@ -55,6 +69,7 @@ impl Engine {
             clock,
             spawn,
             epochs: Epochs::new(EPOCHS_DEFAULT),
+            events: Events::new(),
             nonce: RandomState::default().hash_one("nonce"),
             scopes: Counter::default(),
             draws: Counter::default(),
@@ -68,10 +83,13 @@ impl Engine {
     pub fn to_explore(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>, omit: Omit) -> Self {
         let mut epochs = Epochs::new(1);
         epochs.omit(omit);
+        let mut events = Events::new();
+        events.omit(omit);
         Self(Arc::new(Shared {
             clock,
             spawn,
             epochs,
+            events,
             nonce: 0,
             scopes: Counter::default(),
             draws: Counter::default(),
@@ -89,12 +107,21 @@ impl Engine {
         self.0.clock.now()
     }
 
+    /// Now or a few milliseconds later, for a fraction of the price.
+    pub(crate) fn about_now(&self) -> Moment {
+        self.0.clock.about_now()
+    }
+
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn.spawn(Box::pin(task));
     }
 
     pub(crate) fn epochs(&self) -> &Epochs {
         &self.0.epochs
+    }
+
+    pub(crate) fn events(&self) -> &Events {
+        &self.0.events
     }
 
     /// Different in every run of the program: what another run gave out is not taken for ours.

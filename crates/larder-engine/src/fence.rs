@@ -27,6 +27,8 @@ pub(crate) struct Fence {
     pub(crate) hash: u64,
     /// The epoch that the key had.
     pub(crate) epoch: u64,
+    /// How many events there had been; see [`events`](crate::events).
+    pub(crate) born: u64,
 }
 
 /// The epochs of every key of every cache of an engine.
@@ -55,10 +57,10 @@ impl Epochs {
     }
 
     /// Captures the fence of a key; to be done before any reading. `scope` tells apart the equal
-    /// keys of two caches.
-    pub(crate) fn capture<Q: Hash + ?Sized>(&self, scope: u64, key: &Q) -> Fence {
+    /// keys of two caches; `born` is the count of events, taken no later than now.
+    pub(crate) fn capture<Q: Hash + ?Sized>(&self, scope: u64, key: &Q, born: u64) -> Fence {
         let hash = self.hasher.hash_one((scope, key));
-        Fence { hash, epoch: self.epoch(hash).load(Ordering::Acquire) }
+        Fence { hash, epoch: self.epoch(hash).load(Ordering::Acquire), born }
     }
 
     /// Whether nothing was invalidated since the fence was captured. Only an answer given under
@@ -92,17 +94,17 @@ mod tests {
     #[test]
     fn a_raised_epoch_voids_the_fences_captured_before_and_no_later_ones() {
         let epochs = Epochs::new(EPOCHS_DEFAULT);
-        let before = epochs.capture(1, "k");
+        let before = epochs.capture(1, "k", 0);
         assert!(epochs.holds(before));
         epochs.raise(1, "k");
         assert!(!epochs.holds(before));
-        assert!(epochs.holds(epochs.capture(1, "k")));
+        assert!(epochs.holds(epochs.capture(1, "k", 0)));
     }
 
     #[test]
     fn the_same_key_of_another_cache_keeps_its_fence() {
         let epochs = Epochs::new(EPOCHS_DEFAULT);
-        let other = epochs.capture(2, "k");
+        let other = epochs.capture(2, "k", 0);
         epochs.raise(1, "k");
         assert!(epochs.holds(other));
     }

@@ -5,9 +5,10 @@
 //! read before. The newer flight takes the older one's place in the map; the older one still
 //! lands for those who joined it in time.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::future::Future;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,19 +17,10 @@ use foldhash::fast::RandomState;
 use larder_core::sync::Mutex;
 use larder_core::{CacheKey, Moment, Result};
 
+use crate::backoff::Failures;
 use crate::fence::Fence;
-
-/// Whether a loaded value was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fill {
-    /// It is held now.
-    Stored,
-    /// An invalidation, or a newer fill, came in between: what was loaded may be old.
-    Refused,
-    /// It is not for keeping: the promise is zero, or used up by the load itself, or the value
-    /// is heavier than the memory tier takes.
-    NotKept,
-}
+use crate::fill::Fill;
+use crate::slot::Rider;
 
 /// What a flight brought.
 #[derive(Clone, Debug)]
@@ -37,6 +29,10 @@ pub(crate) struct Landed<V> {
     /// When the load began: the value was the source's at some moment since.
     pub(crate) as_of: Moment,
     pub(crate) fill: Fill,
+    /// How many events there had been when the load began.
+    pub(crate) born: u64,
+    /// Its tags, by which a caller that came later tests it.
+    pub(crate) rider: Option<Arc<Rider>>,
 }
 
 /// One running load.
@@ -143,25 +139,30 @@ pub(crate) enum Role<V> {
     Join(Arc<Flight<V>>),
 }
 
-/// The running flights of one cache.
+/// The running flights of one cache, and the keys whose loads failed lately.
 ///
-/// There are never more than the bulkhead lets load and wait, times the keys of a batch: who
-/// leads a flight takes a place there, or lands it at once.
+/// There are never more flights than the bulkhead lets load and wait, times the keys of a batch:
+/// who leads a flight takes a place there, or lands it at once.
 #[derive(Debug)]
 pub(crate) struct Flights<K, V> {
     shards: Box<[Mutex<Shard<K, V>>]>,
     hasher: RandomState,
 }
 
-type Shard<K, V> = HashMap<K, Arc<Flight<V>>, RandomState>;
+#[derive(Debug)]
+struct Shard<K, V> {
+    running: HashMap<K, Arc<Flight<V>>, RandomState>,
+    failures: Failures<K>,
+}
 
 /// Flights are only touched on a miss, so a few locks suffice.
 const SHARDS: usize = 16;
 
 impl<K: CacheKey, V: Clone> Flights<K, V> {
     pub(crate) fn new() -> Self {
+        let shard = || Shard { running: HashMap::default(), failures: Failures::default() };
         Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::new(shard())).collect(),
             hasher: RandomState::default(),
         }
     }
@@ -173,12 +174,12 @@ impl<K: CacheKey, V: Clone> Flights<K, V> {
         fence: Fence,
         joinable: impl FnOnce(Fence) -> bool,
     ) -> Role<V> {
-        let mut flights = self.shard(key).lock();
-        match flights.get(key) {
+        let mut shard = self.shard(key).lock();
+        match shard.running.get(key) {
             Some(flight) if joinable(flight.fence) => Role::Join(Arc::clone(flight)),
             _ => {
                 let flight = Flight::new(fence);
-                flights.insert(key.clone(), Arc::clone(&flight));
+                shard.running.insert(key.clone(), Arc::clone(&flight));
                 Role::Lead(flight)
             }
         }
@@ -188,20 +189,50 @@ impl<K: CacheKey, V: Clone> Flights<K, V> {
     /// loaded must be in the memory tier by then: a caller that finds no flight looks there.
     pub(crate) fn land(&self, key: &K, flight: &Arc<Flight<V>>, outcome: Result<Landed<V>>) {
         {
-            let mut flights = self.shard(key).lock();
-            if flights.get(key).is_some_and(|held| Arc::ptr_eq(held, flight)) {
-                flights.remove(key);
+            let mut shard = self.shard(key).lock();
+            if shard.running.get(key).is_some_and(|held| Arc::ptr_eq(held, flight)) {
+                shard.running.remove(key);
+            }
+            if outcome.is_ok() {
+                shard.failures.forget(key);
             }
         }
         flight.land(outcome);
     }
 
-    /// How many are running.
-    pub(crate) fn count(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    /// Notes that a load of `key` failed at `now`. Returns when it is tried again at the earliest,
+    /// as long as something can stand in.
+    pub(crate) fn failed(&self, key: &K, now: Moment) -> Moment {
+        self.shard(key).lock().failures.note(key, now)
     }
 
-    fn shard(&self, key: &K) -> &Mutex<Shard<K, V>> {
+    /// Until when `key` isn't loaded again, where its last load failed and something can stand
+    /// in.
+    pub(crate) fn rests_until<Q>(&self, key: &Q, now: Moment) -> Option<Moment>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.shard(key).lock().failures.rests_until(key, now)
+    }
+
+    /// Whether a reader that is served needs to begin nothing: a flight is running, or the key
+    /// rests.
+    pub(crate) fn is_seen_to<Q>(&self, key: &Q, now: Moment) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let shard = self.shard(key).lock();
+        shard.running.contains_key(key) || shard.failures.rests_until(key, now).is_some()
+    }
+
+    /// How many are running.
+    pub(crate) fn count(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().running.len()).sum()
+    }
+
+    fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &Mutex<Shard<K, V>> {
         let at = self.hasher.hash_one(key) % self.shards.len() as u64;
         &self.shards[usize::try_from(at).unwrap_or(0)]
     }

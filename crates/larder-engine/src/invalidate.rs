@@ -1,14 +1,20 @@
 //! The one door through which every invalidation goes.
 //!
-//! Under the memory tier's lock of the key: raise the epoch, so that whatever was read before
-//! can't be filled any more, then drop the entry or mark it stale. Once the call has returned, a
-//! get that starts returns nothing that was loaded before; marked stale, it may return that
-//! under the rule for stale entries, and a refresh runs.
+//! - **A key.** Under the memory tier's lock of the key: raise the epoch, so that whatever was read
+//!   before can't be filled any more, then drop the entry or mark it stale.
+//! - **Tags, a whole cache.** An event (see [`events`](crate::events)): entries and loads of before
+//!   are struck, each in the same time, however many there are.
+//! - **A prefix.** An event that voids every load of the cache under way, since nobody knows which
+//!   of them have the prefix, and then each held key that has it, one by one.
+//!
+//! Once the call has returned, a get that starts returns nothing that was loaded before; marked
+//! stale, it may return that under the rule for stale entries, and a refresh runs.
 
-use larder_core::{CacheKey, Result};
+use larder_core::{CacheKey, KeyText, Moment, Result};
 use larder_memory::{Change, Held, RemovalCause};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Parts};
+use crate::engine::Engine;
 use crate::slot::{HORIZON, Slot};
 
 /// What an invalidation leaves of an entry.
@@ -53,6 +59,98 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         self.invalidate_here(key, Invalidation::MarkStale)
     }
 
+    /// Forgets everything that has one of these tags, in every cache of this engine. It takes the
+    /// same time however much that is.
+    ///
+    /// # Errors
+    ///
+    /// None in this process; tiers beyond it may have some.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+        self.0.engine.invalidate_tags_here(tags, Invalidation::Drop);
+        Ok(())
+    }
+
+    /// Marks everything stale that has one of these tags, in every cache of this engine.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate_tags`](Self::invalidate_tags).
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+        self.0.engine.invalidate_tags_here(tags, Invalidation::MarkStale);
+        Ok(())
+    }
+
+    /// Forgets everything that this cache holds: its generation is over. It takes the same time
+    /// however much that is; what it held leaves memory when room is needed or its time comes.
+    ///
+    /// # Errors
+    ///
+    /// None in this process; tiers beyond it may have some.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn invalidate_all(&self) -> Result<()> {
+        self.invalidate_all_here(Invalidation::Drop);
+        Ok(())
+    }
+
+    /// Marks everything stale that this cache holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate_all`](Self::invalidate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn mark_all_stale(&self) -> Result<()> {
+        self.invalidate_all_here(Invalidation::MarkStale);
+        Ok(())
+    }
+
+    /// Forgets everything whose key's text begins with `prefix`. Returns how many entries that
+    /// were. It looks at every entry of the memory tier: where a tag can be used, use a tag.
+    ///
+    /// # Errors
+    ///
+    /// None in this process; tiers beyond it may have some.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn invalidate_prefix(&self, prefix: &str) -> Result<usize> {
+        Ok(self.invalidate_prefix_here(prefix, Invalidation::Drop))
+    }
+
+    /// Marks everything stale whose key's text begins with `prefix`. Returns how many entries
+    /// that were.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate_prefix`](Self::invalidate_prefix).
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn mark_prefix_stale(&self, prefix: &str) -> Result<usize> {
+        Ok(self.invalidate_prefix_here(prefix, Invalidation::MarkStale))
+    }
+
     /// The part of an invalidation that concerns this process, without waiting. Returns whether
     /// something was held.
     ///
@@ -63,14 +161,58 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let parts = &self.0;
         parts.text(key)?;
         parts.counters.invalidations.add(1);
-        let epochs = parts.engine.epochs();
+        Ok(parts.strike(key, parts.engine.now(), what))
+    }
+
+    /// The part of [`invalidate_all`](Self::invalidate_all) or
+    /// [`mark_all_stale`](Self::mark_all_stale) that concerns this process, without waiting.
+    pub fn invalidate_all_here(&self, what: Invalidation) {
+        let parts = &self.0;
+        parts.counters.sweeps.add(1);
+        parts.engine.events().apply(|event| parts.sweeps.strike(event, what));
+    }
+
+    /// The part of [`invalidate_prefix`](Self::invalidate_prefix) or
+    /// [`mark_prefix_stale`](Self::mark_prefix_stale) that concerns this process, without
+    /// waiting. Returns how many entries it struck.
+    pub fn invalidate_prefix_here(&self, prefix: &str, what: Invalidation) -> usize {
+        let parts = &self.0;
+        parts.counters.sweeps.add(1);
+        parts.engine.events().apply(|event| parts.sweeps.fence(event));
         let now = parts.engine.now();
-        let (_, was_held) = parts.memory.compute(key, now, K::clone, |held| {
-            epochs.raise(parts.scope, key);
-            let was_held = held.is_some();
+        let mut struck = Vec::new();
+        parts.memory.for_each(now, |key, _| {
+            if KeyText::of(key).is_ok_and(|text| text.starts_with(prefix)) {
+                struck.push(key.clone());
+            }
+        });
+        struck.into_iter().filter(|key| parts.strike(key, now, what)).count()
+    }
+}
+
+impl Engine {
+    /// The part of [`Cache::invalidate_tags`] or [`Cache::mark_tags_stale`] that concerns this
+    /// process, without waiting.
+    pub fn invalidate_tags_here<T: AsRef<str>>(&self, tags: &[T], what: Invalidation) {
+        if !tags.is_empty() {
+            self.events().strike_tags(tags.iter().map(AsRef::as_ref), what);
+        }
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Strikes one key. Returns whether something was held.
+    fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
+        let epochs = self.engine.epochs();
+        let (_, was_held) = self.memory.compute(key, now, K::clone, |held| {
+            epochs.raise(self.scope, key);
+            let was_held = held.as_ref().is_some_and(|held| {
+                let slot: &Slot<V> = held.value;
+                slot.times_now(self.ground()).is_some()
+            });
             (change(held, what), was_held)
         });
-        Ok(was_held)
+        was_held
     }
 }
 

@@ -5,15 +5,20 @@
 //! | file | idea |
 //! |---|---|
 //! | `read` | the life of a read, on one page |
+//! | `patience` | how long one read waits, and what it takes |
 //! | `load` | what the leader of a flight sets going |
+//! | `fill` | what was loaded goes into memory, if its fence holds |
 //! | `many` | many keys with one call |
+//! | `gather` | single reads loaded together |
 //! | `flight` | one running load and everyone who waits for it |
+//! | `backoff` | how long a key is left alone after its load failed |
 //! | `fence` | what a reader captures before it reads |
+//! | `events` | tags, whole caches, prefixes: invalidations that name no single key |
 //! | `ticket` | cache-aside without the race |
 //! | `invalidate` | the one door of every invalidation |
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
-//! | `bulkhead` | how many loads a source is asked at a time |
+//! | `guard` | how much a source is asked at a time, and whether at all |
 //! | `runtime` | the only file that knows tokio |
 //!
 //! The engine knows the memory tier, and of everything else only the contracts in
@@ -21,18 +26,23 @@
 //! shard of the flight map are never held together; a flight's own lock is the innermost. No
 //! lock is held across an `.await`.
 
+mod backoff;
 mod builder;
-pub mod bulkhead;
 mod cache;
 pub mod counters;
 mod engine;
 mod erased;
+mod events;
 mod fence;
+mod fill;
 mod flight;
+mod gather;
+pub mod guard;
 mod invalidate;
 mod load;
 mod many;
 mod memory;
+mod patience;
 mod plain;
 mod read;
 pub mod runtime;
@@ -41,15 +51,16 @@ mod ticket;
 mod wait;
 
 pub use builder::CacheBuilder;
-pub use bulkhead::{Bulkhead, BulkheadBounds};
 pub use cache::Cache;
 pub use counters::{CacheStats, HistogramSnapshot};
 pub use engine::Engine;
 #[cfg(shuttle)]
 pub use engine::Omit;
-pub use flight::Fill;
+pub use fill::Fill;
+pub use guard::{Guard, GuardBounds};
 pub use invalidate::Invalidation;
 pub use memory::{MemoryTier, memory_tier};
+pub use patience::Read;
 pub use plain::{Plain, PlainChange, PlainHeld};
 pub use slot::Slot;
 pub use ticket::{Lookup, NotAToken, Ticket, Token};

@@ -1,20 +1,25 @@
 //! Loads: what the leader of a flight sets going.
 //!
-//! A load runs in a task that the engine owns, under the bulkhead and to its own timeout,
-//! whatever becomes of the callers. A panic, an error or a dropped task lands the flight as an
-//! error: nobody is left waiting.
+//! A load runs in a task that the engine owns, under the guard and to its own timeout, whatever
+//! becomes of the callers. A panic, an error or a dropped task lands the flight as an error:
+//! nobody is left waiting.
 
+use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
+use larder_core::context::Stale;
 use larder_core::{
     BoxFuture, CacheKey, Error, ErrorKind, KeyText, LoadContext, LoadError, Moment, Result, State,
+    Terms,
 };
 
-use crate::bulkhead::Place;
+use crate::backoff::BACKOFF_MIN;
 use crate::cache::Parts;
 use crate::fence::Fence;
-use crate::flight::{Fill, Flight, Landed, Landing, Role};
-use crate::slot::Slot;
+use crate::fill::{Fill, Loaded, check_terms};
+use crate::flight::{Flight, Landed, Landing, Role};
+use crate::guard::{Place, is_failure};
 use crate::wait::{catch_panic, within};
 
 /// A closure that loads once.
@@ -30,22 +35,32 @@ pub(crate) enum Loader<V> {
     Once(LoadOnce<V>),
 }
 
+/// What a caller takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seek {
+    /// The earliest moment at which the load may have begun.
+    pub(crate) loaded_since: Moment,
+    /// How many events there must have been when the load began.
+    pub(crate) born_since: u64,
+}
+
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Joins the flight of `key`, or leads one with `loader`, which is taken only then. Returns
     /// the wait, and whether this caller's load is what is waited for.
     pub(crate) fn fly(
         self: &Arc<Self>,
         key: &K,
+        seek: Seek,
         loader: &mut Option<Loader<V>>,
     ) -> Result<(Landing<V>, bool)> {
-        match self.join_or_lead(key)? {
+        match self.join_or_lead(key, seek)? {
             Role::Join(flight) => {
                 self.counters.joined.add(1);
                 Ok((flight.landing(), false))
             }
             Role::Lead(flight) => {
                 let landing = flight.landing();
-                if self.land_from_memory(key, &flight) {
+                if self.land_from_memory(key, &flight, seek.loaded_since) {
                     return Ok((landing, false));
                 }
                 self.depart(key, &flight, loader.take().unwrap_or(Loader::Source));
@@ -54,34 +69,54 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
     }
 
-    /// Sees to it that a refresh of `key` is running. Does nothing when the bulkhead is full:
-    /// the stale entry stands, and the next reader tries again.
-    pub(crate) fn refresh(self: &Arc<Self>, key: &K) {
-        if let Ok(Role::Lead(flight)) = self.join_or_lead(key)
-            && !self.land_from_memory(key, &flight)
-        {
-            self.depart(key, &flight, Loader::Source);
+    /// Sees to it that a refresh of `key`, whose held value was loaded at `held`, is running.
+    /// Does nothing when the guard refuses, or while the key rests after a failure: what is
+    /// held stands, and a later reader tries again.
+    pub(crate) fn refresh(self: &Arc<Self>, key: &K, held: Moment, loader: Loader<V>) {
+        if let Some(flight) = self.begin_refresh(key, held) {
+            self.depart(key, &flight, loader);
         }
     }
 
-    /// Joins the flight of `key` that began under the epoch of now, or begins one. A key that
-    /// can't name anything begins none.
-    pub(crate) fn join_or_lead(&self, key: &K) -> Result<Role<V>> {
+    /// The flight of a refresh, if one is to begin.
+    pub(crate) fn begin_refresh(self: &Arc<Self>, key: &K, held: Moment) -> Option<Arc<Flight<V>>> {
+        if self.flights.is_seen_to(key, self.engine.now()) {
+            return None;
+        }
+        let newer = held + Duration::from_nanos(1);
+        let seek = Seek { loaded_since: newer, born_since: 0 };
+        match self.join_or_lead(key, seek) {
+            Ok(Role::Lead(flight)) if !self.land_from_memory(key, &flight, newer) => Some(flight),
+            _ => None,
+        }
+    }
+
+    /// Joins a flight of `key` that brings what is sought, or begins one. A key that can't name
+    /// anything begins none.
+    pub(crate) fn join_or_lead(&self, key: &K, seek: Seek) -> Result<Role<V>> {
         let text = self.text(key)?;
         if let Some(Err(error)) = self.source.as_ref().map(|source| source.check(key)) {
             return Err(if error.key().is_some() { error } else { error.for_key(text) });
         }
         let fence = self.fence(key);
-        Ok(self.flights.join_or_lead(key, fence, |began| self.may_join(began, fence)))
+        Ok(self.flights.join_or_lead(key, fence, |began| self.may_join(began, fence, seek)))
     }
 
-    fn may_join(&self, began: Fence, now: Fence) -> bool {
+    /// A flight is joined if it began after everything that was invalidated so far, or at least
+    /// after everything that this caller must not miss. Its tags are known only when it lands:
+    /// see [`read`](crate::read).
+    fn may_join(&self, began: Fence, now: Fence, seek: Seek) -> bool {
         #[cfg(shuttle)]
-        if self.engine.omits(crate::engine::Omit::EpochOfFlight) {
-            return true;
+        {
+            use crate::engine::Omit;
+            if self.engine.omits(Omit::EpochOfFlight) {
+                return true;
+            }
+            if self.engine.omits(Omit::SweepOfFlight) {
+                return began.epoch >= now.epoch;
+            }
         }
-        // A flight that began later than this caller looked is as good or better.
-        began.epoch >= now.epoch
+        began.epoch >= now.epoch && !self.sweeps.voids(began.born) && began.born >= seek.born_since
     }
 
     /// A second look into memory by the leader of a new flight: the flight that it just missed
@@ -90,13 +125,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// 1. A finds nothing in memory,
     /// 2. B's flight fills memory and lands,
     /// 3. A finds no flight and loads again.
-    pub(crate) fn land_from_memory(&self, key: &K, flight: &Arc<Flight<V>>) -> bool {
+    pub(crate) fn land_from_memory(
+        &self,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        loaded_since: Moment,
+    ) -> bool {
         let now = self.engine.now();
         let held = self.memory.peek(key, now, |slot| {
-            (slot.state(&self.window, now) == State::Fresh).then(|| Landed {
+            let serves = slot.times.loaded_at() >= loaded_since
+                && slot.state(self.ground(), now) == State::Fresh;
+            serves.then(|| Landed {
                 value: slot.value.clone(),
-                as_of: slot.times.loaded_at,
+                as_of: slot.times.loaded_at(),
                 fill: Fill::Stored,
+                born: slot.born,
+                rider: slot.rider.clone(),
             })
         });
         let Some(landed) = held.flatten() else { return false };
@@ -106,28 +150,33 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// Starts the load of a flight that this caller leads.
     fn depart(self: &Arc<Self>, key: &K, flight: &Arc<Flight<V>>, loader: Loader<V>) {
+        if let (Loader::Source, Some(_), Some(gathering)) = (&loader, &self.source, &self.gathering)
+        {
+            return gathering.gather(self, key, flight);
+        }
         let departed = Departed::new(self, key, flight);
         if matches!(loader, Loader::Source) && self.source.is_none() {
             let message = "this cache has no source; use get_or_load, or lookup and a ticket";
             return departed.land(Err(Error::new(ErrorKind::Refused, message)));
         }
-        match self.bulkhead.enter() {
+        match self.guard.enter(self.engine.now()) {
             Ok(place) => self.engine.spawn(departed.load(loader, place)),
-            Err(shed) => departed.land(Err(shed)),
+            Err(refused) => departed.land(Err(refused)),
         }
     }
 
-    /// Runs one question to the source to its end, its timeout or its panic.
+    /// Runs one question to the source to its end, its timeout or its panic. Returns also how
+    /// long it took.
     pub(crate) async fn ask_source<T>(
         &self,
+        place: &Place,
         question: BoxFuture<'_, Result<T, LoadError>>,
-    ) -> Result<T> {
+    ) -> (Result<T>, Duration) {
         let clock = &**self.engine.clock();
         let began = clock.now();
         let outcome = within(clock, began + self.load_timeout, catch_panic(question)).await;
-        let cost = clock.now() - began;
-        self.counters.loads.record(cost);
-        self.bulkhead.loaded(cost);
+        let now = clock.now();
+        let cost = now - began;
         let result = match outcome {
             Some(Ok(Ok(value))) => Ok(value),
             Some(Ok(Err(error))) => Err(Error::from_loader(error)),
@@ -140,51 +189,39 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 format!("the source of {} took longer than {:?}", self.name, self.load_timeout),
             )),
         };
+        place.answered(&result, cost, now);
+        self.counters.loads.record(cost);
         if result.is_err() {
             self.counters.load_errors.add(1);
         }
-        result
+        (result, cost)
     }
 
-    /// Keeps what was loaded, if its fence still holds.
-    pub(crate) fn fill(
-        &self,
-        key: &K,
-        value: Option<V>,
-        fence: Fence,
-        loaded_at: Moment,
-    ) -> Landed<V> {
-        if value.is_none() {
-            self.counters.absent.add(1);
-        }
-        let fill = self.keep(key, value.clone(), fence, loaded_at);
-        if fill == Fill::Refused {
-            self.counters.refused.add(1);
-        }
-        Landed { value, as_of: loaded_at, fill }
-    }
-
-    fn keep(&self, key: &K, value: Option<V>, fence: Fence, loaded_at: Moment) -> Fill {
+    /// What is held of `key`, for its loader to go by.
+    pub(crate) fn stale(&self, key: &K) -> Option<Stale> {
         let now = self.engine.now();
-        let times = self.window.times(loaded_at, value.is_some(), self.engine.draw());
-        let expires_at = self.window.gone_after(&times);
-        if !self.window.keeps() || expires_at < now {
-            return Fill::NotKept;
-        }
-        let weight = (self.weigh)(key, value.as_ref());
-        let cost_micros = u32::try_from(now.since(loaded_at).as_micros()).unwrap_or(u32::MAX);
-        let slot = Slot { value, times, cost_micros };
-        // Called under the lock under which an invalidation raises the epoch and removes.
-        let holds = |held: Option<&Slot<V>>| {
-            // Of two fills the one that was loaded later stays, whichever comes last.
-            let newest = held.is_none_or(|held| held.times.loaded_at <= loaded_at);
-            newest && self.engine.epochs().holds(fence)
+        let stale = |slot: &crate::slot::Slot<V>| {
+            slot.times_now(self.ground())?;
+            let value = slot.value.as_ref();
+            Some(Stale {
+                value: value.map(|value| Arc::new(value.clone()) as Arc<dyn Any + Send + Sync>),
+                validator: slot.rider.as_ref().and_then(|rider| rider.validator.clone()),
+                age: now - slot.times.loaded_at(),
+            })
         };
-        match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
-            larder_memory::Insert::Stored => Fill::Stored,
-            larder_memory::Insert::Refused => Fill::Refused,
-            larder_memory::Insert::TooHeavy | larder_memory::Insert::NoRoom => Fill::NotKept,
+        self.memory.peek(key, now, stale).flatten()
+    }
+
+    /// Notes that a load of `key` failed; returns the error with the time after which asking
+    /// again makes sense.
+    fn failed(&self, key: &K, error: Error) -> Error {
+        if !is_failure(&error) {
+            return error;
         }
+        let now = self.engine.now();
+        let stands_in = self.memory.peek(key, now, |_| ()).is_some();
+        let rest = if stands_in { self.flights.failed(key, now) - now } else { BACKOFF_MIN };
+        if error.retry_delay().is_some() { error } else { error.retry_after(rest) }
     }
 }
 
@@ -207,29 +244,62 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
 
     /// Loads in its turn, fills and lands.
     pub(crate) async fn load(self, loader: Loader<V>, place: Place) {
+        self.load_at(loader, &place).await;
+    }
+
+    /// The same at a place that is used for more.
+    pub(crate) async fn load_at(self, loader: Loader<V>, place: &Place) {
         // The turn ends with the question: filling needs no permit.
-        let turn = place.turn().await;
+        let turn = match place.turn(self.parts.engine.clock()).await {
+            Ok(turn) => turn,
+            Err(refused) => return self.land(Err(refused)),
+        };
         let loaded_at = self.parts.engine.now();
-        let mut context = LoadContext::new(self.parts.load_timeout);
+        let stale = vec![self.parts.stale(&self.key)];
+        let context = LoadContext::with_stale(self.parts.load_timeout, stale);
+        let mut lent = context.clone();
         let question: BoxFuture<'_, _> = match (loader, &self.parts.source) {
-            (Loader::Once(load), _) => load(context),
-            (Loader::Source, Some(source)) => source.load(&self.key, &mut context),
+            (Loader::Once(load), _) => load(lent),
+            (Loader::Source, Some(source)) => source.load(&self.key, &mut lent),
             (Loader::Source, None) => Box::pin(async { Ok(None) }),
         };
-        let result = self.parts.ask_source(question).await;
-        drop((turn, place));
-        self.fill_and_land(result, loaded_at);
+        let (result, cost) = self.parts.ask_source(place, question).await;
+        drop(turn);
+        let terms = context.take_terms().pop().unwrap_or_default();
+        self.fill_and_land(result, &terms, loaded_at, cost);
     }
 
     /// Fills memory with what was loaded, then lands.
-    pub(crate) fn fill_and_land(self, result: Result<Option<V>>, loaded_at: Moment) {
-        let fence = self.flight.fence();
+    pub(crate) fn fill_and_land(
+        self,
+        result: Result<Option<V>>,
+        terms: &Terms,
+        at: Moment,
+        cost: Duration,
+    ) {
+        let result = result.and_then(|value| check_terms(terms).map(|()| value));
         let outcome = match result {
-            Ok(value) => Ok(self.parts.fill(&self.key, value, fence, loaded_at)),
-            Err(error) if error.key().is_some() => Err(error),
-            Err(error) => Err(error.for_key(KeyText::lossy(&self.key))),
+            Ok(value) => {
+                let loaded = Loaded { value, terms, at, cost };
+                Ok(self.parts.fill(&self.key, loaded, self.fence()))
+            }
+            Err(error) => {
+                let error = self.parts.failed(&self.key, error);
+                let named = error.key().is_some();
+                Err(if named { error } else { error.for_key(KeyText::lossy(&self.key)) })
+            }
         };
         self.land(outcome);
+    }
+
+    /// The fence under which its flight began.
+    fn fence(&self) -> Fence {
+        let fence = self.flight.fence();
+        #[cfg(shuttle)]
+        if self.parts.engine.omits(crate::engine::Omit::CountBeforeLoad) {
+            return Fence { born: self.parts.engine.events().count(), ..fence };
+        }
+        fence
     }
 
     /// Lands. The drop that follows finds the flight landed.

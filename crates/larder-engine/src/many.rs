@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use larder_core::{Answer, CacheKey, Error, ErrorKind, LoadContext, Result, State};
+use larder_core::{Answer, CacheKey, Error, ErrorKind, LoadContext, Moment, Result, Terms};
 
-use crate::bulkhead::Place;
 use crate::cache::{Cache, Parts};
-use crate::flight::{Fill, Landing, Role};
+use crate::flight::{Landing, Role};
+use crate::guard::Place;
 use crate::load::{Departed, Loader};
-use crate::wait::within;
+use crate::read::{Reading, Seen, Step};
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// The values of `keys`, in their order; `None` where the source has none. Keys may repeat.
@@ -33,7 +33,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// As [`get`](Self::get).
     pub async fn ask_many(&self, keys: &[K]) -> Vec<Result<Answer<V>>> {
         let parts = &self.0;
-        let start = parts.engine.now();
+        let start = parts.engine.about_now();
         let mut led = Vec::new();
         let reads: Vec<_> = keys.iter().map(|key| parts.begin(key, start, &mut led)).collect();
         parts.depart_many(led);
@@ -41,7 +41,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         for (key, read) in keys.iter().zip(reads) {
             answers.push(match read {
                 Begun::Done(answer) => answer,
-                Begun::Flying { landing, led } => parts.end(key, start, landing, led).await,
+                Begun::Flying { reading, landing, led } => {
+                    parts.end(key, reading, landing, led).await
+                }
             });
         }
         answers
@@ -51,56 +53,51 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 /// The read of one key among many, begun.
 enum Begun<V> {
     Done(Result<Answer<V>>),
-    Flying { landing: Landing<V>, led: bool },
+    Flying { reading: Reading, landing: Landing<V>, led: bool },
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Takes the key from memory, or joins its flight, or adds it to those that this call leads.
-    fn begin(
-        self: &Arc<Self>,
-        key: &K,
-        start: larder_core::Moment,
-        led: &mut Vec<Departed<K, V>>,
-    ) -> Begun<V> {
-        let held = self.held(key, start);
-        if let Some(answer) = &held
-            && answer.state == State::Fresh
-        {
-            return Begun::Done(Ok(answer.clone()));
+    fn begin(self: &Arc<Self>, key: &K, start: Moment, led: &mut Vec<Departed<K, V>>) -> Begun<V> {
+        if let Some(Seen::Served { answer, due }) = self.look(key, start) {
+            // It is served now; its refresh is on the way with the others all the same.
+            if let Some(held) = due {
+                let flight = self.begin_refresh(key, held);
+                led.extend(flight.map(|flight| Departed::new(self, key, &flight)));
+            }
+            return Begun::Done(Ok(self.served(answer)));
         }
-        if held.is_none() {
-            self.counters.misses.add(1);
+        self.counters.misses.add(1);
+        let reading = self.reading(key, start, self.patience);
+        if let Some(answer) = self.resting(key, &reading) {
+            return Begun::Done(Ok(answer));
         }
-        let flying = match self.join_or_lead(key) {
-            Err(error) => return Begun::Done(Err(error)),
+        match self.join_or_lead(key, reading.seek()) {
+            Err(error) => Begun::Done(Err(error)),
             Ok(Role::Join(flight)) => {
-                if held.is_none() {
-                    self.counters.joined.add(1);
-                }
-                Begun::Flying { landing: flight.landing(), led: false }
+                self.counters.joined.add(1);
+                Begun::Flying { reading, landing: flight.landing(), led: false }
             }
             Ok(Role::Lead(flight)) => {
                 let landing = flight.landing();
-                let loads = !self.land_from_memory(key, &flight);
+                let loads = !self.land_from_memory(key, &flight, reading.seek().loaded_since);
                 if loads {
                     led.push(Departed::new(self, key, &flight));
                 }
-                Begun::Flying { landing, led: loads }
+                Begun::Flying { reading, landing, led: loads }
             }
-        };
-        // A stale entry is served now; its flight is on the way all the same.
-        held.map_or(flying, |answer| Begun::Done(Ok(answer)))
+        }
     }
 
     /// Starts the loads of all led flights, as many keys to a question as the source takes.
-    fn depart_many(self: &Arc<Self>, mut led: Vec<Departed<K, V>>) {
+    pub(crate) fn depart_many(self: &Arc<Self>, mut led: Vec<Departed<K, V>>) {
         let batch_max = self.source.as_ref().map_or(1, |source| source.batch_max());
         while !led.is_empty() {
             let batch = led.split_off(led.len().saturating_sub(batch_max));
-            match self.bulkhead.enter() {
+            match self.guard.enter(self.engine.now()) {
                 Ok(place) => self.engine.spawn(load_batch(Arc::clone(self), batch, place)),
-                Err(shed) => {
-                    batch.into_iter().for_each(|departed| departed.land(Err(shed.clone())));
+                Err(refused) => {
+                    batch.into_iter().for_each(|departed| departed.land(Err(refused.clone())));
                 }
             }
         }
@@ -110,20 +107,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     async fn end(
         self: &Arc<Self>,
         key: &K,
-        start: larder_core::Moment,
+        reading: Reading,
         landing: Landing<V>,
         led: bool,
     ) -> Result<Answer<V>> {
-        let until = start + self.deadline;
-        let Some(outcome) = within(&**self.engine.clock(), until, landing).await else {
-            return Err(self.too_late(key));
-        };
-        let landed = outcome?;
-        let too_old = landed.as_of < start.before(self.window.max_staleness);
-        if too_old || landed.fill == Fill::Refused {
-            return self.read(key, start, Loader::Source).await;
+        match self.land(key, reading, landing, led, self.source.is_some()).await {
+            Step::Done(answer) => answer,
+            Step::Again(again) => self.read(key, again, Loader::Source).await,
         }
-        Ok(self.answer(landed, led))
     }
 }
 
@@ -143,16 +134,28 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
         let error = Error::new(ErrorKind::Refused, message);
         return batch.into_iter().for_each(|departed| departed.land(Err(error.clone())));
     };
-    let turn = place.turn().await;
+    let turn = match place.turn(parts.engine.clock()).await {
+        Ok(turn) => turn,
+        Err(refused) => {
+            return batch.into_iter().for_each(|departed| departed.land(Err(refused.clone())));
+        }
+    };
     let loaded_at = parts.engine.now();
     let keys: Vec<K> = batch.iter().map(|departed| departed.key().clone()).collect();
-    let mut context = LoadContext::new(parts.load_timeout);
-    let result = parts.ask_source(source.load_many(&keys, &mut context)).await;
+    let stale = keys.iter().map(|key| parts.stale(key)).collect();
+    let context = LoadContext::with_stale(parts.load_timeout, stale);
+    let mut lent = context.clone();
+    let question = source.load_many(&keys, &mut lent);
+    let (result, cost) = parts.ask_source(&place, question).await;
     drop(turn);
     match result {
         Ok(values) if values.len() == keys.len() => {
-            for (departed, value) in batch.into_iter().zip(values) {
-                departed.fill_and_land(Ok(value), loaded_at);
+            // What a key cost is its share of what they cost together.
+            let share = cost / u32::try_from(keys.len()).unwrap_or(u32::MAX);
+            for ((departed, value), terms) in
+                batch.into_iter().zip(values).zip(context.take_terms())
+            {
+                departed.fill_and_land(Ok(value), &terms, loaded_at, share);
             }
         }
         Ok(values) => {
@@ -165,26 +168,13 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
         // this batch's place.
         Err(error) if error.kind() == ErrorKind::BadKey => {
             for departed in batch {
-                load_alone(&parts, departed, &place).await;
+                departed.load_at(Loader::Source, &place).await;
             }
         }
         Err(error) => {
-            batch.into_iter().for_each(|departed| departed.land(Err(error.clone())));
+            for departed in batch {
+                departed.fill_and_land(Err(error.clone()), &Terms::default(), loaded_at, cost);
+            }
         }
     }
-}
-
-/// Loads one key of a batch that failed.
-async fn load_alone<K: CacheKey, V: Clone + Send + Sync + 'static>(
-    parts: &Arc<Parts<K, V>>,
-    departed: Departed<K, V>,
-    place: &Place,
-) {
-    let Some(source) = &parts.source else { return };
-    let turn = place.turn().await;
-    let loaded_at = parts.engine.now();
-    let mut context = LoadContext::new(parts.load_timeout);
-    let result = parts.ask_source(source.load(departed.key(), &mut context)).await;
-    drop(turn);
-    departed.fill_and_land(result, loaded_at);
 }

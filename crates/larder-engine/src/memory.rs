@@ -15,19 +15,27 @@ use crate::slot::Slot;
 /// A memory tier that caches and plain keys with these types of keys and values can share.
 pub type MemoryTier<K, V> = Memory<K, Slot<V>, RandomState, Chosen>;
 
-/// An empty memory tier with these bounds, in which this policy decides what is evicted.
+/// An empty memory tier with these bounds, in which this policy decides what is evicted, and which
+/// forgets what isn't read for `idle_for`, if that is said.
 ///
 /// ```
 /// use larder_engine::memory_tier;
 /// use larder_memory::{Bounds, policy::PolicyKind};
 ///
-/// let memory = memory_tier::<u64, String>(Bounds::bytes(16 << 20), PolicyKind::Sieve);
+/// let memory = memory_tier::<u64, String>(Bounds::bytes(16 << 20), PolicyKind::Sieve, None);
 /// assert_eq!(memory.entries(), 0);
 /// ```
 #[must_use]
-pub fn memory_tier<K: Hash + Eq, V>(bounds: Bounds, policy: PolicyKind) -> MemoryTier<K, V> {
-    Builder::new(bounds)
+pub fn memory_tier<K: Hash + Eq, V>(
+    bounds: Bounds,
+    policy: PolicyKind,
+    idle_for: Option<Duration>,
+) -> MemoryTier<K, V> {
+    let builder = Builder::new(bounds)
         .policy(move |capacity| Chosen::of(policy, capacity))
-        .costs(|_, slot: &Slot<V>| Duration::from_micros(slot.cost_micros.into()))
-        .build()
+        .costs(|_, slot: &Slot<V>| slot.cost());
+    match idle_for {
+        Some(idle_for) => builder.idle_for(idle_for).build(),
+        None => builder.build(),
+    }
 }

@@ -16,7 +16,7 @@ use larder_memory::{Change, Held, Insert, Outcome, RemovalCause};
 
 use crate::cache::Weigh;
 use crate::engine::Engine;
-use crate::flight::Fill;
+use crate::fill::Fill;
 use crate::memory::MemoryTier;
 use crate::slot::Slot;
 use crate::ticket::{Permit, Token};
@@ -90,7 +90,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let result = self.memory.get_with(key, now, |slot| {
-            slot.value.as_ref().map(|value| read(value, slot.times.fresh_until))
+            slot.value.as_ref().map(|value| read(value, slot.times.fresh_until()))
         });
         let result = result.flatten();
         let counter = if result.is_some() { &self.hits } else { &self.misses };
@@ -149,7 +149,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     /// The token, on a miss.
     pub fn lookup(&self, key: &K) -> Result<Answer<V>, Token> {
         let taken_at = self.engine.now();
-        let fence = self.engine.epochs().capture(self.scope, key);
+        let fence = self.engine.epochs().capture(self.scope, key, 0);
         let held = self.memory.get_with(key, taken_at, |slot| answer(slot, taken_at));
         let counter = if held.is_some() { &self.hits } else { &self.misses };
         counter.add(1);
@@ -209,12 +209,12 @@ fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
 /// A written value is the truth: it is fresh until it expires.
 fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
     let times = Times::of_truth(written_at, expires_at);
-    Slot { value: Some(value), times, cost_micros: 0 }
+    Slot { value: Some(value), times, born: 0, cost_micros: 0, rider: None }
 }
 
 /// What is held of a plain key, with its age since it was written.
 fn answer<V: Clone>(slot: &Slot<V>, now: Moment) -> Answer<V> {
-    let age = now - slot.times.loaded_at;
+    let age = now - slot.times.loaded_at();
     Answer {
         value: slot.value.clone(),
         tier: Tier::Memory,

@@ -1,45 +1,118 @@
-//! What the memory tier holds for the engine: a value or an absence, and the times by which it
-//! is judged.
+//! What the memory tier holds for the engine: a value or an absence, and what it is judged by.
 //!
 //! The memory tier itself knows only when an entry is gone; fresh and stale live here.
 
-use larder_core::{Answer, Moment, Reason, State, Tier, Times, Window};
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::sync::{AtomicU64, Ordering};
+use larder_core::{Moment, State, Times, Window};
+
+use crate::events::{Events, Fate, Sweeps};
 
 /// An entry of a cache, as the memory tier holds it.
 #[derive(Clone, Debug)]
 pub struct Slot<V> {
     pub(crate) value: Option<V>,
     pub(crate) times: Times,
+    /// How many events there had been when its load began.
+    pub(crate) born: u64,
     /// How long its load took, in microseconds; zero where none was measured.
     pub(crate) cost_micros: u32,
+    /// What most entries don't have.
+    pub(crate) rider: Option<Arc<Rider>>,
+}
+
+/// What a loader said of an entry that is kept with it.
+#[derive(Debug)]
+pub(crate) struct Rider {
+    /// Where its tags are marked.
+    pub(crate) tags: Box<[u32]>,
+    pub(crate) validator: Option<Box<str>>,
+    /// The count of events at which the tags were found to stand.
+    verified: AtomicU64,
 }
 
 /// Without a feed nothing vouches for an entry after its load began.
 pub(crate) const HORIZON: Moment = Moment::ZERO;
 
-impl<V> Slot<V> {
-    /// What it is worth to a read that starts at `now`.
-    pub(crate) fn state(&self, window: &Window, now: Moment) -> State {
-        window.state(&self.times, HORIZON, now)
+impl Rider {
+    pub(crate) fn new(tags: Box<[u32]>, validator: Option<Box<str>>) -> Self {
+        Self { tags, validator, verified: AtomicU64::new(0) }
+    }
+
+    /// What it takes on the heap, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        const COUNTS_AND_HEADERS: usize = 4 * size_of::<usize>();
+        let validator = self.validator.as_ref().map_or(0, |text| text.len());
+        size_of::<Self>() + size_of_val(&*self.tags) + validator + COUNTS_AND_HEADERS
+    }
+
+    /// Whether nothing became of its entry through its tags.
+    fn stands(&self, events: &Events, born: u64) -> bool {
+        self.fate(events, born) == Fate::Stands
+    }
+
+    /// What became of its entry through its tags.
+    pub(crate) fn fate(&self, events: &Events, born: u64) -> Fate {
+        if self.tags.is_empty() {
+            return Fate::Stands;
+        }
+        let count = events.count();
+        if count == self.verified.load(Ordering::Relaxed) {
+            return Fate::Stands;
+        }
+        let fate = events.fate(&self.tags, born);
+        if fate == Fate::Stands {
+            self.verified.store(count, Ordering::Relaxed);
+        }
+        fate
     }
 }
 
-impl<V: Clone> Slot<V> {
-    /// The answer that it gives at `now`, if it may be given at all.
-    pub(crate) fn answer(&self, window: &Window, now: Moment) -> Option<Answer<V>> {
-        let state = self.state(window, now);
-        let reason = match state {
-            State::Fresh => Reason::Held,
-            State::Stale => Reason::Refreshing,
-            State::Gone => return None,
-        };
-        Some(Answer {
-            value: self.value.clone(),
-            tier: Tier::Memory,
-            age: now - self.times.loaded_at,
-            current: now - self.times.as_of(HORIZON),
-            state,
-            reason,
-        })
+/// What an entry is judged by, besides itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) window: &'a Window,
+    pub(crate) sweeps: &'a Sweeps,
+    pub(crate) events: &'a Events,
+}
+
+impl<V> Slot<V> {
+    /// Whether it is fresh at `now` without a closer look, which most hits are.
+    #[inline]
+    pub(crate) fn is_calm(&self, ground: Ground<'_>, now: Moment) -> bool {
+        now <= self.times.calm_until()
+            && ground.sweeps.fate(self.born) == Fate::Stands
+            && self.rider.as_ref().is_none_or(|rider| rider.stands(ground.events, self.born))
+    }
+
+    /// What became of it through events.
+    pub(crate) fn fate(&self, ground: Ground<'_>) -> Fate {
+        let swept = ground.sweeps.fate(self.born);
+        let tags = self.rider.as_ref().map(|rider| rider.fate(ground.events, self.born));
+        swept.max(tags.unwrap_or(Fate::Stands))
+    }
+
+    /// Its times as they are now, events counted in; `None` when it was dropped.
+    pub(crate) fn times_now(&self, ground: Ground<'_>) -> Option<Times> {
+        let mut times = self.times;
+        match self.fate(ground) {
+            Fate::Stands => {}
+            Fate::Staled => times.mark_stale(HORIZON),
+            Fate::Dropped => return None,
+        }
+        Some(times)
+    }
+
+    /// What it is worth to a read that starts at `now`.
+    pub(crate) fn state(&self, ground: Ground<'_>, now: Moment) -> State {
+        let times = self.times_now(ground);
+        times.map_or(State::Gone, |times| ground.window.state(&times, HORIZON, now))
+    }
+
+    /// How long its load took.
+    pub(crate) fn cost(&self) -> Duration {
+        Duration::from_micros(self.cost_micros.into())
     }
 }

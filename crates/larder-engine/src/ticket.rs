@@ -11,12 +11,12 @@ use std::fmt;
 use std::hash::Hash;
 use std::str::FromStr;
 
-use larder_core::{Answer, CacheKey, Moment, State};
+use larder_core::{Answer, CacheKey, Moment, Terms};
 
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::fence::Fence;
-use crate::flight::Fill;
+use crate::fill::{Fill, Loaded};
 
 /// What a [`lookup`](Cache::lookup) found.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub fn lookup_here(&self, key: &K) -> Lookup<K, V> {
         let taken_at = self.0.engine.now();
         let fence = self.0.fence(key);
-        if let Some(answer) = self.0.held_if(key, taken_at, |state| state == State::Fresh) {
+        if let Some(answer) = self.0.fresh_answer(key, taken_at) {
             return Lookup::Hit(answer);
         }
         self.0.counters.misses.add(1);
@@ -97,8 +97,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
     /// value.
     #[must_use = "a refused fill was not stored"]
     pub fn fill(self, value: Option<V>) -> Fill {
+        self.fill_on(value, &Terms::default())
+    }
+
+    /// The same on terms of its own: tags, a lifetime, a weight.
+    #[must_use = "a refused fill was not stored"]
+    pub fn fill_on(self, value: Option<V>, terms: &Terms) -> Fill {
         let parts: &Parts<K, V> = &self.cache.0;
-        parts.fill(&self.key, value, self.permit.fence, self.permit.taken_at).fill
+        let at = self.permit.taken_at;
+        let cost = parts.engine.now() - at;
+        let loaded = Loaded { value, terms, at, cost };
+        parts.fill(&self.key, loaded, self.permit.fence).fill
     }
 
     /// The text of this ticket, for a caller in another process.
@@ -108,13 +117,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
     }
 }
 
-/// A ticket as text: 64 hexadecimal digits that mean something to the process that gave them
+/// A ticket as text: 80 hexadecimal digits that mean something to the process that gave them
 /// out, until it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
     nonce: u64,
     hash: u64,
     epoch: u64,
+    born: u64,
     taken_at: u64,
 }
 
@@ -124,6 +134,7 @@ impl Token {
             nonce: engine.nonce(),
             hash: permit.fence.hash,
             epoch: permit.fence.epoch,
+            born: permit.fence.born,
             taken_at: permit.taken_at.as_nanos(),
         }
     }
@@ -135,12 +146,12 @@ impl Token {
         scope: u64,
         key: &Q,
     ) -> Option<Permit> {
-        let now = engine.epochs().capture(scope, key);
+        let now = engine.epochs().capture(scope, key, 0);
         let genuine = self.nonce == engine.nonce()
             && self.hash == now.hash
             && self.taken_at <= engine.now().as_nanos();
         genuine.then_some(Permit {
-            fence: Fence { hash: self.hash, epoch: self.epoch },
+            fence: Fence { hash: self.hash, epoch: self.epoch, born: self.born },
             taken_at: Moment::from_nanos(self.taken_at),
         })
     }
@@ -148,8 +159,8 @@ impl Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { nonce, hash, epoch, taken_at } = self;
-        write!(f, "{nonce:016x}{hash:016x}{epoch:016x}{taken_at:016x}")
+        let Self { nonce, hash, epoch, born, taken_at } = self;
+        write!(f, "{nonce:016x}{hash:016x}{epoch:016x}{born:016x}{taken_at:016x}")
     }
 }
 
@@ -159,7 +170,7 @@ pub struct NotAToken;
 
 impl fmt::Display for NotAToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a token has 64 hexadecimal digits")
+        f.write_str("a token has 80 hexadecimal digits")
     }
 }
 
@@ -170,12 +181,18 @@ impl FromStr for Token {
 
     fn from_str(text: &str) -> Result<Self, NotAToken> {
         let digits = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        if text.len() != 64 || !digits {
+        if text.len() != 80 || !digits {
             return Err(NotAToken);
         }
         let part = |at: usize| {
             u64::from_str_radix(&text[at * 16..(at + 1) * 16], 16).map_err(|_| NotAToken)
         };
-        Ok(Self { nonce: part(0)?, hash: part(1)?, epoch: part(2)?, taken_at: part(3)? })
+        Ok(Self {
+            nonce: part(0)?,
+            hash: part(1)?,
+            epoch: part(2)?,
+            born: part(3)?,
+            taken_at: part(4)?,
+        })
     }
 }

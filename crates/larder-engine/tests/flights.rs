@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::{Bench, S, settle};
 use larder_core::{ErrorKind, Reason};
-use larder_engine::{Bulkhead, BulkheadBounds, Cache};
+use larder_engine::{Cache, Guard, GuardBounds};
 use larder_test::TestSource;
 
 #[tokio::test]
@@ -188,11 +188,11 @@ async fn with_a_promise_of_zero_every_read_asks_and_joins_only_what_began_after_
 }
 
 #[tokio::test]
-async fn the_source_never_sees_more_loads_than_the_bulkhead_and_the_rest_is_shed() {
+async fn the_source_never_sees_more_loads_than_the_guard_and_the_rest_is_shed() {
     let bench = Bench::new();
-    let bounds = BulkheadBounds { loads_max: 3, loads_waiting_max: 4 };
-    let bulkhead = Bulkhead::new(bounds);
-    let cache = bench.builder().max_staleness(10 * S).bulkhead(bulkhead.clone()).build().unwrap();
+    let bounds = GuardBounds { loads_max: 3, loads_waiting_max: 4 };
+    let guard = Guard::new(bounds);
+    let cache = bench.builder().max_staleness(10 * S).guard(guard.clone()).build().unwrap();
     bench.source.close();
     let readers: Vec<_> = (0..10)
         .map(|key| {
@@ -202,7 +202,7 @@ async fn the_source_never_sees_more_loads_than_the_bulkhead_and_the_rest_is_shed
         .collect();
     bench.source.until_waiting(3).await;
     settle().await;
-    assert_eq!((bench.source.running(), bulkhead.occupied()), (3, 7));
+    assert_eq!((bench.source.running(), guard.occupied()), (3, 7));
     bench.source.open();
     let mut shed = 0;
     for reader in readers {
@@ -212,8 +212,8 @@ async fn the_source_never_sees_more_loads_than_the_bulkhead_and_the_rest_is_shed
             shed += 1;
         }
     }
-    assert_eq!((shed, bulkhead.shed(), bench.source.running_max()), (3, 3, 3));
-    assert_eq!((bulkhead.occupied(), cache.flights()), (0, 0));
+    assert_eq!((shed, guard.shed(), bench.source.running_max()), (3, 3, 3));
+    assert_eq!((guard.occupied(), cache.flights()), (0, 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Bench, S, settle};
 use larder_core::{Error, ErrorKind, LoadContext, LoadError, Reason, Source};
-use larder_engine::{Bulkhead, BulkheadBounds, Cache};
+use larder_engine::{Cache, Guard, GuardBounds};
 use larder_test::TestSource;
 
 fn squares() -> TestSource<u64, u64> {
@@ -108,10 +108,10 @@ async fn an_invalidation_during_a_batch_concerns_its_key_only() {
 }
 
 #[tokio::test]
-async fn a_full_bulkhead_sheds_whole_batches() {
+async fn a_full_guard_sheds_whole_batches() {
     let bench = Bench::with(squares().batching(2));
-    let bulkhead = Bulkhead::new(BulkheadBounds { loads_max: 1, loads_waiting_max: 0 });
-    let cache = bench.builder().max_staleness(S).bulkhead(bulkhead).build().unwrap();
+    let guard = Guard::new(GuardBounds { loads_max: 1, loads_waiting_max: 0 });
+    let cache = bench.builder().max_staleness(S).guard(guard).build().unwrap();
     let answers = cache.ask_many(&[1, 2, 3, 4]).await;
     let shed = |at: usize| answers[at].as_ref().is_err_and(|e| e.kind() == ErrorKind::Shed);
     assert_eq!((0..4).filter(|&at| shed(at)).count(), 2);

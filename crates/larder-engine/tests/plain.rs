@@ -13,7 +13,7 @@ use larder_memory::{Bounds, Candidates};
 
 fn plain(bench: &Bench) -> Plain<u64, u64> {
     let bounds = Bounds::entries(100).entry_bytes_max(1000);
-    let memory = Arc::new(memory_tier(bounds, PolicyKind::Lru));
+    let memory = Arc::new(memory_tier(bounds, PolicyKind::Lru, None));
     Plain::new(&bench.engine, memory, |_, value| match value {
         Some(&heavy) if heavy > 1000 => 10_000,
         _ => 8,
@@ -80,7 +80,7 @@ async fn a_token_fills_what_nobody_has_written_or_deleted_since() {
 async fn where_nothing_may_be_evicted_a_write_is_refused_and_nothing_is_lost() {
     let bench = Bench::new();
     let bounds = Bounds::entries(4).candidates(Candidates::Expiring);
-    let memory = Arc::new(memory_tier(bounds, PolicyKind::Lru));
+    let memory = Arc::new(memory_tier(bounds, PolicyKind::Lru, None));
     let plain = Plain::new(&bench.engine, Arc::clone(&memory), |_, _| 0);
     assert!(plain.is_in(&memory));
     let now = bench.engine.clock().now();

@@ -72,7 +72,7 @@ fn cache(record: &Record, omit: Omit, max_staleness: Duration) -> Cache<u64, u64
     let engine = Engine::to_explore(Arc::new(Still), Arc::new(Tasks), omit);
     Cache::builder("explored")
         .engine(&engine)
-        .memory(Arc::new(memory_tier(Bounds::entries(16).shards(1), PolicyKind::default())))
+        .memory(Arc::new(memory_tier(Bounds::entries(16).shards(1), PolicyKind::default(), None)))
         .max_staleness(max_staleness)
         .source(record.clone())
         .build()

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, UNIX_EPOCH};
 
+use larder_core::freshness::Loaded;
 use larder_core::sync::Counter;
 use larder_core::{Answer, Clock, Moment, Result, Value, Window};
 
@@ -136,7 +137,8 @@ impl KeyLog {
     pub(crate) fn loaded(&self, op: Op, key: &[u8], window: &Window, size: Option<usize>) {
         self.note(op, key, size.unwrap_or(0), || {
             // With the mean of the jitter: an entry is held as long as the next one on average.
-            let times = window.times(Moment::ZERO, size.is_some(), u32::MAX / 2 + 1);
+            let mean = u32::MAX / 2 + 1;
+            let times = window.times(&Loaded::at(Moment::ZERO, size.is_some(), mean));
             Some(window.gone_after(&times) - Moment::ZERO)
         });
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use larder_core::{Error, ErrorKind, Key, Result, Value};
-use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, MemoryTier, Plain, memory_tier};
+use larder_engine::{Cache, Engine, Guard, GuardBounds, MemoryTier, Plain, memory_tier};
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
 use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
@@ -15,13 +15,13 @@ use larder_sql::{Database, SqlSource};
 
 use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
 
-/// A system of record and its bulkhead, which all caches over it share.
+/// A system of record and its guard, which all caches over it share.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The NAME of `[source.NAME]`.
     pub name: String,
     /// How much it is asked at a time.
-    pub bulkhead: Bulkhead,
+    pub guard: Guard,
     /// The connections to it.
     pub database: Database,
 }
@@ -33,15 +33,11 @@ impl Source {
     ///
     /// `Config` when its URL or an option can't be.
     pub fn open(config: &SourceConfig) -> Result<Self> {
-        let bounds = BulkheadBounds {
+        let bounds = GuardBounds {
             loads_max: config.loads_max,
             loads_waiting_max: config.loads_waiting_max,
         };
-        Ok(Self {
-            name: config.name.clone(),
-            bulkhead: Bulkhead::new(bounds),
-            database: config.open()?,
-        })
+        Ok(Self { name: config.name.clone(), guard: Guard::new(bounds), database: config.open()? })
     }
 
     /// The question of one cache to this source.
@@ -101,7 +97,7 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
             .deadline(cache.deadline)
             .load_timeout(config.sources[cache.source].load_timeout)
             .source(load)
-            .bulkhead(source.bulkhead.clone())
+            .guard(source.guard.clone())
             .memory(memory)
             .weigher(weigh)
             .engine(engine)
@@ -132,7 +128,8 @@ impl Pools {
     fn add(&mut self, name: PoolName, part: &MemoryConfig) -> Arc<MemoryTier<Key, Value>> {
         let &MemoryConfig { bytes, policy, candidates } = part;
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        let memory = Arc::new(memory_tier(Bounds::bytes(bytes).candidates(candidates), policy));
+        let memory =
+            Arc::new(memory_tier(Bounds::bytes(bytes).candidates(candidates), policy, None));
         self.0.push(Pool { name, memory: Arc::clone(&memory), policy, candidates });
         memory
     }

@@ -202,13 +202,13 @@ impl Numbers {
         let help = "Loads that run or wait for their turn";
         page.family("source_loads", help, MetricType::Gauge, |family| {
             self.sources.iter().try_for_each(|source| {
-                family.gauge(&[("source", &source.name)], source.bulkhead.occupied() as f64)
+                family.gauge(&[("source", &source.name)], source.guard.occupied() as f64)
             })
         })?;
         let help = "Loads refused because too many waited";
         page.family("source_shed", help, MetricType::Counter, |family| {
             self.sources.iter().try_for_each(|source| {
-                family.counter(&[("source", &source.name)], &source.bulkhead.shed())
+                family.counter(&[("source", &source.name)], &source.guard.shed())
             })
         })
     }

@@ -33,7 +33,7 @@
 //! | to load with a closure instead of a source | [`Cache::get_or_load`] |
 //! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
 //! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`] |
-//! | to bound what a database is asked at a time | [`Bulkhead`] |
+//! | to bound what a database is asked at a time | [`Guard`] |
 //!
 //! # Cancel safety
 //!
@@ -55,7 +55,7 @@ pub use larder_core::{
     State, Tier,
 };
 pub use larder_engine::{
-    Bulkhead, BulkheadBounds, Cache, CacheBuilder, CacheStats, Engine, Fill, Lookup, Ticket,
+    Cache, CacheBuilder, CacheStats, Engine, Fill, Guard, GuardBounds, Lookup, Ticket,
 };
 
 /// The examples of the project's README are compiled and run.

@@ -108,7 +108,7 @@ same(client.get("account:999"), "mine")
 same(client.delete("account:999"), 1)
 same(client.execute_command(*fill, "older"), 0)
 same(client.get("account:999"), '{"aid":999,"bid":1,"abalance":0}')
-refused("a", "64 hexadecimal digits", client.execute_command, *fill[:2], "guessed", "mine")
+refused("a", "80 hexadecimal digits", client.execute_command, *fill[:2], "guessed", "mine")
 
 # A second connection, and one that says goodbye.
 with redis.Redis(port=port, protocol=protocol, single_connection_client=True) as other:

@@ -88,7 +88,7 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     let Some(token) = std::str::from_utf8(&call.request[2]).ok().and_then(|t| t.parse().ok())
     else {
         call.reply
-            .error("ERR", "a token has 64 hexadecimal digits; LARDER.GET key LEASE gives one");
+            .error("ERR", "a token has 80 hexadecimal digits; LARDER.GET key LEASE gives one");
         return Outcome::Written;
     };
     let key = call.key(1);

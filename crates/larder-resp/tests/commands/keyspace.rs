@@ -51,7 +51,7 @@ const WITH_KEY: [&str; 32] = [
 fn with_key(line: &str, key: &[u8]) -> Vec<Vec<u8>> {
     let argument = |word| match word {
         "KEY" => key.to_vec(),
-        "TOKEN" => vec![b'0'; 64],
+        "TOKEN" => vec![b'0'; 80],
         _ => word.as_bytes().to_vec(),
     };
     line.split(' ').map(argument).collect()

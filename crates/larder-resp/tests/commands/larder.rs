@@ -37,7 +37,7 @@ fn token(reply: &Reply) -> String {
     let texts = ["tier", "state", "reason"].map(|name| text(field(reply, name)));
     assert_eq!(texts, ["memory", "gone", "missing"]);
     let token = text(field(reply, "token"));
-    assert_eq!(token.len(), 64);
+    assert_eq!(token.len(), 80);
     token.to_owned()
 }
 
@@ -194,19 +194,19 @@ async fn a_token_is_good_for_its_key_in_its_server_only() {
         ("user:1", &of_plain),
         ("q", &of_plain),
         ("user:1", &of_other),
-        ("user:1", &"0".repeat(64)),
+        ("user:1", &"0".repeat(80)),
     ] {
         let reply = fill(&mut client, key, token, "v").await;
         assert_error(&reply, "REFUSED", "the token was not given out here for this key");
     }
     for token in
-        ["", "1", &"g".repeat(64), &of_user.to_uppercase().replace('0', "O"), &of_user[1..]]
+        ["", "1", &"g".repeat(80), &of_user.to_uppercase().replace('0', "O"), &of_user[1..]]
     {
         let reply = fill(&mut client, "user:1", token, "v").await;
-        assert_error(&reply, "ERR", "a token has 64 hexadecimal digits; LARDER.GET key LEASE");
+        assert_error(&reply, "ERR", "a token has 80 hexadecimal digits; LARDER.GET key LEASE");
     }
-    let reply = client.command(&[&b"LARDER.FILL"[..], b"user:1", &[0xff; 64], b"v"]).await;
-    assert_error(&reply, "ERR", "a token has 64 hexadecimal digits");
+    let reply = client.command(&[&b"LARDER.FILL"[..], b"user:1", &[0xff; 80], b"v"]).await;
+    assert_error(&reply, "ERR", "a token has 80 hexadecimal digits");
     assert_eq!(fill(&mut client, "user:1", &of_user, "v").await, int(1));
     assert_eq!(fill(&mut client, "p", &of_plain, "v").await, int(1));
 }

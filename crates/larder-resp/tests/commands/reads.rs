@@ -1,7 +1,7 @@
 //! GET, MGET, EXISTS, STRLEN, TYPE, TTL, PTTL.
 
 use larder_core::{ErrorKind, Key};
-use larder_engine::BulkheadBounds;
+use larder_engine::GuardBounds;
 use larder_resp::codec::Reply;
 
 use crate::common::{Bench, Client, MS, S, Setup, assert_error, bulk, field, int, ok, row, simple};
@@ -171,8 +171,8 @@ async fn a_load_that_fails_is_an_error_of_its_kind() {
 
 #[tokio::test]
 async fn a_shed_read_says_when_to_come_back() {
-    let bulkhead = BulkheadBounds { loads_max: 1, loads_waiting_max: 0 };
-    let bench = Bench::with(Setup { bulkhead, ..Setup::default() });
+    let guard = GuardBounds { loads_max: 1, loads_waiting_max: 0 };
+    let bench = Bench::with(Setup { guard, ..Setup::default() });
     bench.users().close();
     let mut first = bench.client();
     let waiting = tokio::spawn(async move { first.talk("GET user:1").await });

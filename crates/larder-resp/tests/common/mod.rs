@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::{Clock, Key, KeyTemplate, Value};
 use larder_engine::runtime::TokioSpawn;
-use larder_engine::{Bulkhead, BulkheadBounds, Cache, Engine, Plain, memory_tier};
+use larder_engine::{Cache, Engine, Guard, GuardBounds, Plain, memory_tier};
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 use larder_resp::codec::{Reply, ReplyLimits, decode_reply, encode_request};
@@ -30,7 +30,7 @@ pub(crate) struct Setup {
     /// Whether plain keys are held apart: by which policy, which of them may be evicted, and
     /// within which bounds.
     pub(crate) plain_apart: Option<(PolicyKind, Candidates, Bounds)>,
-    pub(crate) bulkhead: BulkheadBounds,
+    pub(crate) guard: GuardBounds,
     pub(crate) stale_for: Duration,
     /// The templates of the caches; each is named by what stands before its first colon.
     pub(crate) templates: &'static [&'static str],
@@ -45,7 +45,7 @@ impl Default for Setup {
             with_plain: true,
             bounds: Bounds::bytes(256 << 20),
             plain_apart: None,
-            bulkhead: BulkheadBounds::default(),
+            guard: GuardBounds::default(),
             stale_for: Duration::ZERO,
             templates: &["user:{id:int}", "note:{name:text}"],
             sample: None,
@@ -123,7 +123,7 @@ fn logged_service(
     let engine = Engine::new(clock, Arc::new(TokioSpawn::current().unwrap()));
     let mut pools = vec![pool(PoolName::Shared, PolicyKind::Lru, Candidates::All, setup.bounds)];
     let memory = Arc::clone(&pools[0].memory);
-    let bulkhead = Bulkhead::new(setup.bulkhead);
+    let guard = Guard::new(setup.guard);
     let declared = setup.templates.iter().zip(sources).map(|(template, source)| {
         let cache = Cache::builder(template.split(':').next().unwrap())
             .max_staleness(10 * S)
@@ -131,7 +131,7 @@ fn logged_service(
             .stale_for(setup.stale_for)
             .jitter(Duration::ZERO)
             .source(source.clone())
-            .bulkhead(bulkhead.clone())
+            .guard(guard.clone())
             .memory(Arc::clone(&memory))
             .weigher(weigh)
             .engine(&engine)
@@ -160,7 +160,7 @@ fn logged_service(
 }
 
 fn pool(name: PoolName, policy: PolicyKind, candidates: Candidates, bounds: Bounds) -> Pool {
-    let memory = Arc::new(memory_tier(bounds.candidates(candidates), policy));
+    let memory = Arc::new(memory_tier(bounds.candidates(candidates), policy, None));
     Pool { name, memory, policy, candidates }
 }
 

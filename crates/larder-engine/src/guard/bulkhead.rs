@@ -17,29 +17,11 @@ pub const LOADS_MAX_DEFAULT: usize = 16;
 /// How many loads wait for their turn, if nothing else is said.
 pub const LOADS_WAITING_MAX_DEFAULT: usize = 1024;
 
-/// The bounds of what one source is asked at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BulkheadBounds {
-    /// Loads that run at once; at least one.
-    pub loads_max: usize,
-    /// Loads that wait for their turn. The next one is refused with
-    /// [`ErrorKind::Shed`].
-    pub loads_waiting_max: usize,
-}
-
-impl Default for BulkheadBounds {
-    fn default() -> Self {
-        Self { loads_max: LOADS_MAX_DEFAULT, loads_waiting_max: LOADS_WAITING_MAX_DEFAULT }
-    }
-}
-
-/// A bulkhead in front of one source; share it among the caches that read from that source.
-#[derive(Clone, Debug)]
-pub struct Bulkhead(Arc<Inner>);
-
+/// How many loads run and wait.
 #[derive(Debug)]
-struct Inner {
-    bounds: BulkheadBounds,
+pub(super) struct Bulkhead {
+    loads_max: usize,
+    places_max: usize,
     running: Arc<Semaphore>,
     /// Loads that run or wait.
     places: AtomicUsize,
@@ -49,30 +31,32 @@ struct Inner {
 }
 
 impl Bulkhead {
-    /// A bulkhead with these bounds.
-    #[must_use]
-    pub fn new(bounds: BulkheadBounds) -> Self {
-        let bounds = BulkheadBounds { loads_max: bounds.loads_max.max(1), ..bounds };
-        Self(Arc::new(Inner {
-            bounds,
-            running: Arc::new(Semaphore::new(bounds.loads_max)),
+    /// A bulkhead that lets so many run, at least one, and so many wait.
+    pub(super) fn new(loads_max: usize, loads_waiting_max: usize) -> Self {
+        let loads_max = loads_max.clamp(1, Semaphore::MAX_PERMITS);
+        Self {
+            loads_max,
+            places_max: loads_max.saturating_add(loads_waiting_max),
+            running: Arc::new(Semaphore::new(loads_max)),
             places: AtomicUsize::new(0),
             shed: Counter::default(),
             loads: Counter::default(),
             load_nanos: Counter::default(),
-        }))
+        }
+    }
+
+    pub(super) fn loads_max(&self) -> usize {
+        self.loads_max
     }
 
     /// How many loads run or wait for their turn at this moment.
-    #[must_use]
-    pub fn occupied(&self) -> usize {
-        self.0.places.load(Ordering::Relaxed)
+    pub(super) fn occupied(&self) -> usize {
+        self.places.load(Ordering::Relaxed)
     }
 
     /// How many loads were refused so far.
-    #[must_use]
-    pub fn shed(&self) -> u64 {
-        self.0.shed.get()
+    pub(super) fn shed(&self) -> u64 {
+        self.shed.get()
     }
 
     /// Takes a place among those who run or wait.
@@ -80,51 +64,50 @@ impl Bulkhead {
     /// # Errors
     ///
     /// `Shed`, with the time after which a place is likely, when all are taken.
-    pub(crate) fn enter(&self) -> Result<Place, Error> {
-        let places_max = self.0.bounds.loads_max + self.0.bounds.loads_waiting_max;
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Place, Error> {
         // The place is taken first and given back if there was none: two that arrive together
         // can't both have the last one.
-        let place = Place(self.clone());
-        if self.0.places.fetch_add(1, Ordering::AcqRel) < places_max {
+        let place = Place(Arc::clone(self));
+        if self.places.fetch_add(1, Ordering::AcqRel) < self.places_max {
             return Ok(place);
         }
-        self.0.shed.add(1);
+        self.shed.add(1);
         let message = "too many loads are waiting for this source already";
         Err(Error::new(ErrorKind::Shed, message).retry_after(self.turnaround()))
     }
 
     /// How long it takes, by the mean so far, until all that wait now have been loaded.
     fn turnaround(&self) -> Duration {
-        let mean = self.0.load_nanos.get() / self.0.loads.get().max(1);
-        let rounds = self.occupied().div_ceil(self.0.bounds.loads_max);
+        let mean = self.load_nanos.get() / self.loads.get().max(1);
+        let rounds = self.occupied().div_ceil(self.loads_max);
         let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
         Duration::from_nanos(mean)
             .saturating_mul(rounds)
             .clamp(Duration::from_millis(10), Duration::from_secs(10))
     }
+}
+
+/// A place in the bulkhead, given back on drop.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Bulkhead>);
+
+impl Place {
+    /// Waits for the turn. The load runs as long as the permit lives; turns come in the order
+    /// of asking.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0.running).acquire_owned().await.ok()
+    }
 
     /// Counts a load that took `cost`.
-    pub(crate) fn loaded(&self, cost: Duration) {
+    pub(super) fn loaded(&self, cost: Duration) {
         self.0.loads.add(1);
         self.0.load_nanos.add(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX));
     }
 }
 
-/// A place in the bulkhead, given back on drop.
-#[derive(Debug)]
-pub(crate) struct Place(Bulkhead);
-
-impl Place {
-    /// Waits for the turn. The load runs as long as the permit lives; turns come in the order
-    /// of asking.
-    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0.0.running).acquire_owned().await.ok()
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.0.places.fetch_sub(1, Ordering::AcqRel);
+        self.0.places.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -134,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_place_after_the_last_is_refused_and_a_freed_one_is_given_again() {
-        let bulkhead = Bulkhead::new(BulkheadBounds { loads_max: 1, loads_waiting_max: 1 });
+        let bulkhead = Arc::new(Bulkhead::new(1, 1));
         let first = bulkhead.enter().unwrap();
         let _second = bulkhead.enter().unwrap();
         let error = bulkhead.enter().unwrap_err();

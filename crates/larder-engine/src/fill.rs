@@ -1,0 +1,145 @@
+//! Fills: what was loaded goes into memory, if its fence still holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::{CacheKey, Error, ErrorKind, Moment, Result, Terms, freshness, terms};
+
+use crate::cache::Parts;
+use crate::events::Fate;
+use crate::fence::Fence;
+use crate::flight::Landed;
+use crate::slot::{Rider, Slot};
+
+/// Whether a loaded value was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// It is held now.
+    Stored,
+    /// An invalidation, or a newer fill, came in between: what was loaded may be old.
+    Refused,
+    /// It is not for keeping: the promise is zero, or used up by the load itself, its loader said
+    /// so, or the value is heavier than the memory tier takes.
+    NotKept,
+}
+
+/// What a load brought.
+pub(crate) struct Loaded<'t, V> {
+    pub(crate) value: Option<V>,
+    pub(crate) terms: &'t Terms,
+    /// When the load began.
+    pub(crate) at: Moment,
+    /// How long it took.
+    pub(crate) cost: Duration,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Keeps what was loaded, if its fence still holds.
+    pub(crate) fn fill(&self, key: &K, loaded: Loaded<'_, V>, fence: Fence) -> Landed<V> {
+        if loaded.value.is_none() {
+            self.counters.absent.add(1);
+        }
+        if loaded.terms.is_unchanged() {
+            self.counters.unchanged.add(1);
+        }
+        let rider = self.rider(loaded.terms);
+        let fill = self.keep(key, &loaded, fence, rider.clone());
+        match fill {
+            Fill::Stored => {}
+            Fill::Refused => self.counters.refused.add(1),
+            Fill::NotKept => self.counters.not_kept.add(1),
+        }
+        Landed { value: loaded.value, as_of: loaded.at, fill, born: fence.born, rider }
+    }
+
+    /// What is kept beside the value, if anything was said.
+    fn rider(&self, terms: &Terms) -> Option<Arc<Rider>> {
+        if terms.tags().is_empty() && terms.own_validator().is_none() {
+            return None;
+        }
+        let tags = terms.tags().iter().map(|tag| self.engine.events().place(tag)).collect();
+        Some(Arc::new(Rider::new(tags, terms.own_validator().map(Box::from))))
+    }
+
+    fn keep(
+        &self,
+        key: &K,
+        loaded: &Loaded<'_, V>,
+        fence: Fence,
+        rider: Option<Arc<Rider>>,
+    ) -> Fill {
+        let now = self.engine.now();
+        let times = self.window.times(&freshness::Loaded {
+            at: loaded.at,
+            present: loaded.value.is_some(),
+            cost: loaded.cost,
+            draw: self.engine.draw(),
+            fresh_for: loaded.terms.own_fresh_for(),
+            stale_for: loaded.terms.own_stale_for(),
+        });
+        let expires_at = match loaded.value {
+            Some(_) => self.window.stands_in_until(&times),
+            None => self.window.gone_after(&times),
+        };
+        if !self.window.keeps() || !loaded.terms.is_stored() || expires_at < now {
+            return Fill::NotKept;
+        }
+        // Nothing would be wrong with storing it, as it would be judged at every hit; but whoever
+        // waits for it is to read again.
+        if rider.as_ref().is_some_and(|rider| self.rider_fate(rider, fence.born) != Fate::Stands) {
+            return Fill::Refused;
+        }
+        let value = loaded.value.clone();
+        let own = loaded.terms.own_weight();
+        let weight = own.unwrap_or_else(|| (self.weigh)(key, value.as_ref()))
+            + rider.as_ref().map_or(0, |rider| rider.heap_bytes());
+        let cost_micros = u32::try_from(loaded.cost.as_micros()).unwrap_or(u32::MAX);
+        let slot = Slot { value, times, born: fence.born, cost_micros, rider };
+        // Called under the lock under which an invalidation raises the epoch and removes.
+        let holds = |held: Option<&Slot<V>>| {
+            // Of two fills the one that was loaded later stays, whichever comes last.
+            let newest = held.is_none_or(|held| held.times.loaded_at() <= loaded.at);
+            newest && self.fence_holds(fence)
+        };
+        match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
+            larder_memory::Insert::Stored => Fill::Stored,
+            larder_memory::Insert::Refused => Fill::Refused,
+            larder_memory::Insert::TooHeavy | larder_memory::Insert::NoRoom => Fill::NotKept,
+        }
+    }
+
+    /// Whether nothing was invalidated since the fence was captured. Only an answer given under
+    /// the memory tier's lock of that key means something.
+    fn fence_holds(&self, fence: Fence) -> bool {
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::SweepAtFill) {
+            return self.engine.epochs().holds(fence);
+        }
+        self.engine.epochs().holds(fence) && !self.sweeps.voids(fence.born)
+    }
+
+    pub(crate) fn rider_fate(&self, rider: &Rider, born: u64) -> Fate {
+        rider.fate(self.engine.events(), born)
+    }
+}
+
+/// Whether an entry may be kept on these terms.
+///
+/// # Errors
+///
+/// `Loader`, saying which limit was exceeded.
+pub(crate) fn check_terms(terms: &Terms) -> Result<()> {
+    let fault = |message| Err(Error::new(ErrorKind::Loader, message));
+    if terms.tags().len() > terms::TAGS_MAX {
+        let (tags, max) = (terms.tags().len(), terms::TAGS_MAX);
+        return fault(format!(
+            "the loader gave an entry {tags} tags, and {max} are the most: tag what they have in \
+             common"
+        ));
+    }
+    if let Some(tag) = terms.tags().iter().find(|tag| tag.len() > terms::TAG_BYTES_MAX) {
+        let (bytes, max) = (tag.len(), terms::TAG_BYTES_MAX);
+        return fault(format!("the loader gave a tag of {bytes} bytes, and {max} are the most"));
+    }
+    Ok(())
+}
