@@ -20,7 +20,11 @@ use crate::{Error, ErrorKind, LoadError, Terms};
 /// struct Pages;
 ///
 /// impl Source<String, String> for Pages {
-///     async fn load(&self, path: &String, context: &mut LoadContext) -> Result<Option<String>, LoadError> {
+///     async fn load(
+///         &self,
+///         path: &String,
+///         context: &mut LoadContext,
+///     ) -> Result<Option<String>, LoadError> {
 ///         if context.stale_validator() == Some("v7") {
 ///             return context.not_modified();
 ///         }

@@ -47,8 +47,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
     /// # let prices: Cache<u64, u32> =
     /// #     Cache::builder("price").max_staleness(Duration::from_secs(60)).build()?;
-    /// let read = prices.read(&7).max_staleness(Duration::from_secs(1)).deadline(Duration::from_millis(200));
-    /// let price = read.get_or_load(|_| async { Ok(Some(1999)) }).await?;
+    /// let hurried = prices.read(&7).deadline(Duration::from_millis(200));
+    /// let price = hurried.get_or_load(|_| async { Ok(Some(1999)) }).await?;
     /// assert_eq!(price, Some(1999));
     /// # Ok(()) }
     /// ```

@@ -42,7 +42,8 @@ impl Early {
         let refresh_at = refresh_at.unwrap_or(Self::REFRESH_AT_DEFAULT);
         if !(0.0..=1.0).contains(&refresh_at) {
             return Err(config(
-                "refresh_at is a part of fresh_for: a number from 0 (every read) to 1 (never early)",
+                "refresh_at is a part of fresh_for: a number from 0 (every read) to 1 (never \
+                 early)",
             ));
         }
         let xfetch = xfetch.unwrap_or(Self::XFETCH_DEFAULT);
