@@ -1,12 +1,13 @@
 //! What a cache counts, and how it is read.
 //!
-//! A hit costs two relaxed additions: the ages at hit are a histogram with its sum, and the
-//! number of hits is how many ages it holds.
+//! A hit costs two additions to counters that its thread has for itself: the ages at hit are a
+//! histogram with its sum, and the number of hits is how many ages it holds.
 
 use std::time::Duration;
 
 use larder_core::State;
 use larder_core::sync::Counter;
+use larder_memory::Stripes;
 
 /// The upper bounds of the buckets in which durations are counted, in nanoseconds: 100 µs, then
 /// threefold and tenfold in turn, up to about a day. The last bucket has no bound.
@@ -23,28 +24,34 @@ pub const BUCKET_BOUNDS: [u64; 18] = {
     bounds
 };
 
-/// Durations counted in buckets.
+const BUCKETS: usize = BUCKET_BOUNDS.len() + 1;
+
+/// Durations counted in buckets; behind the buckets stands their sum, in nanoseconds.
 #[derive(Debug, Default)]
-pub(crate) struct Histogram {
-    buckets: [Counter; BUCKET_BOUNDS.len() + 1],
-    nanos: Counter,
-}
+pub(crate) struct Histogram(Stripes<{ BUCKETS + 1 }>);
 
 impl Histogram {
     /// Counts one duration.
+    #[inline]
     pub(crate) fn record(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let at = BUCKET_BOUNDS.partition_point(|&bound| bound < nanos);
-        self.buckets[at].add(1);
-        self.nanos.add(nanos);
+        self.0.add(bucket(nanos), 1);
+        self.0.add(BUCKETS, nanos);
     }
 
     fn snapshot(&self) -> HistogramSnapshot {
+        let sums = self.0.sums();
         HistogramSnapshot {
-            buckets: std::array::from_fn(|at| self.buckets[at].get()),
-            sum: Duration::from_nanos(self.nanos.get()),
+            buckets: std::array::from_fn(|at| sums[at]),
+            sum: Duration::from_nanos(sums[BUCKETS]),
         }
     }
+}
+
+/// The first bucket that holds so many nanoseconds.
+#[inline]
+fn bucket(nanos: u64) -> usize {
+    BUCKET_BOUNDS.partition_point(|&bound| bound < nanos)
 }
 
 /// A histogram at one moment.

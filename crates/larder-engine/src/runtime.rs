@@ -1,6 +1,8 @@
 //! The one file of the engine that knows tokio: the machine's clock with its timers, the
 //! spawner, and the semaphore behind the bulkhead.
 
+#[cfg(target_os = "linux")]
+use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Moment, Result, Spawn};
@@ -50,12 +52,69 @@ impl SystemClock {
     }
 }
 
+/// What a thread last read of the precise clock.
+///
+/// The calendar's coarse clock costs a fraction of it. It moves at every tick of the kernel, and
+/// it jumps when the machine wakes up, before any program runs again. So as long as it hasn't
+/// moved, the precise clock hasn't moved further than a tick.
+///
+/// Where the processor that keeps the time is held up (by a hypervisor, say) ticks are late. The
+/// precise clock is asked again after a number of uses in any case, so that it can't be missed
+/// for long by a thread that reads a lot.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy)]
+struct Recent {
+    tick: u64,
+    /// The end of that tick: what is fresh then is fresh now.
+    now: Moment,
+    uses: u8,
+}
+
+/// The longest tick that kernels are built with.
+#[cfg(target_os = "linux")]
+const TICK_MAX: Duration = Duration::from_millis(10);
+/// How often the precise clock is done without, at most.
+#[cfg(target_os = "linux")]
+const RECENT_USES_MAX: u8 = 32;
+
+#[cfg(target_os = "linux")]
+thread_local! {
+    static RECENT: Cell<Recent> =
+        const { Cell::new(Recent { tick: 0, now: Moment::ZERO, uses: 0 }) };
+}
+
+/// The calendar's coarse clock, as a number that changes with every tick.
+#[cfg(target_os = "linux")]
+fn ticks() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    time.tv_sec
+        .cast_unsigned()
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec.cast_unsigned())
+}
+
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
         let time = rustix::time::clock_gettime(CLOCK);
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
         Moment::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn about_now(&self) -> Moment {
+        let tick = ticks();
+        RECENT.with(|recent| match recent.get() {
+            Recent { tick: last, now, uses: 1.. } if last == tick => {
+                recent.update(|recent| Recent { uses: recent.uses - 1, ..recent });
+                now
+            }
+            _ => {
+                let now = self.now() + TICK_MAX;
+                recent.set(Recent { tick, now, uses: RECENT_USES_MAX });
+                now
+            }
+        })
     }
 
     fn wall(&self) -> SystemTime {
@@ -91,5 +150,18 @@ mod tests {
         let before = clock.now();
         assert!(before > Moment::ZERO);
         assert!(clock.now() >= before);
+    }
+
+    #[test]
+    fn about_now_is_never_earlier_than_now_and_at_most_a_tick_later() {
+        let clock = SystemClock::new();
+        for _ in 0..100_000 {
+            let before = clock.now();
+            let about = clock.about_now();
+            let after = clock.now();
+            assert!(about <= after + Duration::from_millis(10), "{:?} later", about - after);
+            // A tick may be late on a machine that is busy, and that is all that may be missed.
+            assert!(about + Duration::from_secs(1) >= before, "{:?} earlier", before - about);
+        }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use larder_policy::{Adaptive, Hits, Policy};
 
 use crate::bounds::Bounds;
-use crate::counts::Counts;
 use crate::fence;
 use crate::idle::Idle;
 use crate::leftovers::Listener;
@@ -16,6 +15,7 @@ use crate::memory::{Costs, Memory};
 use crate::retired::Promptly;
 use crate::shard::Shard;
 use crate::stats::RemovalCause;
+use crate::stripes::Stripes;
 
 /// Makes a [`Memory`] with another hasher or policy, a listener, an idle expiry, or costs.
 ///
@@ -143,7 +143,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Builder<K, V, S, P> {
         let parallelism = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let count = bounds.shard_count(overhead, parallelism);
         let promptly = if listener.is_some() { Promptly::Yes } else { Promptly::No };
-        let counts = Counts::new(parallelism);
+        let counts = Stripes::for_threads(parallelism);
         let mut hits = Hits::Unseen;
         let shards = (0..count)
             .map(|index| {

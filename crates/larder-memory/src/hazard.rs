@@ -212,6 +212,12 @@ impl Reader {
     }
 }
 
+/// Who this thread is, if it has read before and isn't ending.
+#[inline]
+pub(crate) fn reader() -> Option<Reader> {
+    RECORD.with(Cell::get).map(|record| Reader(record.number))
+}
+
 /// As long as it lives, nothing is freed that the thread found in it.
 pub(crate) struct Section {
     record: &'static Record,

@@ -60,7 +60,6 @@ mod bounds;
 mod builder;
 mod change;
 mod clock;
-mod counts;
 mod fence;
 mod hazard;
 mod idle;
@@ -75,6 +74,7 @@ mod retired;
 mod shard;
 mod slots;
 mod stats;
+mod stripes;
 mod table;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
@@ -87,6 +87,7 @@ pub use clock::{CoarseClock, Now};
 pub use memory::Memory;
 pub use reference::Ref;
 pub use stats::{RemovalCause, Stats};
+pub use stripes::Stripes;
 
 /// The policies, to choose one for a [`Builder`].
 pub use larder_policy as policy;

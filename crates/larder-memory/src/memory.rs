@@ -15,13 +15,17 @@ use crate::bounds::Bounds;
 use crate::builder::Builder;
 use crate::change::{Change, Expired, Held, Insert, Outcome};
 use crate::clock::Now;
-use crate::counts::Counts;
 use crate::leftovers::{Leftovers, Listener};
 use crate::shard::{New, Shard, Writer};
 use crate::stats::{RemovalCause, Stats};
+use crate::stripes::Stripes;
 
 /// How many entries are visited or removed before a shard's lock is given to somebody else.
 const BATCH: usize = 64;
+
+/// Where hits and misses are counted.
+const HITS: usize = 0;
+const MISSES: usize = 1;
 
 /// A bounded map from keys to values that forgets: what expires, and, when it is full, what its
 /// policy gives up.
@@ -87,7 +91,7 @@ pub struct Memory<K, V, S = foldhash::fast::RandomState, P = Adaptive> {
     weight_max: AtomicUsize,
     listener: Option<Box<Listener<K, V>>>,
     costs: Option<Box<Costs<K, V>>>,
-    counts: Counts,
+    counts: Stripes<2>,
 }
 
 /// What it takes to load a value again.
@@ -117,7 +121,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         hits: Hits,
         listener: Option<Box<Listener<K, V>>>,
         costs: Option<Box<Costs<K, V>>>,
-        counts: Counts,
+        counts: Stripes<2>,
     ) -> Self {
         let weight_max = AtomicUsize::new(bounds.weight_max(Self::ENTRY_OVERHEAD));
         let marks = match hits {
@@ -385,7 +389,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         for shard in &self.shards {
             stats += shard.write().stats();
         }
-        (stats.hits, stats.misses) = self.counts.sums();
+        [stats.hits, stats.misses] = self.counts.sums();
         stats
     }
 

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, Hash};
 
 use larder_policy::Policy;
 
-use super::Memory;
+use super::{HITS, MISSES, Memory};
 use crate::clock::Now;
 use crate::hazard::Section;
 use crate::reference::Ref;
@@ -140,12 +140,12 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
             None => self.read_exactly(shard, hash, key, now, take),
             Some(marks) => match shard.glance(hash, key, marks) {
                 Glance::Lasting(entry) => {
-                    self.counts.hit(entry.reader());
+                    self.counts.add_for(entry.reader(), HITS, 1);
                     Some(take(entry))
                 }
                 Glance::Expiring(entry) => self.use_expiring(shard, entry, now, marks, take),
                 Glance::Nothing(reader) => {
-                    self.counts.miss(reader);
+                    self.counts.add_for(reader, MISSES, 1);
                     None
                 }
                 Glance::Unsure => self.read_closely(shard, hash, key, now, marks, take),
@@ -164,10 +164,10 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         take: impl FnOnce(Read<'a, K, V>) -> R,
     ) -> Option<R> {
         if shard.has_expired(&entry, now, Used::Yes) {
-            self.counts.miss(entry.reader());
+            self.counts.add_for(entry.reader(), MISSES, 1);
             return None;
         }
-        self.counts.hit(entry.reader());
+        self.counts.add_for(entry.reader(), HITS, 1);
         shard.mark(&entry, marks);
         Some(take(entry))
     }
@@ -190,7 +190,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         match shard.read(hash, key) {
             Ok(entry) => self.use_expiring(shard, entry, now, marks, take),
             Err(reader) => {
-                self.counts.miss(reader);
+                self.counts.add_for(reader, MISSES, 1);
                 None
             }
         }
@@ -213,12 +213,12 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     {
         let mut writer = shard.write();
         let Some(slot) = writer.find(hash, key, now) else {
-            self.counts.miss(Section::open().reader());
+            self.counts.add_for(Section::open().reader(), MISSES, 1);
             return None;
         };
         writer.hit(slot, now);
         let entry = writer.read(slot);
-        self.counts.hit(entry.reader());
+        self.counts.add_for(entry.reader(), HITS, 1);
         Some(take(entry))
     }
 }
