@@ -8,6 +8,7 @@
 //! | module | idea |
 //! |---|---|
 //! | [`key`] | [`CacheKey`]: a key is a value in memory and a text everywhere else |
+//! | [`keys`] | [`KeyList`]: all keys of a source, page by page |
 //! | [`template`] | [`KeyTemplate`]: `user:{id:int}`, what a declared key looks like |
 //! | [`value`] | [`Value`]: bytes and what they are, the server's type of value |
 //! | [`error`] | [`Error`]: one type, whose kind says what the caller can do |
@@ -26,6 +27,7 @@ mod counter;
 pub mod error;
 pub mod freshness;
 pub mod key;
+pub mod keys;
 pub mod source;
 pub mod spawn;
 pub mod sync;
@@ -42,6 +44,7 @@ pub use context::LoadContext;
 pub use error::{Error, ErrorKind, Result};
 pub use freshness::{Times, Window};
 pub use key::{CacheKey, Key, KeyText};
+pub use keys::{KeyList, KeyPages, keys_of};
 pub use source::{LoadError, Source};
 pub use spawn::Spawn;
 pub use template::KeyTemplate;

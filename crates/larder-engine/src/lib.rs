@@ -18,8 +18,11 @@
 //! | `invalidate` | the one door of every invalidation |
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
+//! | `filter` | keys that surely don't exist never reach the source |
+//! | `keys` | a list of keys as an object |
 //! | `guard` | how much a source is asked at a time, and whether at all |
 //! | `runtime` | the only file that knows tokio |
+//! | [`verdict`] | whether a cache is worth it, from what it counted |
 //!
 //! The engine knows the memory tier, and of everything else only the contracts in
 //! `larder-core`: no database, no protocol, no file. Lock order: a shard of the memory tier and a
@@ -35,10 +38,12 @@ mod erased;
 mod events;
 mod fence;
 mod fill;
+pub mod filter;
 mod flight;
 mod gather;
 pub mod guard;
 mod invalidate;
+mod keys;
 mod load;
 mod many;
 mod memory;
@@ -48,6 +53,7 @@ mod read;
 pub mod runtime;
 mod slot;
 mod ticket;
+pub mod verdict;
 mod wait;
 
 pub use builder::CacheBuilder;
@@ -59,6 +65,7 @@ pub use engine::Omit;
 pub use fill::Fill;
 pub use guard::{Guard, GuardBounds};
 pub use invalidate::Invalidation;
+pub use keys::{AnyKeyList, AnyKeyPages};
 pub use memory::{MemoryTier, memory_tier};
 pub use patience::Read;
 pub use plain::{Plain, PlainChange, PlainHeld};
