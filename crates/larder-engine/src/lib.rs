@@ -21,6 +21,7 @@
 //! | `filter` | keys that surely don't exist never reach the source |
 //! | `keys` | a list of keys as an object |
 //! | `guard` | how much a source is asked at a time, and whether at all |
+//! | `recent` | what a thread last knew of the time |
 //! | `runtime` | the only file that knows tokio |
 //! | [`verdict`] | whether a cache is worth it, from what it counted |
 //!
@@ -50,6 +51,8 @@ mod memory;
 mod patience;
 mod plain;
 mod read;
+#[cfg(target_os = "linux")]
+mod recent;
 pub mod runtime;
 mod slot;
 mod ticket;

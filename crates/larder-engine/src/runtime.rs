@@ -1,12 +1,13 @@
 //! The one file of the engine that knows tokio: the machine's clock with its timers, the
 //! spawner, and the semaphore behind the bulkhead.
 
-#[cfg(target_os = "linux")]
-use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Moment, Result, Spawn};
 use tokio::runtime::Handle;
+
+#[cfg(target_os = "linux")]
+use crate::recent;
 
 pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -52,47 +53,6 @@ impl SystemClock {
     }
 }
 
-/// What a thread last read of the precise clock.
-///
-/// The calendar's coarse clock costs a fraction of it. It moves at every tick of the kernel, and
-/// it jumps when the machine wakes up, before any program runs again. So as long as it hasn't
-/// moved, the precise clock hasn't moved further than a tick.
-///
-/// Where the processor that keeps the time is held up (by a hypervisor, say) ticks are late. The
-/// precise clock is asked again after a number of uses in any case, so that it can't be missed
-/// for long by a thread that reads a lot.
-#[cfg(target_os = "linux")]
-#[derive(Clone, Copy)]
-struct Recent {
-    tick: u64,
-    /// The end of that tick: what is fresh then is fresh now.
-    now: Moment,
-    uses: u8,
-}
-
-/// The longest tick that kernels are built with.
-#[cfg(target_os = "linux")]
-const TICK_MAX: Duration = Duration::from_millis(10);
-/// How often the precise clock is done without, at most.
-#[cfg(target_os = "linux")]
-const RECENT_USES_MAX: u8 = 32;
-
-#[cfg(target_os = "linux")]
-thread_local! {
-    static RECENT: Cell<Recent> =
-        const { Cell::new(Recent { tick: 0, now: Moment::ZERO, uses: 0 }) };
-}
-
-/// The calendar's coarse clock, as a number that changes with every tick.
-#[cfg(target_os = "linux")]
-fn ticks() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
-    time.tv_sec
-        .cast_unsigned()
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(time.tv_nsec.cast_unsigned())
-}
-
 impl Clock for SystemClock {
     fn now(&self) -> Moment {
         let time = rustix::time::clock_gettime(CLOCK);
@@ -103,18 +63,7 @@ impl Clock for SystemClock {
 
     #[cfg(target_os = "linux")]
     fn about_now(&self) -> Moment {
-        let tick = ticks();
-        RECENT.with(|recent| match recent.get() {
-            Recent { tick: last, now, uses: 1.. } if last == tick => {
-                recent.update(|recent| Recent { uses: recent.uses - 1, ..recent });
-                now
-            }
-            _ => {
-                let now = self.now() + TICK_MAX;
-                recent.set(Recent { tick, now, uses: RECENT_USES_MAX });
-                now
-            }
-        })
+        recent::about(|| self.now())
     }
 
     fn wall(&self) -> SystemTime {

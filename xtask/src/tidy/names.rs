@@ -101,9 +101,13 @@ const RULES: [Rule; 9] = [
 ];
 
 /// Who reads memory tiers is known to the process, and so are the barriers among its threads:
-/// docs/decisions/0012-reads-without-a-lock.md.
-const STATICS: [&str; 2] =
-    ["crates/larder-memory/src/fence.rs", "crates/larder-memory/src/hazard.rs"];
+/// docs/decisions/0012-reads-without-a-lock.md. What a thread last knew of the time is its own:
+/// docs/decisions/0016-a-hit-asks-a-coarse-clock.md.
+const STATICS: [&str; 3] = [
+    "crates/larder-engine/src/recent.rs",
+    "crates/larder-memory/src/fence.rs",
+    "crates/larder-memory/src/hazard.rs",
+];
 
 /// Types whose contents change behind a shared reference.
 const CHANGEABLE: [&str; 10] = [
