@@ -166,7 +166,7 @@ macro_rules! tuple_keys {
             }
 
             fn parse(text: &str) -> Option<Self> {
-                let mut parts = split_parts(text)?.into_iter();
+                let mut parts = parts(text)?.into_iter();
                 let key = ($first::parse(&parts.next()?)?, $($part::parse(&parts.next()?)?,)*);
                 parts.next().is_none().then_some(key)
             }
@@ -179,8 +179,17 @@ tuple_keys!(A B);
 tuple_keys!(A B C);
 tuple_keys!(A B C D);
 
-/// Splits at the `:` that no `\` escapes. Only `\\` and `\:` are escapes: one spelling.
-fn split_parts(text: &str) -> Option<Vec<String>> {
+/// The parts of a tuple's text: splits at the `:` that no `\` escapes. Only `\\` and `\:` are
+/// escapes, because a key has one spelling; `None` for a text with others.
+///
+/// ```
+/// use larder_core::key::parts;
+///
+/// assert_eq!(parts(r"42:a\:b"), Some(vec!["42".to_owned(), "a:b".to_owned()]));
+/// assert_eq!(parts(r"a\b"), None);
+/// ```
+#[must_use]
+pub fn parts(text: &str) -> Option<Vec<String>> {
     let mut parts = vec![String::new()];
     let mut characters = text.chars();
     while let Some(character) = characters.next() {

@@ -45,7 +45,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use freshness::{Times, Window};
 pub use key::{CacheKey, Key, KeyText};
 pub use keys::{KeyList, KeyPages, keys_of};
-pub use source::{LoadError, Source};
+pub use source::{Changes, LoadError, Source};
 pub use spawn::Spawn;
 pub use template::KeyTemplate;
 pub use terms::Terms;

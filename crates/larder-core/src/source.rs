@@ -11,6 +11,19 @@ use crate::LoadContext;
 /// [`ErrorKind::Loader`](crate::ErrorKind::Loader) with the original inside.
 pub type LoadError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Who may change the data of a source: without knowing it, no promise about staleness is honest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Changes {
+    /// Anyone, at any time, behind larder's back: only its age bounds an answer's staleness.
+    #[default]
+    Unknown,
+    /// Every writer announces its changes, by an invalidation after the commit.
+    Announced,
+    /// Nobody.
+    Static,
+}
+
 /// The system of record behind a cache.
 ///
 /// `Ok(None)` means that the source was asked and has no such value; it is an answer, and the

@@ -4,20 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::freshness::Declared;
-use larder_core::{CacheKey, Error, ErrorKind, Result, Source, Window};
+use larder_core::{CacheKey, Changes, Error, ErrorKind, KeyList, Result, Source, Window};
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 
-use crate::cache::{Cache, Parts, Weigh};
+use crate::cache::{Cache, Parts};
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::erased::DynSource;
 use crate::events::Sweeps;
+use crate::filter::{Filter, FilterOptions};
 use crate::flight::Flights;
 use crate::gather::Gathering;
 use crate::guard::{Guard, GuardBounds};
+use crate::keys::AnyKeyList;
+use crate::ledger::{Ledger, Weigh};
 use crate::memory::{MemoryTier, memory_tier};
 use crate::patience::Patience;
+use crate::penetration::Penetration;
+use crate::worth::{Fingerprint, KeyParts, Notes, parts_of_tuples};
 
 /// A load is dropped after this long, if nothing else is said.
 const LOAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -48,6 +53,10 @@ pub struct CacheBuilder<K, V> {
     deadline: Duration,
     idle_for: Option<Duration>,
     weigh: Option<Weigh<K, V>>,
+    changes: Changes,
+    filter: Option<(FilterOptions, AnyKeyList<K>)>,
+    key_parts: Option<KeyParts<K>>,
+    fingerprint: Option<Fingerprint<V>>,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
@@ -68,6 +77,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             deadline: DEADLINE_DEFAULT,
             idle_for: None,
             weigh: None,
+            changes: Changes::Unknown,
+            filter: None,
+            key_parts: None,
+            fingerprint: None,
         }
     }
 
@@ -214,6 +227,52 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// Who may change the data: anyone, behind our back, if nothing is said.
+    pub fn changes(mut self, changes: Changes) -> Self {
+        self.changes = changes;
+        self
+    }
+
+    /// Answers reads of keys that surely don't exist without asking the source: a Bloom filter
+    /// over all keys of the source, which `list` gives; see [`filter`](crate::filter). Only where
+    /// inserts are known ([`changes`](Self::changes)): announce them by their key.
+    pub fn filter(self, list: impl KeyList<K>) -> Self {
+        self.filter_with(FilterOptions::default(), list)
+    }
+
+    /// The same with options.
+    pub fn filter_with(mut self, options: FilterOptions, list: impl KeyList<K>) -> Self {
+        self.filter = Some((options, AnyKeyList::new(list)));
+        self
+    }
+
+    /// Names the parts of a key that is a tuple, so that a [verdict](Cache::verdict) can name the
+    /// one that makes every key new.
+    pub fn key_parts<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        let names = names.into_iter().map(str::to_owned).collect();
+        self.key_parts = Some(parts_of_tuples(names));
+        self
+    }
+
+    /// The same for keys that `split` takes apart, in the order of the names.
+    pub fn key_parts_with<'n>(
+        mut self,
+        names: impl IntoIterator<Item = &'n str>,
+        split: impl Fn(&K) -> Vec<String> + Send + Sync + 'static,
+    ) -> Self {
+        let names = names.into_iter().map(str::to_owned).collect();
+        self.key_parts = Some(KeyParts { names, split: Box::new(split) });
+        self
+    }
+
+    /// What tells two values apart, cheaply: equal values have equal fingerprints. With it a
+    /// [verdict](Cache::verdict) knows how many reloads brought the same value, and whether the
+    /// window is too short.
+    pub fn fingerprint(mut self, fingerprint: impl Fn(&V) -> u64 + Send + Sync + 'static) -> Self {
+        self.fingerprint = Some(Box::new(fingerprint));
+        self
+    }
+
     /// A memory tier to share with other caches of these types, whose keys must differ. Bounds,
     /// policy and candidates given here are then without effect.
     pub fn memory(mut self, memory: Arc<MemoryTier<K, V>>) -> Self {
@@ -254,6 +313,24 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
                  gather out",
             ));
         }
+        let penetration = match self.filter {
+            None => None,
+            Some(_) if self.changes == Changes::Unknown => {
+                return Err(config(
+                    "a filter answers \"absent\" for keys that were inserted behind its back, \
+                     however short the window: say changes(Changes::Announced) if every insert is \
+                     announced by an invalidation of its key, or Changes::Static if there are \
+                     none, or leave the filter out",
+                ));
+            }
+            Some(_) if self.source.is_none() => {
+                return Err(config(
+                    "a filter stands in front of a source, and this cache has none: give it one, \
+                     or leave the filter out",
+                ));
+            }
+            Some((options, list)) => Some(Penetration::new(Filter::new(options)?, list)),
+        };
         let memory = match memory {
             Some(memory) => memory,
             None => Arc::new(memory_tier(bounds, policy, self.idle_for)),
@@ -268,7 +345,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             deadline: self.deadline,
             max_staleness: window.max_staleness,
         };
-        Ok(Cache(Arc::new(Parts {
+        let weigh = self.weigh.unwrap_or_else(|| Box::new(|_, _| 0));
+        let ledger = Ledger::new(weigh, Arc::clone(engine.clock()));
+        let number = memory.keep(&ledger);
+        let notes = Notes::new(ledger, number, engine.now(), self.key_parts, self.fingerprint);
+        let parts = Arc::new(Parts {
             name,
             scope: engine.new_scope(),
             engine,
@@ -279,11 +360,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             gathering: self.gather.map(Gathering::new),
             load_timeout: self.load_timeout,
             patience,
-            weigh: self.weigh.unwrap_or_else(|| Box::new(|_, _| 0)),
+            penetration,
+            notes,
             flights: Flights::new(),
             sweeps: Sweeps::default(),
             counters: Counters::default(),
-        })))
+        });
+        parts.see_to_filter();
+        Ok(Cache(parts))
     }
 }
 

@@ -17,10 +17,9 @@ use crate::gather::Gathering;
 use crate::guard::Guard;
 use crate::memory::MemoryTier;
 use crate::patience::Patience;
+use crate::penetration::Penetration;
 use crate::slot::Ground;
-
-/// How many bytes a key and its value take beyond their own `size_of`.
-pub(crate) type Weigh<K, V> = Box<dyn Fn(&K, Option<&V>) -> usize + Send + Sync>;
+use crate::worth::Notes;
 
 /// A cache in front of a source. Cloning it is cheap and shares it.
 ///
@@ -58,7 +57,8 @@ pub(crate) struct Parts<K, V> {
     pub(crate) gathering: Option<Gathering<K, V>>,
     pub(crate) load_timeout: Duration,
     pub(crate) patience: Patience,
-    pub(crate) weigh: Weigh<K, V>,
+    pub(crate) penetration: Option<Penetration<K>>,
+    pub(crate) notes: Notes<K, V>,
     pub(crate) flights: Flights<K, V>,
     pub(crate) sweeps: Sweeps,
     pub(crate) counters: Counters,

@@ -88,6 +88,11 @@ pub(crate) struct Counters {
     pub(crate) not_kept: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) sweeps: Counter,
+    pub(crate) filtered: Counter,
+    pub(crate) keys_loaded: Counter,
+    pub(crate) keys_failed: Counter,
+    /// How long those who load for themselves took, in nanoseconds.
+    pub(crate) aside_nanos: Counter,
 }
 
 impl Counters {
@@ -117,6 +122,7 @@ impl Counters {
             not_kept: self.not_kept.get(),
             invalidations: self.invalidations.get(),
             sweeps: self.sweeps.get(),
+            filtered: self.filtered.get(),
         }
     }
 }
@@ -152,6 +158,9 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// How often the whole cache, or a prefix of its keys, was invalidated or marked stale.
     pub sweeps: u64,
+    /// Reads that the filter answered: the key surely doesn't exist. They are neither hits nor
+    /// misses.
+    pub filtered: u64,
 }
 
 impl CacheStats {

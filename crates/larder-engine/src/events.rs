@@ -45,6 +45,8 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Events {
     count: AtomicU64,
+    /// The last event that struck tags.
+    tags: AtomicU64,
     /// Events are applied one after the other.
     applying: Mutex<()>,
     /// Allocated when the first tag is invalidated.
@@ -85,6 +87,7 @@ impl Events {
     pub(crate) fn new() -> Self {
         Self {
             count: AtomicU64::new(0),
+            tags: AtomicU64::new(0),
             applying: Mutex::new(()),
             marks: OnceLock::new(),
             hasher: RandomState::default(),
@@ -101,6 +104,11 @@ impl Events {
     /// How many there have been. To be taken before a load begins.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
+    }
+
+    /// The last event that struck tags.
+    pub(crate) fn last_of_tags(&self) -> u64 {
+        self.tags.load(Ordering::Acquire)
     }
 
     /// Where a tag is marked.
@@ -127,6 +135,7 @@ impl Events {
         self.apply(|event| {
             let marks = self.marks.get_or_init(new);
             tags.for_each(|tag| marks[self.place(tag) as usize].strike(event, what));
+            self.tags.store(event, Ordering::Release);
         });
     }
 

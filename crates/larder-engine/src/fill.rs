@@ -36,9 +36,16 @@ pub(crate) struct Loaded<'t, V> {
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Keeps what was loaded, if its fence still holds.
     pub(crate) fn fill(&self, key: &K, loaded: Loaded<'_, V>, fence: Fence) -> Landed<V> {
+        self.counters.keys_loaded.add(1);
         if loaded.value.is_none() {
             self.counters.absent.add(1);
         }
+        if let Some(penetration) = &self.penetration {
+            penetration.loaded(key, loaded.value.is_some());
+        }
+        // A checker explores the order of steps, and statistics have none.
+        #[cfg(not(shuttle))]
+        self.notes.loaded(key, fence.hash, loaded.value.as_ref());
         if loaded.terms.is_unchanged() {
             self.counters.unchanged.add(1);
         }
@@ -54,11 +61,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// What is kept beside the value, if anything was said.
     fn rider(&self, terms: &Terms) -> Option<Arc<Rider>> {
-        if terms.tags().is_empty() && terms.own_validator().is_none() {
+        let nothing = terms.tags().is_empty()
+            && terms.own_validator().is_none()
+            && terms.own_weight().is_none();
+        if nothing {
             return None;
         }
+        if let (Some(penetration), false) = (&self.penetration, terms.tags().is_empty()) {
+            penetration.tagged();
+        }
         let tags = terms.tags().iter().map(|tag| self.engine.events().place(tag)).collect();
-        Some(Arc::new(Rider::new(tags, terms.own_validator().map(Box::from))))
+        let validator = terms.own_validator().map(Box::from);
+        Some(Arc::new(Rider::new(tags, validator, terms.own_weight())))
     }
 
     fn keep(
@@ -89,12 +103,15 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if rider.as_ref().is_some_and(|rider| self.rider_fate(rider, fence.born) != Fate::Stands) {
             return Fill::Refused;
         }
-        let value = loaded.value.clone();
-        let own = loaded.terms.own_weight();
-        let weight = own.unwrap_or_else(|| (self.weigh)(key, value.as_ref()))
-            + rider.as_ref().map_or(0, |rider| rider.heap_bytes());
-        let cost_micros = u32::try_from(loaded.cost.as_micros()).unwrap_or(u32::MAX);
-        let slot = Slot { value, times, born: fence.born, cost_micros, rider };
+        let slot = Slot {
+            value: loaded.value.clone(),
+            times,
+            born: fence.born,
+            cost_micros: u32::try_from(loaded.cost.as_micros()).unwrap_or(u32::MAX),
+            ledger: self.notes.ledger_number,
+            rider,
+        };
+        let weight = self.notes.ledger.weight(key, &slot);
         // Called under the lock under which an invalidation raises the epoch and removes.
         let holds = |held: Option<&Slot<V>>| {
             // Of two fills the one that was loaded later stays, whichever comes last.
@@ -102,7 +119,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             newest && self.fence_holds(fence)
         };
         match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
-            larder_memory::Insert::Stored => Fill::Stored,
+            larder_memory::Insert::Stored => {
+                self.notes.ledger.stored(weight);
+                Fill::Stored
+            }
             larder_memory::Insert::Refused => Fill::Refused,
             larder_memory::Insert::TooHeavy | larder_memory::Insert::NoRoom => Fill::NotKept,
         }

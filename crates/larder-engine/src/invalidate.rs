@@ -170,6 +170,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let parts = &self.0;
         parts.counters.sweeps.add(1);
         parts.engine.events().apply(|event| parts.sweeps.strike(event, what));
+        parts.void_filter();
     }
 
     /// The part of [`invalidate_prefix`](Self::invalidate_prefix) or
@@ -179,6 +180,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let parts = &self.0;
         parts.counters.sweeps.add(1);
         parts.engine.events().apply(|event| parts.sweeps.fence(event));
+        parts.void_filter();
         let now = parts.engine.now();
         let mut struck = Vec::new();
         parts.memory.for_each(now, |key, _| {
@@ -201,6 +203,13 @@ impl Engine {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Keys may be new that nobody named.
+    fn void_filter(&self) {
+        if let Some(penetration) = &self.penetration {
+            penetration.void();
+        }
+    }
+
     /// Strikes one key. Returns whether something was held.
     fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
         let epochs = self.engine.epochs();
@@ -210,8 +219,16 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 let slot: &Slot<V> = held.value;
                 slot.times_now(self.ground()).is_some()
             });
-            (change(held, what), was_held)
+            let change = change(held, what);
+            // What is put in its own place leaves and comes.
+            if let Change::Put { value, .. } = &change {
+                self.notes.ledger.stored(self.notes.ledger.weight(key, value));
+            }
+            (change, was_held)
         });
+        if let Some(penetration) = &self.penetration {
+            penetration.announced(key);
+        }
         was_held
     }
 }

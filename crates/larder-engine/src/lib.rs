@@ -19,7 +19,10 @@
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
 //! | `filter` | keys that surely don't exist never reach the source |
+//! | `penetration` | the filter of a cache |
 //! | `keys` | a list of keys as an object |
+//! | `ledger` | what each cache of a memory tier has taken of it |
+//! | `worth` | what a cache saved and spent, for a verdict |
 //! | `guard` | how much a source is asked at a time, and whether at all |
 //! | `recent` | what a thread last knew of the time |
 //! | `runtime` | the only file that knows tokio |
@@ -45,10 +48,12 @@ mod gather;
 pub mod guard;
 mod invalidate;
 mod keys;
+mod ledger;
 mod load;
 mod many;
 mod memory;
 mod patience;
+mod penetration;
 mod plain;
 mod read;
 #[cfg(target_os = "linux")]
@@ -58,6 +63,7 @@ mod slot;
 mod ticket;
 pub mod verdict;
 mod wait;
+mod worth;
 
 pub use builder::CacheBuilder;
 pub use cache::Cache;

@@ -284,6 +284,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
                 Ok(self.parts.fill(&self.key, loaded, self.fence()))
             }
             Err(error) => {
+                self.parts.counters.keys_failed.add(1);
                 let error = self.parts.failed(&self.key, error);
                 let named = error.key().is_some();
                 Err(if named { error } else { error.for_key(KeyText::lossy(&self.key)) })

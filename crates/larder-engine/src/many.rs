@@ -67,6 +67,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             return Begun::Done(Ok(self.served(answer)));
         }
+        if let Some(answer) = self.surely_absent(key) {
+            return Begun::Done(Ok(answer));
+        }
         self.counters.misses.add(1);
         let reading = self.reading(key, start, self.patience);
         if let Some(answer) = self.resting(key, &reading) {

@@ -14,9 +14,9 @@ use larder_core::{
 };
 use larder_memory::{Change, Held, Insert, Outcome, RemovalCause};
 
-use crate::cache::Weigh;
 use crate::engine::Engine;
 use crate::fill::Fill;
+use crate::ledger::{NOBODY, Weigh};
 use crate::memory::MemoryTier;
 use crate::slot::Slot;
 use crate::ticket::{Permit, Token};
@@ -209,7 +209,7 @@ fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
 /// A written value is the truth: it is fresh until it expires.
 fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
     let times = Times::of_truth(written_at, expires_at);
-    Slot { value: Some(value), times, born: 0, cost_micros: 0, rider: None }
+    Slot { value: Some(value), times, born: 0, cost_micros: 0, ledger: NOBODY, rider: None }
 }
 
 /// What is held of a plain key, with its age since it was written.

@@ -256,6 +256,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             return Ok(self.served(answer));
         }
+        if let (Loader::Source, Some(answer)) = (&loader, self.surely_absent(key)) {
+            return Ok(answer);
+        }
         self.counters.misses.add(1);
         self.read(key, self.reading(key, start, patience), loader).await
     }

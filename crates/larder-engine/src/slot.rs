@@ -19,6 +19,8 @@ pub struct Slot<V> {
     pub(crate) born: u64,
     /// How long its load took, in microseconds; zero where none was measured.
     pub(crate) cost_micros: u32,
+    /// Whose it is; see [`ledger`](crate::ledger).
+    pub(crate) ledger: u16,
     /// What most entries don't have.
     pub(crate) rider: Option<Arc<Rider>>,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Rider {
     /// Where its tags are marked.
     pub(crate) tags: Box<[u32]>,
     pub(crate) validator: Option<Box<str>>,
+    /// What its loader said that it weighs.
+    pub(crate) weight: Option<usize>,
     /// The count of events at which the tags were found to stand.
     verified: AtomicU64,
 }
@@ -37,8 +41,12 @@ pub(crate) struct Rider {
 pub(crate) const HORIZON: Moment = Moment::ZERO;
 
 impl Rider {
-    pub(crate) fn new(tags: Box<[u32]>, validator: Option<Box<str>>) -> Self {
-        Self { tags, validator, verified: AtomicU64::new(0) }
+    pub(crate) fn new(
+        tags: Box<[u32]>,
+        validator: Option<Box<str>>,
+        weight: Option<usize>,
+    ) -> Self {
+        Self { tags, validator, weight, verified: AtomicU64::new(0) }
     }
 
     /// What it takes on the heap, in bytes.

@@ -106,6 +106,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let parts: &Parts<K, V> = &self.cache.0;
         let at = self.permit.taken_at;
         let cost = parts.engine.now() - at;
+        parts.loaded_aside(cost);
         let loaded = Loaded { value, terms, at, cost };
         parts.fill(&self.key, loaded, self.permit.fence).fill
     }
