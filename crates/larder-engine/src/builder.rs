@@ -8,6 +8,7 @@ use larder_core::{CacheKey, Changes, Error, ErrorKind, KeyList, Result, Source, 
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 
+use crate::budget::Budget;
 use crate::cache::{Cache, Parts};
 use crate::counters::Counters;
 use crate::engine::Engine;
@@ -43,7 +44,10 @@ pub struct CacheBuilder<K, V> {
     window: Option<Window>,
     engine: Option<Engine>,
     memory: Option<Arc<MemoryTier<K, V>>>,
+    budget: Option<Budget>,
     bounds: Bounds,
+    bounds_given: bool,
+    candidates: Candidates,
     policy: PolicyKind,
     source: Option<Arc<dyn DynSource<K, V>>>,
     guard: Option<Guard>,
@@ -67,7 +71,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             window: None,
             engine: None,
             memory: None,
+            budget: None,
             bounds: Bounds::entries(ENTRIES_DEFAULT).and_bytes(BYTES_DEFAULT),
+            bounds_given: false,
+            candidates: Candidates::default(),
             policy: PolicyKind::default(),
             source: None,
             guard: None,
@@ -196,12 +203,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// At most so many entries; 10,000 by default.
     pub fn entries_max(mut self, entries: usize) -> Self {
         self.bounds = self.bounds.and_entries(entries);
+        self.bounds_given = true;
         self
     }
 
     /// At most so many bytes: keys, values and the memory tier's overhead; 64 MiB by default.
     pub fn bytes_max(mut self, bytes: usize) -> Self {
         self.bounds = self.bounds.and_bytes(bytes);
+        self.bounds_given = true;
         self
     }
 
@@ -213,7 +222,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
 
     /// Which entries may be evicted; all of them by default.
     pub fn candidates(mut self, candidates: Candidates) -> Self {
-        self.bounds = self.bounds.candidates(candidates);
+        self.candidates = candidates;
         self
     }
 
@@ -280,6 +289,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// Memory that this cache shares with others of whatever types, so that hot ones take room
+    /// from cold ones: see [`budget`](crate::budget). Instead of bounds of its own.
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.budget = Some(budget.clone());
+        self
+    }
+
     /// The engine to share with other caches; one on the current tokio runtime otherwise.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.engine = Some(engine.clone());
@@ -331,10 +347,23 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             }
             Some((options, list)) => Some(Penetration::new(Filter::new(options)?, list)),
         };
+        if self.budget.is_some() && (memory.is_some() || self.bounds_given) {
+            return Err(config(
+                "a budget sets the bounds of its caches: leave entries_max, bytes_max and memory \
+                 out, or leave the budget out",
+            ));
+        }
+        let bounds = match &self.budget {
+            // What is short are bytes; how many entries they are doesn't matter.
+            Some(budget) => Bounds::bytes(budget.share()),
+            None => bounds,
+        };
+        let bounds = bounds.candidates(self.candidates);
         let memory = match memory {
             Some(memory) => memory,
             None => Arc::new(memory_tier(bounds, policy, self.idle_for)),
         };
+        let seat = self.budget.map(|budget| budget.join(&memory)).transpose()?;
         let engine = match engine {
             Some(engine) => engine,
             None => Engine::on_tokio()?,
@@ -354,9 +383,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             scope: engine.new_scope(),
             engine,
             memory,
+            seat,
             window,
             source: self.source,
-            guard: self.guard.unwrap_or_else(|| Guard::new(GuardBounds::default())),
+            guard: self.guard.map_or_else(|| Guard::new(GuardBounds::default()), Ok)?,
             gathering: self.gather.map(Gathering::new),
             load_timeout: self.load_timeout,
             patience,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result, Window};
 
+use crate::budget::Seat;
 use crate::builder::CacheBuilder;
 use crate::counters::{CacheStats, Counters};
 use crate::engine::Engine;
@@ -51,6 +52,8 @@ pub(crate) struct Parts<K, V> {
     pub(crate) scope: u64,
     pub(crate) engine: Engine,
     pub(crate) memory: Arc<MemoryTier<K, V>>,
+    /// Behind the tier, because it is left last.
+    pub(crate) seat: Option<Seat>,
     pub(crate) window: Window,
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
     pub(crate) guard: Guard,

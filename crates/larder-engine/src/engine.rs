@@ -63,6 +63,17 @@ impl Engine {
         Ok(Self::new(Arc::new(runtime::SystemClock::new()), Arc::new(spawn)))
     }
 
+    /// An engine on threads of its own and the machine's clock: for programs without a tokio
+    /// runtime, and for caches that outlive the runtimes of their callers.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when the system gives no threads.
+    pub fn on_threads(threads: usize) -> Result<Self> {
+        let spawn = runtime::OwnThreads::start(threads)?;
+        Ok(Self::new(Arc::new(runtime::SystemClock::new()), Arc::new(spawn)))
+    }
+
     /// An engine with a clock and a spawner of your own.
     pub fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
         Self(Arc::new(Shared {
@@ -114,6 +125,11 @@ impl Engine {
 
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn.spawn(Box::pin(task));
+    }
+
+    /// Who runs the tasks.
+    pub(crate) fn spawner(&self) -> &Arc<dyn Spawn> {
+        &self.0.spawn
     }
 
     pub(crate) fn epochs(&self) -> &Epochs {

@@ -121,6 +121,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             larder_memory::Insert::Stored => {
                 self.notes.ledger.stored(weight);
+                if let Some(seat) = &self.seat {
+                    seat.filled(key, loaded.cost);
+                }
                 Fill::Stored
             }
             larder_memory::Insert::Refused => Fill::Refused,

@@ -5,6 +5,7 @@
 //! | file | idea |
 //! |---|---|
 //! | `read` | the life of a read, on one page |
+//! | `blocking` | the same for code that can't await |
 //! | `patience` | how long one read waits, and what it takes |
 //! | `load` | what the leader of a flight sets going |
 //! | `fill` | what was loaded goes into memory, if its fence holds |
@@ -21,6 +22,7 @@
 //! | `filter` | keys that surely don't exist never reach the source |
 //! | `penetration` | the filter of a cache |
 //! | `keys` | a list of keys as an object |
+//! | `budget` | memory that the tiers of several caches share |
 //! | `ledger` | what each cache of a memory tier has taken of it |
 //! | `worth` | what a cache saved and spent, for a verdict |
 //! | `guard` | how much a source is asked at a time, and whether at all |
@@ -34,6 +36,8 @@
 //! lock is held across an `.await`.
 
 mod backoff;
+mod blocking;
+pub mod budget;
 mod builder;
 mod cache;
 pub mod counters;
@@ -65,6 +69,8 @@ pub mod verdict;
 mod wait;
 mod worth;
 
+pub use blocking::Blocking;
+pub use budget::Budget;
 pub use builder::CacheBuilder;
 pub use cache::Cache;
 pub use counters::{CacheStats, HistogramSnapshot};
@@ -72,7 +78,7 @@ pub use engine::Engine;
 #[cfg(shuttle)]
 pub use engine::Omit;
 pub use fill::Fill;
-pub use guard::{Guard, GuardBounds};
+pub use guard::{BreakerBounds, BreakerState, Guard, GuardBounds};
 pub use invalidate::Invalidation;
 pub use keys::{AnyKeyList, AnyKeyPages};
 pub use memory::{MemoryTier, memory_tier};

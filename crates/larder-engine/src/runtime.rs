@@ -1,15 +1,16 @@
 //! The one file of the engine that knows tokio: the machine's clock with its timers, the
-//! spawner, and the semaphore behind the bulkhead.
+//! spawners, and the semaphore behind the bulkhead.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Moment, Result, Spawn};
-use tokio::runtime::Handle;
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 
 #[cfg(target_os = "linux")]
 use crate::recent;
 
-pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Runs tasks on a tokio runtime.
 #[derive(Clone, Debug)]
@@ -33,6 +34,82 @@ impl TokioSpawn {
 impl Spawn for TokioSpawn {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.spawn(task);
+    }
+
+    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        self.0.spawn_blocking(work);
+    }
+
+    fn block(&self, wait: &mut dyn FnMut()) -> Result<()> {
+        let ours = Handle::try_current().is_ok_and(|current| current.id() == self.0.id());
+        match self.0.runtime_flavor() {
+            _ if !ours => wait(),
+            RuntimeFlavor::CurrentThread => {
+                let message = "this thread runs the loads that it would wait for: await the cache \
+                               itself here, or give it an engine with threads of its own";
+                return Err(Error::new(ErrorKind::Refused, message));
+            }
+            // The runtime moves its other tasks to another thread meanwhile.
+            _ => tokio::task::block_in_place(wait),
+        }
+        Ok(())
+    }
+}
+
+/// Runs tasks on threads of its own, for programs without a tokio runtime, and for caches that
+/// outlive the runtimes of their callers.
+///
+/// Dropping the last clone drops the tasks that still run; whoever waits for one gets an error.
+#[derive(Clone, Debug)]
+pub struct OwnThreads {
+    tasks: TokioSpawn,
+    _runtime: Arc<OwnRuntime>,
+}
+
+#[derive(Debug)]
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnThreads {
+    /// So many threads, at least one.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when the system gives none.
+    pub fn start(threads: usize) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("larder")
+            .enable_time()
+            .build()
+            .map_err(|error| {
+                let message = "larder can't start threads of its own";
+                Error::new(ErrorKind::Config, message).caused_by(error)
+            })?;
+        let tasks = TokioSpawn(runtime.handle().clone());
+        Ok(Self { tasks, _runtime: Arc::new(OwnRuntime(Some(runtime))) })
+    }
+}
+
+impl Spawn for OwnThreads {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.tasks.spawn(task);
+    }
+
+    fn spawn_blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        self.tasks.spawn_blocking(work);
+    }
+
+    fn block(&self, wait: &mut dyn FnMut()) -> Result<()> {
+        self.tasks.block(wait)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        // It may be dropped within another runtime, where nobody may wait for it.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 

@@ -190,8 +190,8 @@ async fn with_a_promise_of_zero_every_read_asks_and_joins_only_what_began_after_
 #[tokio::test]
 async fn the_source_never_sees_more_loads_than_the_guard_and_the_rest_is_shed() {
     let bench = Bench::new();
-    let bounds = GuardBounds { loads_max: 3, loads_waiting_max: 4 };
-    let guard = Guard::new(bounds);
+    let bounds = GuardBounds { loads_max: 3, loads_waiting_max: 4, breaker: None };
+    let guard = Guard::new(bounds).unwrap();
     let cache = bench.builder().max_staleness(10 * S).guard(guard.clone()).build().unwrap();
     bench.source.close();
     let readers: Vec<_> = (0..10)

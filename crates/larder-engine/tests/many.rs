@@ -110,7 +110,8 @@ async fn an_invalidation_during_a_batch_concerns_its_key_only() {
 #[tokio::test]
 async fn a_full_guard_sheds_whole_batches() {
     let bench = Bench::with(squares().batching(2));
-    let guard = Guard::new(GuardBounds { loads_max: 1, loads_waiting_max: 0 });
+    let guard =
+        Guard::new(GuardBounds { loads_max: 1, loads_waiting_max: 0, breaker: None }).unwrap();
     let cache = bench.builder().max_staleness(S).guard(guard).build().unwrap();
     let answers = cache.ask_many(&[1, 2, 3, 4]).await;
     let shed = |at: usize| answers[at].as_ref().is_err_and(|e| e.kind() == ErrorKind::Shed);

@@ -36,8 +36,10 @@ impl Source {
         let bounds = GuardBounds {
             loads_max: config.loads_max,
             loads_waiting_max: config.loads_waiting_max,
+            ..GuardBounds::default()
         };
-        Ok(Self { name: config.name.clone(), guard: Guard::new(bounds), database: config.open()? })
+        let guard = Guard::new(bounds)?;
+        Ok(Self { name: config.name.clone(), guard, database: config.open()? })
     }
 
     /// The question of one cache to this source.

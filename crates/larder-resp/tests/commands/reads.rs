@@ -171,7 +171,7 @@ async fn a_load_that_fails_is_an_error_of_its_kind() {
 
 #[tokio::test]
 async fn a_shed_read_says_when_to_come_back() {
-    let guard = GuardBounds { loads_max: 1, loads_waiting_max: 0 };
+    let guard = GuardBounds { loads_max: 1, loads_waiting_max: 0, breaker: None };
     let bench = Bench::with(Setup { guard, ..Setup::default() });
     bench.users().close();
     let mut first = bench.client();

@@ -123,7 +123,7 @@ fn logged_service(
     let engine = Engine::new(clock, Arc::new(TokioSpawn::current().unwrap()));
     let mut pools = vec![pool(PoolName::Shared, PolicyKind::Lru, Candidates::All, setup.bounds)];
     let memory = Arc::clone(&pools[0].memory);
-    let guard = Guard::new(setup.guard);
+    let guard = Guard::new(setup.guard).unwrap();
     let declared = setup.templates.iter().zip(sources).map(|(template, source)| {
         let cache = Cache::builder(template.split(':').next().unwrap())
             .max_staleness(10 * S)
