@@ -3,10 +3,13 @@
 //! An absolute time says more about the machine than about the program, so none is a result.
 //! Each area prints tables and then lines `RESULT <name> <value>`.
 
+mod async_hits;
 mod figures;
 mod instructions;
 mod memory;
 mod resp;
+mod stampede;
+mod through;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,10 @@ enum Area {
     },
     /// The in-process tier, beside the caches that others would pick
     Memory(memory::Options),
+    /// An async get on a hit, beside the caches that load by themselves what they don't hold
+    Async(through::Options),
+    /// Ten thousand readers of one key at once: how many loads, and how long they wait
+    Stampede(through::Options),
     /// Instructions per operation of the in-process tier, held to a kept table; needs valgrind
     Instructions {
         /// Keep what is counted now
@@ -50,6 +57,8 @@ fn main() -> ExitCode {
         Area::Resp { quick: true } => resp::measure(resp::QUICK),
         Area::Resp { quick: false } => resp::measure(resp::WHOLE),
         Area::Memory(options) => memory::measure(options),
+        Area::Async(options) => async_hits::measure(&options),
+        Area::Stampede(options) => stampede::measure(&options),
         Area::Instructions { update: true } => instructions::update(),
         Area::Instructions { update: false } => instructions::check(),
         Area::Held { contender } => memory::say_what_is_held(contender),

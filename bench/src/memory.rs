@@ -22,8 +22,11 @@ use std::time::Duration;
 use clap::Args;
 
 pub(crate) use contenders::{Cache, Contender, Job, Key, Read, ReadJob, Shared, Value};
+pub(crate) use latencies::Latencies;
 pub(crate) use overhead::say as say_what_is_held;
-pub(crate) use requests::{key, text_key};
+pub(crate) use requests::{Popularity, key, text_key};
+pub(crate) use rounds::{Cell, Entrant, Figures, in_turn};
+pub(crate) use versions::version_of;
 
 /// What of the area is measured.
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::memory::requests;
+use crate::memory::rounds::Entrant;
 
 /// One of those under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -117,6 +118,18 @@ impl Contender {
             Self::MutexLru => job.run::<MutexLru<K, V>>(),
             Self::Hashbrown => return None,
         })
+    }
+}
+
+impl Entrant for Contender {
+    const LARDER: Self = Self::Larder;
+
+    fn name(self) -> &'static str {
+        Self::name(self)
+    }
+
+    fn is_peer(self) -> bool {
+        Self::is_peer(self)
     }
 }
 

@@ -3,21 +3,32 @@
 use crate::figures::{median, range, result};
 use crate::memory::contenders::Contender;
 
+/// Whoever takes part in rounds.
+pub(crate) trait Entrant: Copy + PartialEq {
+    /// The one that the others are measured by.
+    const LARDER: Self;
+
+    fn name(self) -> &'static str;
+
+    /// Whether this is a cache of others: neither larder nor the floor.
+    fn is_peer(self) -> bool;
+}
+
 /// The figures of one contender, one for each round.
-pub(crate) struct Figures {
-    pub(crate) contender: Contender,
+pub(crate) struct Figures<C = Contender> {
+    pub(crate) contender: C,
     pub(crate) rounds: Vec<f64>,
 }
 
 /// Runs `measure` for each of `contenders` in each round. The first round isn't counted: it
 /// brings caches and tables to where they stay.
-pub(crate) fn in_turn<T>(
+pub(crate) fn in_turn<T, C>(
     contenders: &[T],
-    who: impl Fn(&T) -> Contender,
+    who: impl Fn(&T) -> C,
     rounds: usize,
     mut measure: impl FnMut(&T, usize) -> f64,
-) -> Vec<Figures> {
-    let mut figures: Vec<Figures> = contenders
+) -> Vec<Figures<C>> {
+    let mut figures: Vec<Figures<C>> = contenders
         .iter()
         .map(|contender| Figures { contender: who(contender), rounds: Vec::new() })
         .collect();
@@ -34,24 +45,24 @@ pub(crate) fn in_turn<T>(
 }
 
 /// One workload, measured.
-pub(crate) struct Cell {
+pub(crate) struct Cell<C = Contender> {
     pub(crate) name: String,
-    pub(crate) figures: Vec<Figures>,
+    pub(crate) figures: Vec<Figures<C>>,
 }
 
-impl Cell {
+impl<C: Entrant> Cell<C> {
     /// A contender's figures over larder's: the median of the rounds' ratios, so that what
     /// disturbs a round disturbs both or neither.
-    pub(crate) fn ratio(&self, contender: Contender) -> Option<f64> {
+    pub(crate) fn ratio(&self, contender: C) -> Option<f64> {
         let of = |wanted| self.figures.iter().find(|figures| figures.contender == wanted);
-        let (theirs, ours) = (of(contender)?, of(Contender::Larder)?);
+        let (theirs, ours) = (of(contender)?, of(C::LARDER)?);
         let ratios: Vec<f64> =
             theirs.rounds.iter().zip(&ours.rounds).map(|(theirs, ours)| theirs / ours).collect();
         Some(median(&ratios))
     }
 
     /// The peer whose figures are the smallest, and its ratio.
-    pub(crate) fn best_peer(&self) -> Option<(Contender, f64)> {
+    pub(crate) fn best_peer(&self) -> Option<(C, f64)> {
         self.figures
             .iter()
             .filter(|figures| figures.contender.is_peer())
@@ -60,7 +71,7 @@ impl Cell {
     }
 
     /// Prints a line for each contender.
-    pub(crate) fn print(&self, what: &str, note: impl Fn(Contender) -> String) {
+    pub(crate) fn print(&self, what: &str, note: impl Fn(C) -> String) {
         println!("{}: {what} (median, range; ratio to larder)", self.name);
         for Figures { contender, rounds } in &self.figures {
             let ((low, high), ratio) = (range(rounds), self.ratio(*contender));

@@ -6,7 +6,12 @@ const LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// The version of a contender's package.
 pub(crate) fn version(contender: Contender) -> &'static str {
-    of(LOCK, contender.package()).expect("what this is built of stands in Cargo.lock")
+    version_of(contender.package()).expect("what this is built of stands in Cargo.lock")
+}
+
+/// The version of a package, if this is built of it.
+pub(crate) fn version_of(package: &str) -> Option<&'static str> {
+    of(LOCK, package)
 }
 
 /// The newest version of a package: the lock has them in order, and this crate asks for the
