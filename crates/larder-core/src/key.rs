@@ -18,7 +18,8 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// `parse(text of key) == Some(key)`, and for every text that `parse` accepts, `write` gives the
 /// same text back. One key has one spelling.
 ///
-/// Provided for the integers, `bool`, `char`, `String`, [`Key`] and tuples of up to four.
+/// Provided for the integers, `bool`, `char`, `String`, [`Key`], tuples of up to four, and `()`,
+/// the key of what there is only one of. The façade derives it for structs and enums.
 ///
 /// ```
 /// use larder_core::{CacheKey, KeyText};
@@ -28,6 +29,12 @@ pub const KEY_BYTES_MAX: usize = 1024;
 /// assert_eq!(<(u64, String)>::parse(&text), Some((42, "a:b".to_owned())));
 /// assert_eq!(u64::parse("042"), None);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be the key of a cache",
+    label = "this is no key",
+    note = "a key is an integer, `bool`, `char`, `String`, a tuple of up to four of them, or a \
+            type with `#[derive(CacheKey)]`"
+)]
 pub trait CacheKey: Clone + Eq + Hash + Send + Sync + 'static {
     /// Appends the key's text.
     fn write(&self, text: &mut KeyText);
@@ -149,6 +156,14 @@ impl CacheKey for String {
 
     fn parse(text: &str) -> Option<Self> {
         Some(text.to_owned())
+    }
+}
+
+impl CacheKey for () {
+    fn write(&self, _: &mut KeyText) {}
+
+    fn parse(text: &str) -> Option<Self> {
+        text.is_empty().then_some(())
     }
 }
 
@@ -317,6 +332,7 @@ mod tests {
         round_trip(&true, "true");
         round_trip(&'ü', "ü");
         round_trip(&String::new(), "");
+        round_trip(&(), "");
         round_trip(&Key::from("user:42"), "user:42");
         round_trip(&(1_u8, r"a\b:c".to_owned(), false), r"1:a\\b\:c:false");
         round_trip(&((1_u8, 2_u8), 3_u8), r"1\:2:3");

@@ -60,7 +60,8 @@ impl Engine {
     /// `Config` when called outside a tokio runtime.
     pub fn on_tokio() -> Result<Self> {
         let spawn = runtime::TokioSpawn::current()?;
-        Ok(Self::new(Arc::new(runtime::SystemClock::new()), Arc::new(spawn)))
+        let clock = runtime::SystemClock::with_timers_of(&spawn);
+        Ok(Self::new(Arc::new(clock), Arc::new(spawn)))
     }
 
     /// An engine on threads of its own and the machine's clock: for programs without a tokio
@@ -71,7 +72,8 @@ impl Engine {
     /// `Config` when the system gives no threads.
     pub fn on_threads(threads: usize) -> Result<Self> {
         let spawn = runtime::OwnThreads::start(threads)?;
-        Ok(Self::new(Arc::new(runtime::SystemClock::new()), Arc::new(spawn)))
+        let clock = runtime::SystemClock::with_timers_of(spawn.tasks());
+        Ok(Self::new(Arc::new(clock), Arc::new(spawn)))
     }
 
     /// An engine with a clock and a spawner of your own.

@@ -1,6 +1,7 @@
 //! The one file of the engine that knows tokio: the machine's clock with its timers, the
 //! spawners, and the semaphore behind the bulkhead.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -90,6 +91,14 @@ impl OwnThreads {
     }
 }
 
+impl OwnThreads {
+    /// What gives tasks to these threads, without keeping them.
+    #[must_use]
+    pub fn tasks(&self) -> &TokioSpawn {
+        &self.tasks
+    }
+}
+
 impl Spawn for OwnThreads {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.tasks.spawn(task);
@@ -115,8 +124,11 @@ impl Drop for OwnRuntime {
 
 /// The machine's clock. It counts the time that the machine was suspended, as a promise about
 /// staleness must: on Linux it is `CLOCK_BOOTTIME`, elsewhere the monotonic clock.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemClock(());
+#[derive(Clone, Debug, Default)]
+pub struct SystemClock {
+    /// Whose timers are armed; those of whoever waits, if nothing is said.
+    home: Option<Handle>,
+}
 
 /// After a suspension a timer of the runtime is late by the time that was slept, so a long wait
 /// looks at the clock again at least this often.
@@ -126,21 +138,32 @@ impl SystemClock {
     /// The machine's clock.
     #[must_use]
     pub const fn new() -> Self {
-        Self(())
+        Self { home: None }
     }
-}
 
-impl Clock for SystemClock {
-    fn now(&self) -> Moment {
+    /// The machine's clock with the timers of this spawner's runtime: who waits may be polled by
+    /// any executor.
+    #[must_use]
+    pub fn with_timers_of(spawn: &TokioSpawn) -> Self {
+        Self { home: Some(spawn.0.clone()) }
+    }
+
+    fn time() -> Moment {
         let time = rustix::time::clock_gettime(CLOCK);
         let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
         let nanos = u64::try_from(time.tv_nsec).unwrap_or(0);
         Moment::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
     }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Moment {
+        Self::time()
+    }
 
     #[cfg(target_os = "linux")]
     fn about_now(&self) -> Moment {
-        recent::about(|| self.now())
+        recent::about(Self::time)
     }
 
     fn wall(&self) -> SystemTime {
@@ -148,16 +171,22 @@ impl Clock for SystemClock {
     }
 
     fn sleep_until(&self, moment: Moment) -> BoxFuture<'static, ()> {
-        let clock = *self;
-        Box::pin(async move {
+        let home = self.home.clone();
+        let sleep = async move {
             loop {
-                let left = moment - clock.now();
+                let left = moment - Self::time();
                 if left.is_zero() {
                     return;
                 }
                 tokio::time::sleep(left.min(SLEEP_MAX)).await;
             }
-        })
+        };
+        let Some(home) = home else { return Box::pin(sleep) };
+        let mut sleep = Box::pin(sleep);
+        Box::pin(poll_fn(move |context| {
+            let _inside = home.enter();
+            sleep.as_mut().poll(context)
+        }))
     }
 }
 

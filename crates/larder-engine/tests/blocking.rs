@@ -109,3 +109,29 @@ fn who_waits_when_the_threads_end_gets_an_error() {
     assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
     drop(cache);
 }
+
+/// Deadlines arm their timers where the engine's tasks run, so who awaits may be polled by
+/// anything.
+#[test]
+fn with_threads_of_its_own_a_cache_can_be_awaited_without_any_runtime() {
+    let engine = Engine::on_threads(1).unwrap();
+    let cache = cache(&engine);
+    let read = cache.read(&1).deadline(Duration::from_millis(20));
+    let never = || std::future::pending::<Result<Option<u64>, larder_core::LoadError>>();
+    let mut read = Box::pin(read.get_or_load(move |_| never()));
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    let error = loop {
+        match read.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => break result.unwrap_err(),
+            std::task::Poll::Pending => thread::park(),
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+}

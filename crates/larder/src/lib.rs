@@ -30,10 +30,30 @@
 //! |---|---|
 //! | the value | [`Cache::get`], [`Cache::get_many`] |
 //! | the value with its age, tier, state and reason | [`Cache::ask`], [`Cache::ask_many`] |
+//! | a function that remembers what it returned | [`macro@cached`] |
+//! | a key of your own | [`macro@CacheKey`] |
 //! | to load with a closure instead of a source | [`Cache::get_or_load`] |
 //! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
 //! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`] |
 //! | to bound what a database is asked at a time | [`Guard`] |
+//!
+//! # Functions
+//!
+//! [`macro@cached`] puts a function behind a cache of its own, in one line:
+//!
+//! ```
+//! # #[derive(Clone)] struct Pool;
+//! #[larder::cached(max_staleness = "2s", stale_for = "1s", skip(pool))]
+//! async fn user(id: u64, pool: &Pool) -> larder::Result<Option<String>> {
+//!     Ok(Some(format!("user {id}"))) // ask your database here
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> larder::Result<()> {
+//! # let pool = Pool;
+//! assert_eq!(user(42, &pool).await?.as_deref(), Some("user 42")); // however many call at once
+//! user_cache().invalidate(&42).await?; // after a commit
+//! # Ok(()) }
+//! ```
 //!
 //! # Cancel safety
 //!
@@ -43,6 +63,8 @@
 //! # Features
 //!
 //! `sql` (off by default): SQLite and Postgres as sources, in the module `sql`.
+
+mod function;
 
 pub use larder_core as core;
 pub use larder_engine as engine;
@@ -57,6 +79,13 @@ pub use larder_core::{
 pub use larder_engine::{
     Cache, CacheBuilder, CacheStats, Engine, Fill, Guard, GuardBounds, Lookup, Ticket,
 };
+pub use larder_macros::{CacheKey, cached};
+
+/// What the macros expand to, and no part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::function::*;
+}
 
 /// The examples of the project's README are compiled and run.
 #[cfg(doctest)]

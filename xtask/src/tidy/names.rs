@@ -102,11 +102,14 @@ const RULES: [Rule; 9] = [
 
 /// Who reads memory tiers is known to the process, and so are the barriers among its threads:
 /// docs/decisions/0012-reads-without-a-lock.md. What a thread last knew of the time is its own:
-/// docs/decisions/0016-a-hit-asks-a-coarse-clock.md.
-const STATICS: [&str; 3] = [
+/// docs/decisions/0016-a-hit-asks-a-coarse-clock.md. The cache of a function lives as long as the
+/// function does, and what it runs on as long as the program.
+const STATICS: [&str; 5] = [
     "crates/larder-engine/src/recent.rs",
     "crates/larder-memory/src/fence.rs",
     "crates/larder-memory/src/hazard.rs",
+    "crates/larder/src/function/ground.rs",
+    "crates/larder/src/function/nested.rs",
 ];
 
 /// Types whose contents change behind a shared reference.

@@ -1,0 +1,12 @@
+//! What the compiler says of the macros: nothing where they are used as they should be, and
+//! otherwise what to do, at the user's own line.
+
+#[test]
+fn what_is_right_compiles_without_a_warning() {
+    trybuild::TestCases::new().pass("tests/compile/pass/*.rs");
+}
+
+#[test]
+fn what_is_wrong_is_refused_where_it_stands() {
+    trybuild::TestCases::new().compile_fail("tests/compile/fail/*.rs");
+}
