@@ -32,11 +32,14 @@ pub(crate) struct Histogram(Stripes<{ BUCKETS + 1 }>);
 
 impl Histogram {
     /// Counts one duration.
-    #[inline]
     pub(crate) fn record(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.0.add(bucket(nanos), 1);
-        self.0.add(BUCKETS, nanos);
+        self.record_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// Counts one duration, given in nanoseconds.
+    #[inline]
+    pub(crate) fn record_nanos(&self, nanos: u64) {
+        self.0.add_each([(bucket(nanos), 1), (BUCKETS, nanos)]);
     }
 
     fn snapshot(&self) -> HistogramSnapshot {
@@ -51,8 +54,26 @@ impl Histogram {
 /// The first bucket that holds so many nanoseconds.
 #[inline]
 fn bucket(nanos: u64) -> usize {
-    BUCKET_BOUNDS.partition_point(|&bound| bound < nanos)
+    // Two bounds at most lie between a power of two and the next.
+    let first = usize::from(FIRST_BUCKET[(u64::BITS - nanos.leading_zeros()) as usize]);
+    first + BUCKET_BOUNDS[first..].iter().take(2).filter(|&&bound| bound < nanos).count()
 }
+
+/// For each number of bits, the bucket of the smallest number that has so many.
+const FIRST_BUCKET: [u8; 65] = {
+    let mut first = [0; 65];
+    let mut bits = 1;
+    while bits <= 64 {
+        let smallest = 1_u64 << (bits - 1);
+        let mut bucket = 0;
+        while bucket < BUCKET_BOUNDS.len() && BUCKET_BOUNDS[bucket] < smallest {
+            bucket += 1;
+        }
+        first[bits] = bucket as u8;
+        bits += 1;
+    }
+    first
+};
 
 /// A histogram at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +117,12 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Counts a hit on a fresh entry of that age, in nanoseconds.
+    #[inline]
+    pub(crate) fn fresh_hit(&self, age_nanos: u64) {
+        self.fresh_age.record_nanos(age_nanos);
+    }
+
     /// Counts a hit of that state and age.
     pub(crate) fn hit(&self, state: State, age: Duration) {
         let ages = if state == State::Fresh { &self.fresh_age } else { &self.stale_age };
@@ -195,6 +222,16 @@ mod tests {
         assert_eq!(snapshot.buckets[1], 1);
         assert_eq!(snapshot.buckets[BUCKET_BOUNDS.len()], 1);
         assert_eq!(snapshot.count(), 4);
+    }
+
+    #[test]
+    fn every_bucket_is_found_as_a_search_would_find_it() {
+        let around = |at: u64| [at.saturating_sub(1), at, at.saturating_add(1)];
+        let powers = (0..64).map(|bits| 1_u64 << bits);
+        for nanos in BUCKET_BOUNDS.into_iter().chain(powers).chain([u64::MAX]).flat_map(around) {
+            let searched = BUCKET_BOUNDS.partition_point(|&bound| bound < nanos);
+            assert_eq!(bucket(nanos), searched, "{nanos}");
+        }
     }
 
     #[test]

@@ -48,13 +48,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
         let parts = &self.0;
         let start = parts.engine.about_now();
-        match parts.look(key, start) {
-            Some(Seen::Served { answer, due: None }) => Ok(parts.served(answer).value),
-            seen => {
-                let answer = parts.go_on(key, start, seen, parts.patience, Loader::Source);
-                Ok(answer.await?.value)
+        // Most reads end here, so this is the least that can be done.
+        let held = parts.memory.get_with(key, start, |slot| {
+            slot.is_calm(parts.ground(), start).then(|| (slot.value.clone(), slot.age_nanos(start)))
+        });
+        let seen = match held {
+            Some(Some((value, age_nanos))) => {
+                parts.counters.fresh_hit(age_nanos);
+                return Ok(value);
             }
-        }
+            Some(None) => parts.look_closer(key, start),
+            None => None,
+        };
+        let answer = parts.go_on(key, start, seen, parts.patience, Loader::Source);
+        Ok(answer.await?.value)
     }
 
     /// The value of `key` with everything that is known about it.
@@ -111,10 +118,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             let serves = calm
                 || slot.state(parts.ground(), now) == State::Fresh
                     && (!parts.is_due(slot, now) || parts.flights.is_seen_to(key, now));
-            serves.then(|| (now - slot.times.loaded_at(), read(slot.value.as_ref())))
+            serves.then(|| (slot.age_nanos(now), read(slot.value.as_ref())))
         };
-        let (age, result) = parts.memory.get_with(key, now, look).flatten()?;
-        parts.counters.hit(State::Fresh, age);
+        let (age_nanos, result) = parts.memory.get_with(key, now, look).flatten()?;
+        parts.counters.fresh_hit(age_nanos);
         Some(result)
     }
 
@@ -189,21 +196,26 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// What memory has for a read that starts at `start`.
-    #[inline]
     pub(crate) fn look(&self, key: &K, start: Moment) -> Option<Seen<V>> {
-        self.memory.get_with(key, start, |slot| {
-            if slot.is_calm(self.ground(), start) {
-                let age = start - slot.times.loaded_at();
-                return Seen::Served { answer: held(slot.value.clone(), age), due: None };
-            }
-            let Some(answer) = self.answer_of(slot, start) else { return Seen::Past };
-            let due = answer.state == State::Stale || self.is_due(slot, start);
-            Seen::Served { answer, due: due.then(|| slot.times.loaded_at()) }
-        })
+        self.memory.get_with(key, start, |slot| self.seen(slot, start))
+    }
+
+    /// The same for a read that has looked already, and found that the entry isn't calm.
+    fn look_closer(&self, key: &K, start: Moment) -> Option<Seen<V>> {
+        self.memory.peek(key, start, |slot| self.seen(slot, start))
+    }
+
+    fn seen(&self, slot: &Slot<V>, start: Moment) -> Seen<V> {
+        if slot.is_calm(self.ground(), start) {
+            let age = start - slot.times.loaded_at();
+            return Seen::Served { answer: held(slot.value.clone(), age), due: None };
+        }
+        let Some(answer) = self.answer_of(slot, start) else { return Seen::Past };
+        let due = answer.state == State::Stale || self.is_due(slot, start);
+        Seen::Served { answer, due: due.then(|| slot.times.loaded_at()) }
     }
 
     /// Counts an answer from memory.
-    #[inline]
     pub(crate) fn served(&self, answer: Answer<V>) -> Answer<V> {
         self.counters.hit(answer.state, answer.age);
         answer
@@ -418,7 +430,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 }
 
 /// The answer that a held and fresh value gives.
-#[inline]
 fn held<V>(value: Option<V>, age: Duration) -> Answer<V> {
     let (tier, state, reason) = (Tier::Memory, State::Fresh, Reason::Held);
     Answer { value, tier, age, current: age, state, reason }

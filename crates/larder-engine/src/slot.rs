@@ -95,6 +95,12 @@ impl<V> Slot<V> {
             && self.rider.as_ref().is_none_or(|rider| rider.stands(ground.events, self.born))
     }
 
+    /// How long ago its load began, in nanoseconds.
+    #[inline]
+    pub(crate) fn age_nanos(&self, now: Moment) -> u64 {
+        now.as_nanos().saturating_sub(self.times.loaded_at().as_nanos())
+    }
+
     /// What became of it through events.
     pub(crate) fn fate(&self, ground: Ground<'_>) -> Fate {
         let swept = ground.sweeps.fate(self.born);

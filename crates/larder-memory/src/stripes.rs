@@ -51,6 +51,19 @@ impl<const N: usize> Stripes<N> {
         Self { lines, shared: Line::new() }
     }
 
+    /// Adds to several counters with one look for the line: `n` to the counter at `at`, for each.
+    ///
+    /// # Panics
+    ///
+    /// When an `at` is not less than `N`.
+    #[inline]
+    pub fn add_each<const M: usize>(&self, additions: [(usize, u64); M]) {
+        match reader() {
+            Some(reader) => additions.into_iter().for_each(|(at, n)| self.add_for(reader, at, n)),
+            None => additions.into_iter().for_each(|(at, n)| self.add_shared(at, n)),
+        }
+    }
+
     /// Adds `n` to the counter at `at`; wraps after 2^64.
     ///
     /// A thread that has never read a tier, or is about to end, adds to a line that such threads
@@ -119,8 +132,7 @@ mod tests {
             for _ in 0..LINES_MIN + 8 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        counters.add(0, 1);
-                        counters.add(2, 5);
+                        counters.add_each([(0, 1), (2, 5)]);
                     }
                 });
             }
