@@ -53,7 +53,8 @@ impl State {
 pub enum Reason {
     /// It was held and fresh.
     Held,
-    /// It was held and stale; a refresh is running.
+    /// It was held and stale; a refresh is running, or comes when the key has rested after a
+    /// failure.
     Refreshing,
     /// This caller led the load.
     Loaded,

@@ -168,7 +168,8 @@ impl LoadContext {
     }
 
     /// What a loader returns when the source says that what is held is still right: the same
-    /// value, current as of this load. Its validator stays, unless a new one was said.
+    /// value, current as of this load. Its validator and its tags stay, unless new ones were said;
+    /// its lifetime is the cache's, unless one was said.
     ///
     /// # Errors
     ///

@@ -1,6 +1,7 @@
 //! `Cache<K, V>`: a named set of entries with one policy, and what it is made of.
 
 use std::fmt;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Captures the fence of `key`; before any I/O.
-    pub(crate) fn fence(&self, key: &K) -> Fence {
+    pub(crate) fn fence<Q: Hash + ?Sized>(&self, key: &Q) -> Fence {
         let born = self.engine.events().count();
         self.engine.epochs().capture(self.scope, key, born)
     }

@@ -91,6 +91,13 @@ impl HistogramSnapshot {
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
+
+    /// The mean of all durations; `None` before the first.
+    #[must_use]
+    pub fn mean(&self) -> Option<Duration> {
+        let nanos = self.sum.as_nanos().checked_div(u128::from(self.count()))?;
+        u64::try_from(nanos).ok().map(Duration::from_nanos)
+    }
 }
 
 /// The counters of one cache.
@@ -191,6 +198,12 @@ pub struct CacheStats {
 }
 
 impl CacheStats {
+    /// Keys that were read, however they were answered.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.hits() + self.misses + self.filtered
+    }
+
     /// Keys that were served from memory.
     #[must_use]
     pub fn hits(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use larder_core::sync::Counter;
+use larder_core::sync::{AtomicU64, Counter, Ordering};
 use larder_core::{Clock, Moment, Result, Spawn};
 
 use crate::events::Events;
@@ -22,7 +22,7 @@ struct Shared {
     epochs: Epochs,
     events: Events,
     nonce: u64,
-    scopes: Counter,
+    scopes: AtomicU64,
     draws: Counter,
     #[cfg(shuttle)]
     omit: Omit,
@@ -50,6 +50,16 @@ pub enum Omit {
     CountBeforeLoad,
     /// An event is counted before it is marked.
     MarksBeforeCount,
+    /// A hit takes the count of events when it has looked at the marks.
+    CountBeforeLook,
+    /// An invalidation raises the epoch when it has removed the entry and let go of the lock.
+    EpochUnderLock,
+    /// While a prefix is being looked for, an entry that is marked stale is kept.
+    DropWhileWalking,
+    /// The leader of a new flight doesn't look into memory again.
+    SecondLook,
+    /// A flight leaves the map before what it loaded is in memory.
+    FillBeforeLeaving,
 }
 
 impl Engine {
@@ -76,6 +86,15 @@ impl Engine {
         Ok(Self::new(Arc::new(clock), Arc::new(spawn)))
     }
 
+    /// An engine on the current tokio runtime, with a clock of your own: one that a test turns.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when called outside a tokio runtime.
+    pub fn with_clock(clock: impl Clock) -> Result<Self> {
+        Ok(Self::new(Arc::new(clock), Arc::new(runtime::TokioSpawn::current()?)))
+    }
+
     /// An engine with a clock and a spawner of your own.
     pub fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
         Self(Arc::new(Shared {
@@ -84,7 +103,7 @@ impl Engine {
             epochs: Epochs::new(EPOCHS_DEFAULT),
             events: Events::new(),
             nonce: RandomState::default().hash_one("nonce"),
-            scopes: Counter::default(),
+            scopes: AtomicU64::new(0),
             draws: Counter::default(),
             #[cfg(shuttle)]
             omit: Omit::Nothing,
@@ -104,7 +123,7 @@ impl Engine {
             epochs,
             events,
             nonce: 0,
-            scopes: Counter::default(),
+            scopes: AtomicU64::new(0),
             draws: Counter::default(),
             omit,
         }))
@@ -149,9 +168,7 @@ impl Engine {
 
     /// A number for a new cache, so that its keys have epochs of their own.
     pub(crate) fn new_scope(&self) -> u64 {
-        let scope = self.0.scopes.get();
-        self.0.scopes.add(1);
-        scope
+        self.0.scopes.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A random number for jitter. It decides nothing but when entries expire, so a weak

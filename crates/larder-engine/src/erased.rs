@@ -27,7 +27,8 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
         key: &'a K,
         context: &'a mut LoadContext,
     ) -> BoxFuture<'a, Result<Option<V>, LoadError>> {
-        Box::pin(Source::load(self, key, context))
+        // In a block, so that a loader which panics before its future is there does so in it.
+        Box::pin(async move { Source::load(self, key, context).await })
     }
 
     fn load_many<'a>(
@@ -35,7 +36,7 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
         keys: &'a [K],
         context: &'a mut LoadContext,
     ) -> BoxFuture<'a, Result<Vec<Option<V>>, LoadError>> {
-        Box::pin(Source::load_many(self, keys, context))
+        Box::pin(async move { Source::load_many(self, keys, context).await })
     }
 
     fn check(&self, key: &K) -> Result<(), Error> {

@@ -27,8 +27,8 @@ use larder_core::sync::{AtomicU64, Mutex, Ordering};
 use crate::invalidate::Invalidation;
 
 /// Tags share so many marks, which take 1 MiB. Two tags that share one are struck together: a
-/// needless load now and then, never a stale answer.
-const MARKS: usize = 65_536;
+/// needless load now and then, never a stale answer. A checker makes them anew for every order.
+const MARKS: usize = if cfg!(shuttle) { 16 } else { 65_536 };
 
 /// What became of an entry through events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +101,11 @@ impl Events {
         self.omit = omit;
     }
 
+    #[cfg(shuttle)]
+    pub(crate) fn omits(&self, step: crate::engine::Omit) -> bool {
+        self.omit == step
+    }
+
     /// How many there have been. To be taken before a load begins.
     pub(crate) fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
@@ -156,9 +161,32 @@ pub(crate) struct Sweeps {
     /// The last event that voids the loads that were under way, whether or not it struck what
     /// is held: a prefix strikes entries one by one, but nobody knows what is being loaded.
     fenced: AtomicU64,
+    /// How many walk through memory at this moment, to find what has a prefix.
+    walks: AtomicU64,
+}
+
+/// A walk through memory, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Walk<'a>(&'a AtomicU64);
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Sweeps {
+    /// Begins a walk; before the first lock of the memory tier is taken for it.
+    pub(crate) fn walk(&self) -> Walk<'_> {
+        self.walks.fetch_add(1, Ordering::AcqRel);
+        Walk(&self.walks)
+    }
+
+    /// Whether somebody walks.
+    pub(crate) fn is_walked(&self) -> bool {
+        self.walks.load(Ordering::Acquire) > 0
+    }
+
     /// Strikes everything that the cache holds, and every load under way.
     pub(crate) fn strike(&self, event: u64, what: Invalidation) {
         self.mark.strike(event, what);

@@ -27,6 +27,8 @@ pub enum Fill {
 pub(crate) struct Loaded<'t, V> {
     pub(crate) value: Option<V>,
     pub(crate) terms: &'t Terms,
+    /// What stood beside the value that was held when the load began.
+    pub(crate) held: Option<Arc<Rider>>,
     /// When the load began.
     pub(crate) at: Moment,
     /// How long it took.
@@ -49,7 +51,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if loaded.terms.is_unchanged() {
             self.counters.unchanged.add(1);
         }
-        let rider = self.rider(loaded.terms);
+        let rider = self.rider(loaded.terms, loaded.held.as_deref());
         let fill = self.keep(key, &loaded, fence, rider.clone());
         match fill {
             Fill::Stored => {}
@@ -59,20 +61,21 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         Landed { value: loaded.value, as_of: loaded.at, fill, born: fence.born, rider }
     }
 
-    /// What is kept beside the value, if anything was said.
-    fn rider(&self, terms: &Terms) -> Option<Arc<Rider>> {
-        let nothing = terms.tags().is_empty()
-            && terms.own_validator().is_none()
-            && terms.own_weight().is_none();
-        if nothing {
-            return None;
-        }
-        if let (Some(penetration), false) = (&self.penetration, terms.tags().is_empty()) {
+    /// What is kept beside the value, if anything was said. A value that is unchanged keeps its
+    /// tags, unless new ones were said: otherwise their next invalidation would miss it.
+    fn rider(&self, terms: &Terms, held: Option<&Rider>) -> Option<Arc<Rider>> {
+        let tags: Box<[u32]> = match held {
+            Some(held) if terms.is_unchanged() && terms.tags().is_empty() => held.tags.clone(),
+            _ => terms.tags().iter().map(|tag| self.engine.events().place(tag)).collect(),
+        };
+        if let (Some(penetration), false) = (&self.penetration, tags.is_empty()) {
             penetration.tagged();
         }
-        let tags = terms.tags().iter().map(|tag| self.engine.events().place(tag)).collect();
-        let validator = terms.own_validator().map(Box::from);
-        Some(Arc::new(Rider::new(tags, validator, terms.own_weight())))
+        let (validator, weight) = (terms.own_validator(), terms.own_weight());
+        if tags.is_empty() && validator.is_none() && weight.is_none() {
+            return None;
+        }
+        Some(Arc::new(Rider::new(tags, validator.map(Box::from), weight)))
     }
 
     fn keep(
@@ -88,7 +91,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             present: loaded.value.is_some(),
             cost: loaded.cost,
             draw: self.engine.draw(),
-            fresh_for: loaded.terms.own_fresh_for(),
+            // Without a feed nothing outlives the promise, and the early refresh goes by the end
+            // that there is.
+            fresh_for: loaded.terms.own_fresh_for().map(|own| own.min(self.window.max_staleness)),
             stale_for: loaded.terms.own_stale_for(),
         });
         let expires_at = match loaded.value {

@@ -44,16 +44,21 @@ pub(crate) struct Flight<V> {
 
 #[derive(Debug)]
 enum Progress<V> {
-    /// A place per waiting caller; a caller that goes away leaves its place empty.
+    /// A place per waiting caller; a caller that goes away leaves its place to another.
     Running {
         waiting: Vec<Option<Waker>>,
+        /// The places that were left.
+        free: Vec<usize>,
     },
     Done(Result<Landed<V>>),
 }
 
 impl<V: Clone> Flight<V> {
     fn new(fence: Fence) -> Arc<Self> {
-        Arc::new(Self { fence, progress: Mutex::new(Progress::Running { waiting: Vec::new() }) })
+        Arc::new(Self {
+            fence,
+            progress: Mutex::new(Progress::Running { waiting: Vec::new(), free: Vec::new() }),
+        })
     }
 
     /// The fence under which this flight began.
@@ -77,7 +82,7 @@ impl<V: Clone> Flight<V> {
             let mut progress = self.progress.lock();
             match &mut *progress {
                 Progress::Done(_) => return,
-                Progress::Running { waiting } => {
+                Progress::Running { waiting, .. } => {
                     let waiting = std::mem::take(waiting);
                     *progress = Progress::Done(outcome);
                     waiting
@@ -107,10 +112,13 @@ impl<V: Clone> Future for Landing<V> {
         let mut progress = flight.progress.lock();
         match &mut *progress {
             Progress::Done(outcome) => Poll::Ready(outcome.clone()),
-            Progress::Running { waiting } => {
+            Progress::Running { waiting, free } => {
                 let waker = Some(context.waker().clone());
-                match self.place {
-                    Some(place) => waiting[place] = waker,
+                match self.place.or_else(|| free.pop()) {
+                    Some(place) => {
+                        self.place = Some(place);
+                        waiting[place] = waker;
+                    }
                     None => {
                         self.place = Some(waiting.len());
                         waiting.push(waker);
@@ -125,9 +133,10 @@ impl<V: Clone> Future for Landing<V> {
 impl<V> Drop for Landing<V> {
     fn drop(&mut self) {
         if let Some(place) = self.place
-            && let Progress::Running { waiting } = &mut *self.flight.progress.lock()
+            && let Progress::Running { waiting, free } = &mut *self.flight.progress.lock()
         {
             waiting[place] = None;
+            free.push(place);
         }
     }
 }
@@ -200,6 +209,15 @@ impl<K: CacheKey, V: Clone> Flights<K, V> {
         flight.land(outcome);
     }
 
+    /// Takes the flight out of the map before its time.
+    #[cfg(shuttle)]
+    pub(crate) fn leave(&self, key: &K, flight: &Arc<Flight<V>>) {
+        let mut shard = self.shard(key).lock();
+        if shard.running.get(key).is_some_and(|held| Arc::ptr_eq(held, flight)) {
+            shard.running.remove(key);
+        }
+    }
+
     /// Notes that a load of `key` failed at `now`. Returns when it is tried again at the earliest,
     /// as long as something can stand in.
     pub(crate) fn failed(&self, key: &K, now: Moment) -> Moment {
@@ -216,15 +234,21 @@ impl<K: CacheKey, V: Clone> Flights<K, V> {
         self.shard(key).lock().failures.rests_until(key, now)
     }
 
-    /// Whether a reader that is served needs to begin nothing: a flight is running, or the key
-    /// rests.
-    pub(crate) fn is_seen_to<Q>(&self, key: &Q, now: Moment) -> bool
+    /// Whether a reader that is served needs to begin nothing: a flight that `joinable` accepts
+    /// is running, or the key rests.
+    pub(crate) fn is_seen_to<Q>(
+        &self,
+        key: &Q,
+        now: Moment,
+        joinable: impl FnOnce(Fence) -> bool,
+    ) -> bool
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
         let shard = self.shard(key).lock();
-        shard.running.contains_key(key) || shard.failures.rests_until(key, now).is_some()
+        shard.running.get(key).is_some_and(|flight| joinable(flight.fence))
+            || shard.failures.rests_until(key, now).is_some()
     }
 
     /// How many are running.
@@ -235,5 +259,28 @@ impl<K: CacheKey, V: Clone> Flights<K, V> {
     fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> &Mutex<Shard<K, V>> {
         let at = self.hasher.hash_one(key) % self.shards.len() as u64;
         &self.shards[usize::try_from(at).unwrap_or(0)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[test]
+    fn callers_that_leave_leave_their_places_to_others() {
+        let flight: Arc<Flight<u64>> = Flight::new(Fence { hash: 0, epoch: 0, born: 0 });
+        let mut context = Context::from_waker(Waker::noop());
+        let mut staying = pin!(flight.landing());
+        assert!(staying.as_mut().poll(&mut context).is_pending());
+        for _ in 0..1000 {
+            assert!(pin!(flight.landing()).poll(&mut context).is_pending());
+        }
+        let places = match &*flight.progress.lock() {
+            Progress::Running { waiting, .. } => waiting.len(),
+            Progress::Done(_) => 0,
+        };
+        assert_eq!(places, 2);
     }
 }

@@ -59,8 +59,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         self.invalidate_here(key, Invalidation::MarkStale)
     }
 
-    /// Forgets everything that has one of these tags, in every cache of this engine. It takes the
-    /// same time however much that is.
+    /// Forgets everything that has one of these tags, in every cache of this engine: see
+    /// [`Engine::invalidate_tags`].
     ///
     /// # Errors
     ///
@@ -71,8 +71,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// Once polled it is done in this process.
     #[allow(clippy::unused_async)]
     pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
-        self.0.engine.invalidate_tags_here(tags, Invalidation::Drop);
-        Ok(())
+        self.0.engine.invalidate_tags(tags).await
     }
 
     /// Marks everything stale that has one of these tags, in every cache of this engine.
@@ -86,8 +85,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// Once polled it is done in this process.
     #[allow(clippy::unused_async)]
     pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
-        self.0.engine.invalidate_tags_here(tags, Invalidation::MarkStale);
-        Ok(())
+        self.0.engine.mark_tags_stale(tags).await
     }
 
     /// Forgets everything that this cache holds: its generation is over. It takes the same time
@@ -183,18 +181,52 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         parts.void_filter();
         let now = parts.engine.now();
         let mut struck = Vec::new();
-        parts.memory.for_each(now, |key, _| {
-            if KeyText::of(key).is_ok_and(|text| text.starts_with(prefix)) {
+        let walk = parts.sweeps.walk();
+        parts.memory.for_each(now, |key, held| {
+            let is_plain = held.value.born == Slot::<V>::BORN_PLAIN;
+            if !is_plain && KeyText::of(key).is_ok_and(|text| text.starts_with(prefix)) {
                 struck.push(key.clone());
             }
         });
+        drop(walk);
         struck.into_iter().filter(|key| parts.strike(key, now, what)).count()
     }
 }
 
 impl Engine {
-    /// The part of [`Cache::invalidate_tags`] or [`Cache::mark_tags_stale`] that concerns this
-    /// process, without waiting.
+    /// Forgets everything that has one of these tags, in every cache of this engine. It takes the
+    /// same time however much that is.
+    ///
+    /// # Errors
+    ///
+    /// None in this process; tiers beyond it may have some.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+        self.invalidate_tags_here(tags, Invalidation::Drop);
+        Ok(())
+    }
+
+    /// Marks everything stale that has one of these tags, in every cache of this engine.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate_tags`](Self::invalidate_tags).
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is done in this process.
+    #[allow(clippy::unused_async)]
+    pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+        self.invalidate_tags_here(tags, Invalidation::MarkStale);
+        Ok(())
+    }
+
+    /// The part of [`invalidate_tags`](Self::invalidate_tags) or
+    /// [`mark_tags_stale`](Self::mark_tags_stale) that concerns this process, without waiting.
     pub fn invalidate_tags_here<T: AsRef<str>>(&self, tags: &[T], what: Invalidation) {
         if !tags.is_empty() {
             self.events().strike_tags(tags.iter().map(AsRef::as_ref), what);
@@ -212,14 +244,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// Strikes one key. Returns whether something was held.
     fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
-        let epochs = self.engine.epochs();
+        let raise = || self.engine.epochs().raise(self.scope, key);
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::EpochUnderLock) {
+            let was_held = self.strike_held(key, now, what, || ());
+            raise();
+            return was_held;
+        }
+        self.strike_held(key, now, what, raise)
+    }
+
+    /// Calls `raise` and strikes what is held of a key, under one lock.
+    fn strike_held(&self, key: &K, now: Moment, what: Invalidation, raise: impl FnOnce()) -> bool {
         let (_, was_held) = self.memory.compute(key, now, K::clone, |held| {
-            epochs.raise(self.scope, key);
+            raise();
             let was_held = held.as_ref().is_some_and(|held| {
                 let slot: &Slot<V> = held.value;
                 slot.times_now(self.ground()).is_some()
             });
-            let change = change(held, what);
+            let change = change(held, self.permitted(what));
             // What is put in its own place leaves and comes.
             if let Change::Put { value, .. } = &change {
                 self.notes.ledger.stored(self.notes.ledger.weight(key, value));
@@ -230,6 +273,23 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             penetration.announced(key);
         }
         was_held
+    }
+
+    /// What is done where `what` was asked for. An entry that is marked stale takes another place
+    /// in memory, and so could slip past somebody who walks through it to drop a prefix:
+    ///
+    /// 1. A looks for the prefix in the first half of memory, and lets go of the lock,
+    /// 2. B marks an entry of the second half stale, which now stands in the first,
+    /// 3. A looks through the second half and doesn't find it.
+    ///
+    /// While somebody walks it is dropped instead. Asked under the lock, under which A looks, so
+    /// either B knows of A, or A finds what B left.
+    fn permitted(&self, what: Invalidation) -> Invalidation {
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::DropWhileWalking) {
+            return what;
+        }
+        if self.sweeps.is_walked() { Invalidation::Drop } else { what }
     }
 }
 

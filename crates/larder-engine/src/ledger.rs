@@ -41,7 +41,7 @@ impl<K, V> Ledger<K, V> {
         let rider = slot.rider.as_ref();
         let own = rider.and_then(|rider| rider.weight);
         own.unwrap_or_else(|| (self.weigh)(key, slot.value.as_ref()))
-            + rider.map_or(0, |rider| rider.heap_bytes())
+            .saturating_add(rider.map_or(0, |rider| rider.heap_bytes()))
     }
 
     /// An entry of this weight was stored.
@@ -60,7 +60,8 @@ impl<K, V> Ledger<K, V> {
 
 /// What an entry takes with its slot.
 fn bytes<K, V>(weight: usize) -> i64 {
-    i64::try_from(weight + size_of::<K>() + size_of::<Slot<V>>()).unwrap_or(i64::MAX)
+    let slot = size_of::<K>() + size_of::<Slot<V>>();
+    i64::try_from(weight.saturating_add(slot)).unwrap_or(i64::MAX)
 }
 
 /// The ledgers of one tier.

@@ -5,6 +5,8 @@
 //! nobody is left waiting.
 
 use std::any::Any;
+use std::borrow::Borrow;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use crate::fence::Fence;
 use crate::fill::{Fill, Loaded, check_terms};
 use crate::flight::{Flight, Landed, Landing, Role};
 use crate::guard::{Place, is_failure};
+use crate::slot::Rider;
 use crate::wait::{catch_panic, within};
 
 /// A closure that loads once.
@@ -80,7 +83,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// The flight of a refresh, if one is to begin.
     pub(crate) fn begin_refresh(self: &Arc<Self>, key: &K, held: Moment) -> Option<Arc<Flight<V>>> {
-        if self.flights.is_seen_to(key, self.engine.now()) {
+        if self.is_seen_to(key, self.engine.now()) {
             return None;
         }
         let newer = held + Duration::from_nanos(1);
@@ -89,6 +92,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             Ok(Role::Lead(flight)) if !self.land_from_memory(key, &flight, newer) => Some(flight),
             _ => None,
         }
+    }
+
+    /// Whether a reader that is served needs to begin nothing. A flight that an invalidation has
+    /// overtaken brings nothing that is kept, so it doesn't count.
+    pub(crate) fn is_seen_to<Q>(&self, key: &Q, now: Moment) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let fence = self.fence(key);
+        let seek = Seek { loaded_since: now, born_since: 0 };
+        self.flights.is_seen_to(key, now, |began| self.may_join(began, fence, seek))
     }
 
     /// Joins a flight of `key` that brings what is sought, or begins one. A key that can't name
@@ -131,6 +146,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         flight: &Arc<Flight<V>>,
         loaded_since: Moment,
     ) -> bool {
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::SecondLook) {
+            return false;
+        }
         let now = self.engine.now();
         let held = self.memory.peek(key, now, |slot| {
             let serves = slot.times.loaded_at() >= loaded_since
@@ -156,8 +175,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
         let departed = Departed::new(self, key, flight);
         if matches!(loader, Loader::Source) && self.source.is_none() {
-            let message = "this cache has no source; use get_or_load, or lookup and a ticket";
-            return departed.land(Err(Error::new(ErrorKind::Refused, message)));
+            return departed.land(Err(no_source()));
         }
         match self.guard.enter(self.engine.now()) {
             Ok(place) => self.engine.spawn(departed.load(loader, place)),
@@ -197,19 +215,21 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         (result, cost)
     }
 
-    /// What is held of `key`, for its loader to go by.
-    pub(crate) fn stale(&self, key: &K) -> Option<Stale> {
+    /// What is held of `key`, for its loader to go by, and what stands beside it.
+    pub(crate) fn stale(&self, key: &K) -> (Option<Stale>, Option<Arc<Rider>>) {
         let now = self.engine.now();
         let stale = |slot: &crate::slot::Slot<V>| {
             slot.times_now(self.ground())?;
             let value = slot.value.as_ref();
-            Some(Stale {
+            let stale = Stale {
                 value: value.map(|value| Arc::new(value.clone()) as Arc<dyn Any + Send + Sync>),
                 validator: slot.rider.as_ref().and_then(|rider| rider.validator.clone()),
                 age: now - slot.times.loaded_at(),
-            })
+            };
+            Some((stale, slot.rider.clone()))
         };
-        self.memory.peek(key, now, stale).flatten()
+        let held = self.memory.peek(key, now, stale).flatten();
+        held.map_or((None, None), |(stale, rider)| (Some(stale), rider))
     }
 
     /// Notes that a load of `key` failed; returns the error with the time after which asking
@@ -223,6 +243,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let rest = if stands_in { self.flights.failed(key, now) - now } else { BACKOFF_MIN };
         if error.retry_delay().is_some() { error } else { error.retry_after(rest) }
     }
+}
+
+/// What a read meets that would have to ask a source which the cache doesn't have.
+pub(crate) fn no_source() -> Error {
+    let message = "this cache has no source; use get_or_load, or lookup and a ticket";
+    Error::new(ErrorKind::Refused, message)
 }
 
 /// A flight whose load is under way. If it is dropped before it landed (its task was dropped
@@ -255,18 +281,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
             Err(refused) => return self.land(Err(refused)),
         };
         let loaded_at = self.parts.engine.now();
-        let stale = vec![self.parts.stale(&self.key)];
-        let context = LoadContext::with_stale(self.parts.load_timeout, stale);
+        let (stale, held) = self.parts.stale(&self.key);
+        let context = LoadContext::with_stale(self.parts.load_timeout, vec![stale]);
         let mut lent = context.clone();
         let question: BoxFuture<'_, _> = match (loader, &self.parts.source) {
             (Loader::Once(load), _) => load(lent),
             (Loader::Source, Some(source)) => source.load(&self.key, &mut lent),
-            (Loader::Source, None) => Box::pin(async { Ok(None) }),
+            (Loader::Source, None) => Box::pin(async { Err(no_source().into()) }),
         };
         let (result, cost) = self.parts.ask_source(place, question).await;
         drop(turn);
         let terms = context.take_terms().pop().unwrap_or_default();
-        self.fill_and_land(result, &terms, loaded_at, cost);
+        self.fill_and_land(result, &terms, held, loaded_at, cost);
     }
 
     /// Fills memory with what was loaded, then lands.
@@ -274,13 +300,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
         self,
         result: Result<Option<V>>,
         terms: &Terms,
+        held: Option<Arc<Rider>>,
         at: Moment,
         cost: Duration,
     ) {
+        #[cfg(shuttle)]
+        if self.parts.engine.omits(crate::engine::Omit::FillBeforeLeaving) {
+            self.parts.flights.leave(&self.key, &self.flight);
+        }
         let result = result.and_then(|value| check_terms(terms).map(|()| value));
         let outcome = match result {
             Ok(value) => {
-                let loaded = Loaded { value, terms, at, cost };
+                let loaded = Loaded { value, terms, held, at, cost };
                 Ok(self.parts.fill(&self.key, loaded, self.fence()))
             }
             Err(error) => {

@@ -3,12 +3,14 @@
 
 use std::sync::Arc;
 
-use larder_core::{Answer, CacheKey, Error, ErrorKind, LoadContext, Moment, Result, Terms};
+use larder_core::{
+    Answer, CacheKey, Error, ErrorKind, LoadContext, LoadError, Moment, Result, Terms,
+};
 
 use crate::cache::{Cache, Parts};
 use crate::flight::{Landing, Role};
 use crate::guard::Place;
-use crate::load::{Departed, Loader};
+use crate::load::{Departed, Loader, no_source};
 use crate::read::{Reading, Seen, Step};
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
@@ -71,7 +73,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             return Begun::Done(Ok(answer));
         }
         self.counters.misses.add(1);
-        let reading = self.reading(key, start, self.patience);
+        let reading = self.reading(key, self.patience);
         if let Some(answer) = self.resting(key, &reading) {
             return Begun::Done(Ok(answer));
         }
@@ -133,9 +135,7 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
         return departed.load(Loader::Source, place).await;
     }
     let Some(source) = &parts.source else {
-        let message = "this cache has no source; use get_or_load, or lookup and a ticket";
-        let error = Error::new(ErrorKind::Refused, message);
-        return batch.into_iter().for_each(|departed| departed.land(Err(error.clone())));
+        return batch.into_iter().for_each(|departed| departed.land(Err(no_source())));
     };
     let turn = match place.turn(parts.engine.clock()).await {
         Ok(turn) => turn,
@@ -145,27 +145,25 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
     };
     let loaded_at = parts.engine.now();
     let keys: Vec<K> = batch.iter().map(|departed| departed.key().clone()).collect();
-    let stale = keys.iter().map(|key| parts.stale(key)).collect();
+    let (stale, held): (Vec<_>, Vec<_>) = keys.iter().map(|key| parts.stale(key)).unzip();
     let context = LoadContext::with_stale(parts.load_timeout, stale);
     let mut lent = context.clone();
-    let question = source.load_many(&keys, &mut lent);
+    let question = Box::pin(async {
+        let values = source.load_many(&keys, &mut lent).await?;
+        if values.len() == keys.len() { Ok(values) } else { Err(miscounted(&keys, &values)) }
+    });
     let (result, cost) = parts.ask_source(&place, question).await;
     drop(turn);
     match result {
-        Ok(values) if values.len() == keys.len() => {
+        Ok(values) => {
             // What a key cost is its share of what they cost together.
             let share = cost / u32::try_from(keys.len()).unwrap_or(u32::MAX);
-            for ((departed, value), terms) in
-                batch.into_iter().zip(values).zip(context.take_terms())
+            let terms = context.take_terms();
+            for (((departed, value), terms), held) in
+                batch.into_iter().zip(values).zip(terms).zip(held)
             {
-                departed.fill_and_land(Ok(value), &terms, loaded_at, share);
+                departed.fill_and_land(Ok(value), &terms, held, loaded_at, share);
             }
-        }
-        Ok(values) => {
-            let message =
-                format!("the source answered {} keys with {} values", keys.len(), values.len());
-            let error = Error::new(ErrorKind::Loader, message);
-            batch.into_iter().for_each(|departed| departed.land(Err(error.clone())));
         }
         // One bad key must not fail its neighbours: each is asked for alone, one by one, in
         // this batch's place.
@@ -176,8 +174,20 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
         }
         Err(error) => {
             for departed in batch {
-                departed.fill_and_land(Err(error.clone()), &Terms::default(), loaded_at, cost);
+                departed.fill_and_land(
+                    Err(error.clone()),
+                    &Terms::default(),
+                    None,
+                    loaded_at,
+                    cost,
+                );
             }
         }
     }
+}
+
+/// What a batch fails with whose answer has the wrong length: nobody knows whose values they are.
+fn miscounted<K, V>(keys: &[K], values: &[V]) -> LoadError {
+    let message = format!("the source answered {} keys with {} values", keys.len(), values.len());
+    Error::new(ErrorKind::Loader, message).into()
 }

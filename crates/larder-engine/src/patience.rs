@@ -120,7 +120,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Read<'_, K, V> {
         F: FnOnce(LoadContext) -> L + Send + 'static,
         L: Future<Output = Result<Option<V>, LoadError>> + Send + 'static,
     {
-        let loader = Loader::Once(Box::new(move |context| Box::pin(load(context))));
+        let loader = Loader::Once(Box::new(move |context| Box::pin(async { load(context).await })));
         Ok(self.cache.0.ask(self.key, self.patience, loader).await?.value)
     }
 }

@@ -209,7 +209,8 @@ fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
 /// A written value is the truth: it is fresh until it expires.
 fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
     let times = Times::of_truth(written_at, expires_at);
-    Slot { value: Some(value), times, born: 0, cost_micros: 0, ledger: NOBODY, rider: None }
+    let born = Slot::<V>::BORN_PLAIN;
+    Slot { value: Some(value), times, born, cost_micros: 0, ledger: NOBODY, rider: None }
 }
 
 /// What is held of a plain key, with its age since it was written.

@@ -60,7 +60,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             Some(None) => parts.look_closer(key, start),
             None => None,
         };
-        let answer = parts.go_on(key, start, seen, parts.patience, Loader::Source);
+        let answer = parts.go_on(key, seen, parts.patience, Loader::Source);
         Ok(answer.await?.value)
     }
 
@@ -95,7 +95,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         F: FnOnce(LoadContext) -> L + Send + 'static,
         L: Future<Output = Result<Option<V>, LoadError>> + Send + 'static,
     {
-        let loader = Loader::Once(Box::new(move |context| Box::pin(load(context))));
+        let loader = Loader::Once(Box::new(move |context| Box::pin(async { load(context).await })));
         Ok(self.0.ask(key, self.0.patience, loader).await?.value)
     }
 
@@ -117,7 +117,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             let calm = slot.is_calm(parts.ground(), now);
             let serves = calm
                 || slot.state(parts.ground(), now) == State::Fresh
-                    && (!parts.is_due(slot, now) || parts.flights.is_seen_to(key, now));
+                    && (!parts.is_due(slot, now) || parts.is_seen_to(key, now));
             serves.then(|| (slot.age_nanos(now), read(slot.value.as_ref())))
         };
         let (age_nanos, result) = parts.memory.get_with(key, now, look).flatten()?;
@@ -192,7 +192,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     ) -> Result<Answer<V>> {
         let start = self.engine.about_now();
         let seen = self.look(key, start);
-        self.go_on(key, start, seen, patience, loader).await
+        self.go_on(key, seen, patience, loader).await
     }
 
     /// What memory has for a read that starts at `start`.
@@ -255,7 +255,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) async fn go_on(
         self: &Arc<Self>,
         key: &K,
-        start: Moment,
         seen: Option<Seen<V>>,
         patience: Patience,
         loader: Loader<V>,
@@ -272,13 +271,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             return Ok(answer);
         }
         self.counters.misses.add(1);
-        self.read(key, self.reading(key, start, patience), loader).await
+        self.read(key, self.reading(key, patience), loader).await
     }
 
     /// The beginning of a read that memory couldn't serve.
-    pub(crate) fn reading(&self, key: &K, start: Moment, patience: Patience) -> Reading {
+    ///
+    /// Its start is taken by the precise clock: a load that begins now is never too old for it.
+    pub(crate) fn reading(&self, key: &K, patience: Patience) -> Reading {
+        let start = self.engine.now();
         let seek = Seek { loaded_since: start.before(patience.max_staleness), born_since: 0 };
-        let soft = self.stand_in(key, start, Reason::Slow).map(|_| start + patience.wait);
+        let soft =
+            self.stand_in(key, start, &patience, Reason::Slow).map(|_| start + patience.wait);
         let since = self.engine.events().count();
         Reading { start, patience, seek, since, soft, rereads: 0 }
     }
@@ -288,7 +291,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         // Where nothing stands in there is no need to ask.
         reading.soft?;
         self.flights.rests_until(key, self.engine.now())?;
-        self.stood_in(self.stand_in(key, reading.start, Reason::Failing)?)
+        self.stood_in(self.stand_in(key, reading.start, &reading.patience, Reason::Failing)?)
     }
 
     /// Reads what memory can't serve: joins or leads flights until one brings what this caller
@@ -328,7 +331,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if let Some(soft) = reading.soft.filter(|&soft| soft < until) {
             outcome = within(clock, soft, &mut landing).await;
             if outcome.is_none()
-                && let Some(answer) = self.stand_in(key, reading.start, Reason::Slow)
+                && let Some(answer) =
+                    self.stand_in(key, reading.start, &reading.patience, Reason::Slow)
             {
                 return Step::Done(
                     self.stood_in(answer).ok_or_else(|| self.too_late(key, &reading)),
@@ -375,14 +379,26 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         rider.is_some_and(|rider| self.rider_fate(rider, landed.born) != Fate::Stands)
     }
 
-    /// The value that may be given to a read that starts at `start` and can't be given better.
-    fn stand_in(&self, key: &K, start: Moment, reason: Reason) -> Option<Answer<V>> {
+    /// What may be given to a read that starts at `start` and can't be given better: what is
+    /// within the promise, and beyond it a value, for as long as that stands in. A reader that
+    /// named a limit of its own is given nothing beyond that.
+    fn stand_in(
+        &self,
+        key: &K,
+        start: Moment,
+        patience: &Patience,
+        reason: Reason,
+    ) -> Option<Answer<V>> {
+        let now = self.engine.now();
         let stands_in = |slot: &Slot<V>| {
             let times = slot.times_now(self.ground())?;
-            slot.value.as_ref()?;
-            let age = start - slot.times.loaded_at();
-            let current = start - times.as_of(HORIZON);
-            (start <= self.window.stands_in_until(&times)).then(|| Answer {
+            let promised = self.window.state(&times, HORIZON, start) != State::Gone;
+            let lenient = slot.value.is_some() && start <= self.window.stands_in_until(&times);
+            let strict = patience.max_staleness < self.window.max_staleness;
+            let too_old = strict && start - times.as_of(HORIZON) > patience.max_staleness;
+            // It is judged by the start of the read, but given now.
+            let (age, current) = (now - slot.times.loaded_at(), now - times.as_of(HORIZON));
+            ((promised || lenient) && !too_old).then(|| Answer {
                 state: State::Stale,
                 reason,
                 current,
@@ -403,8 +419,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     fn stand_in_for(&self, key: &K, reading: &Reading, error: Error) -> Result<Answer<V>> {
         let stands_in =
             is_failure(&error) || matches!(error.kind(), ErrorKind::Shed | ErrorKind::Internal);
-        let answer =
-            stands_in.then(|| self.stand_in(key, reading.start, Reason::Failing)).flatten();
+        let answer = stands_in
+            .then(|| self.stand_in(key, reading.start, &reading.patience, Reason::Failing))
+            .flatten();
         answer.and_then(|answer| self.stood_in(answer)).ok_or(error)
     }
 

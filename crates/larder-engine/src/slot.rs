@@ -8,6 +8,8 @@ use std::time::Duration;
 use larder_core::sync::{AtomicU64, Ordering};
 use larder_core::{Moment, State, Times, Window};
 
+#[cfg(shuttle)]
+use crate::engine::Omit;
 use crate::events::{Events, Fate, Sweeps};
 
 /// An entry of a cache, as the memory tier holds it.
@@ -71,6 +73,8 @@ impl Rider {
             return Fate::Stands;
         }
         let fate = events.fate(&self.tags, born);
+        #[cfg(shuttle)]
+        let count = if events.omits(Omit::CountBeforeLook) { events.count() } else { count };
         if fate == Fate::Stands {
             self.verified.store(count, Ordering::Relaxed);
         }
@@ -87,9 +91,17 @@ pub(crate) struct Ground<'a> {
 }
 
 impl<V> Slot<V> {
+    /// What a plain key has instead of a count of events: no event strikes it, since no source
+    /// could bring it back.
+    pub(crate) const BORN_PLAIN: u64 = u64::MAX;
+
     /// Whether it is fresh at `now` without a closer look, which most hits are.
     #[inline]
     pub(crate) fn is_calm(&self, ground: Ground<'_>, now: Moment) -> bool {
+        #[cfg(shuttle)]
+        if ground.events.omits(Omit::FateAtHit) {
+            return now <= self.times.calm_until();
+        }
         now <= self.times.calm_until()
             && ground.sweeps.fate(self.born) == Fate::Stands
             && self.rider.as_ref().is_none_or(|rider| rider.stands(ground.events, self.born))
@@ -103,6 +115,10 @@ impl<V> Slot<V> {
 
     /// What became of it through events.
     pub(crate) fn fate(&self, ground: Ground<'_>) -> Fate {
+        #[cfg(shuttle)]
+        if ground.events.omits(Omit::FateAtHit) {
+            return Fate::Stands;
+        }
         let swept = ground.sweeps.fate(self.born);
         let tags = self.rider.as_ref().map(|rider| rider.fate(ground.events, self.born));
         swept.max(tags.unwrap_or(Fate::Stands))

@@ -16,7 +16,7 @@ use larder_core::{Answer, CacheKey, Moment, Terms};
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::fence::Fence;
-use crate::fill::{Fill, Loaded};
+use crate::fill::{Fill, Loaded, check_terms};
 
 /// What a [`lookup`](Cache::lookup) found.
 #[derive(Debug)]
@@ -100,14 +100,19 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         self.fill_on(value, &Terms::default())
     }
 
-    /// The same on terms of its own: tags, a lifetime, a weight.
+    /// The same on terms of its own: tags, a lifetime, a weight. With more tags than
+    /// [`TAGS_MAX`](larder_core::terms::TAGS_MAX), or with one that is too long, it is not kept.
     #[must_use = "a refused fill was not stored"]
     pub fn fill_on(self, value: Option<V>, terms: &Terms) -> Fill {
         let parts: &Parts<K, V> = &self.cache.0;
+        if check_terms(terms).is_err() {
+            parts.counters.not_kept.add(1);
+            return Fill::NotKept;
+        }
         let at = self.permit.taken_at;
         let cost = parts.engine.now() - at;
         parts.loaded_aside(cost);
-        let loaded = Loaded { value, terms, at, cost };
+        let loaded = Loaded { value, terms, held: None, at, cost };
         parts.fill(&self.key, loaded, self.permit.fence).fill
     }
 
@@ -150,7 +155,8 @@ impl Token {
         let now = engine.epochs().capture(scope, key, 0);
         let genuine = self.nonce == engine.nonce()
             && self.hash == now.hash
-            && self.taken_at <= engine.now().as_nanos();
+            && self.taken_at <= engine.now().as_nanos()
+            && self.born <= engine.events().count();
         genuine.then_some(Permit {
             fence: Fence { hash: self.hash, epoch: self.epoch, born: self.born },
             taken_at: Moment::from_nanos(self.taken_at),

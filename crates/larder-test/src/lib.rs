@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`clock`] | [`ManualClock`]: it moves when the test turns it |
 //! | [`source`] | [`TestSource`]: it counts, waits, fails and panics as told |
+//! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
 //! | [`server`] | real servers: [`Postgres`], [`Redis`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`clients`] | redis-py and node-redis, as people use them |
@@ -20,6 +21,7 @@
 pub mod client;
 pub mod clients;
 pub mod clock;
+pub mod history;
 mod missing;
 mod page;
 pub mod server;
@@ -28,6 +30,7 @@ mod watched;
 
 pub use client::{Reply, RespClient};
 pub use clock::ManualClock;
+pub use history::History;
 pub use missing::missing;
 pub use page::assert_page;
 pub use server::{Larder, Postgres, Redis, Server};
