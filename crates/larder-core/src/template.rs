@@ -11,13 +11,18 @@
 //! | `text` | at least one character, no control character, not the character that follows it |
 //! | `uuid` | 36 characters, lower case, with hyphens |
 //! | `bool` | `true` or `false` |
+//! | `version` | `0`, or digits without a leading zero, within 64 bits without a sign |
 //!
 //! `{{` and `}}` are the braces themselves.
+//!
+//! A `version` is part of the key and of nothing else: a source never binds it. Who counts the
+//! versions of a row reads each version under a key of its own, and so never meets an older one.
 
 mod canonical;
 mod nearest;
 mod overlap;
 mod parse;
+mod tag;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +32,7 @@ use crate::Result;
 use crate::key::{KEY_BYTES_MAX, KeyFault};
 
 pub use nearest::nearest;
+pub use tag::{TagPiece, TagTemplate};
 
 /// The most parameters that one template may have.
 pub const PARAMETERS_MAX: usize = 16;
@@ -79,11 +85,14 @@ pub enum ParameterKind {
     Uuid,
     /// True or false.
     Bool,
+    /// An integer of 64 bits without a sign, which tells versions of a row apart and is never
+    /// bound.
+    Version,
 }
 
 impl ParameterKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Int, Self::Text, Self::Uuid, Self::Bool];
+    pub const ALL: [Self; 5] = [Self::Int, Self::Text, Self::Uuid, Self::Bool, Self::Version];
 
     /// The word for it in a template.
     #[must_use]
@@ -93,6 +102,7 @@ impl ParameterKind {
             Self::Text => "text",
             Self::Uuid => "uuid",
             Self::Bool => "bool",
+            Self::Version => "version",
         }
     }
 }
@@ -114,6 +124,8 @@ pub enum ParameterValue {
     Uuid(u128),
     /// A `bool`.
     Bool(bool),
+    /// A `version`.
+    Version(u64),
 }
 
 impl ParameterValue {
@@ -125,6 +137,7 @@ impl ParameterValue {
             Self::Text(_) => ParameterKind::Text,
             Self::Uuid(_) => ParameterKind::Uuid,
             Self::Bool(_) => ParameterKind::Bool,
+            Self::Version(_) => ParameterKind::Version,
         }
     }
 }
@@ -188,8 +201,8 @@ impl KeyTemplate {
         self.read(key, canonical::read)
     }
 
-    /// The key that `key` means if its ints may be padded with zeros to twelve digits; `None` if
-    /// it isn't one even then.
+    /// The key that `key` means if its numbers may be padded with zeros to twelve digits; `None`
+    /// if it isn't one even then.
     ///
     /// One row has one key, so a padded number is no key. But it is how redis-benchmark writes
     /// its random numbers, and who tries a server with it means the number.
@@ -296,6 +309,21 @@ impl KeyTemplate {
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> Option<String> {
         overlap::shortest_common_key(self, other)
+    }
+
+    /// Whether a key of this template can begin with `beginning`.
+    ///
+    /// ```
+    /// use larder_core::KeyTemplate;
+    ///
+    /// let users = KeyTemplate::parse("user:{id:int}")?;
+    /// assert!(users.can_begin_with("us") && users.can_begin_with("user:-4"));
+    /// assert!(!users.can_begin_with("user:042") && !users.can_begin_with("user:x"));
+    /// # Ok::<(), larder_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn can_begin_with(&self, beginning: &str) -> bool {
+        overlap::can_begin_with(self, beginning)
     }
 
     /// The character that ends a parameter which is the segment `at`; none if it is the last.

@@ -3,7 +3,8 @@
 //! A key is in the log with all its requests or with none, by its hash, so that hit ratios scale.
 //! The hash is SipHash under a key that is drawn at random and kept by nobody: who has the log
 //! can't tell from it which keys there are. Nobody waits here: notes go into a queue, and what
-//! finds no place in it is left out and counted. Who takes them out, and how they are written,
+//! finds no place in it is left out and counted. Invalidations that name no key (tags, prefixes,
+//! whole caches) aren't in it. Who takes them out, and how they are written,
 //! is not known here.
 
 use std::fmt;

@@ -7,9 +7,11 @@
 //! Commands reach keys through here, so here it is noted for the key log what they do; only what
 //! must be waited for is noted where it is awaited (`reads`).
 
+mod sweep;
+
 use std::sync::Arc;
 
-use larder_core::{Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Value};
+use larder_core::{Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Terms, Value};
 use larder_engine::{Cache, Fill, Invalidation, Lookup, Plain, PlainChange, PlainHeld, Token};
 
 use crate::key_log::{KeyLog, Op, size};
@@ -219,16 +221,18 @@ impl Keyspace {
         found
     }
 
-    /// Fills a key of a cache with what its client loaded; `None` when the token isn't the key's.
+    /// Fills a key of a cache with what its client loaded, on these terms; `None` when the token
+    /// isn't the key's.
     pub(crate) fn fill(
         &self,
         declared: &Declared,
         key: &Key,
         token: Token,
         value: Value,
+        terms: &Terms,
     ) -> Option<Fill> {
         let size = size(&value);
-        let filled = declared.cache.redeem(key, token)?.fill(Some(value));
+        let filled = declared.cache.redeem(key, token)?.fill_on(Some(value), terms);
         if let (Some(log), Fill::Stored) = (&self.key_log, filled) {
             log.loaded(Op::Write, key.as_bytes(), declared.cache.window(), Some(size));
         }

@@ -117,7 +117,7 @@ impl Gathered {
                 Batch::add(&mut batches, ask, (at, nth));
             }
         }
-        let read = join_all(batches.iter().map(|batch| batch.cache.ask_many(&batch.keys))).await;
+        let read = join_all(batches.iter().map(Batch::ask)).await;
         for (batch, read) in batches.iter().zip(read) {
             if let Some(log) = &self.key_log {
                 batch.note(&read, log);
@@ -171,6 +171,15 @@ struct Batch {
 }
 
 impl Batch {
+    /// Asks for its keys. One alone is asked for as such: its cache may gather it with those of
+    /// other clients.
+    async fn ask(&self) -> Answers {
+        match &self.keys[..] {
+            [key] => vec![self.cache.ask(key).await],
+            keys => self.cache.ask_many(keys).await,
+        }
+    }
+
     /// Notes what its keys were answered.
     fn note(&self, answers: &Answers, log: &KeyLog) {
         for (key, answer) in self.keys.iter().zip(answers) {

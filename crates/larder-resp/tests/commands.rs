@@ -5,6 +5,8 @@
 mod common;
 #[path = "commands/connection.rs"]
 mod connection;
+#[path = "commands/invalidate.rs"]
+mod invalidate;
 #[path = "commands/key_log.rs"]
 mod key_log;
 #[path = "commands/keyspace.rs"]

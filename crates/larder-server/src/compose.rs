@@ -94,8 +94,13 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
                 format!("[cache.{}] has no memory, neither shared nor its own", cache.name);
             return Err(Error::new(ErrorKind::Config, message));
         };
-        let built = Cache::builder(cache.name.as_str())
+        let mut builder = Cache::builder(cache.name.as_str());
+        if let Some(gather) = cache.gather {
+            builder = builder.gather(gather);
+        }
+        let built = builder
             .window(cache.window)
+            .wait(cache.wait)
             .deadline(cache.deadline)
             .load_timeout(config.sources[cache.source].load_timeout)
             .source(load)
@@ -128,10 +133,10 @@ struct Pools(Vec<Pool>);
 impl Pools {
     /// Adds the part that `part` describes, and returns its memory.
     fn add(&mut self, name: PoolName, part: &MemoryConfig) -> Arc<MemoryTier<Key, Value>> {
-        let &MemoryConfig { bytes, policy, candidates } = part;
+        let &MemoryConfig { bytes, policy, candidates, idle_for } = part;
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         let memory =
-            Arc::new(memory_tier(Bounds::bytes(bytes).candidates(candidates), policy, None));
+            Arc::new(memory_tier(Bounds::bytes(bytes).candidates(candidates), policy, idle_for));
         self.0.push(Pool { name, memory: Arc::clone(&memory), policy, candidates });
         memory
     }

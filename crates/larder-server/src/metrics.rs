@@ -78,17 +78,28 @@ impl Collector for Numbers {
 /// A counter of a cache: its name, its help, and where it is found.
 type CacheCounter = (&'static str, &'static str, fn(&CacheStats) -> u64);
 
-const CACHE_COUNTERS: [CacheCounter; 6] = [
+const CACHE_COUNTERS: [CacheCounter; 9] = [
     ("cache_misses", "Keys that memory could not serve", |stats| stats.misses),
     ("cache_joined", "Misses that joined a load another caller led", |stats| stats.joined),
     ("cache_load_errors", "Questions to the source that failed", |stats| stats.load_errors),
     ("cache_absent", "Loaded keys that the source doesn't have", |stats| stats.absent),
+    ("cache_unchanged", "Loaded keys whose value was still right", |stats| stats.unchanged),
     (
         "cache_fills_refused",
         "Loaded keys not kept because an invalidation or a newer fill came in between",
         |stats| stats.fills_refused,
     ),
-    ("cache_invalidations", "Keys invalidated or marked stale", |stats| stats.invalidations),
+    (
+        "cache_not_kept",
+        "Loaded keys not kept because they were too heavy or lasted no longer than their load",
+        |stats| stats.not_kept,
+    ),
+    ("cache_invalidations", "Keys invalidated or marked stale by name", |stats| {
+        stats.invalidations
+    }),
+    ("cache_sweeps", "Times that all keys, or all with a prefix, were invalidated", |stats| {
+        stats.sweeps
+    }),
 ];
 
 /// A part of memory: its name, its bound, and what it holds and did.
@@ -157,6 +168,12 @@ impl Numbers {
             caches.iter().try_for_each(|(cache, stats)| {
                 family.histogram(&[("cache", cache), ("state", "fresh")], &stats.fresh_hit_age)?;
                 family.histogram(&[("cache", cache), ("state", "stale")], &stats.stale_hit_age)
+            })
+        })?;
+        let help = "Ages of the values that stood in while the source failed or was slow";
+        page.family("cache_stood_in_age_seconds", help, MetricType::Histogram, |family| {
+            caches.iter().try_for_each(|(cache, stats)| {
+                family.histogram(&[("cache", cache)], &stats.stood_in_age)
             })
         })
     }

@@ -5,6 +5,8 @@
 use larder_core::{Error, ErrorKind, Value};
 
 use crate::load::{Format, Rows};
+use crate::loads::Found;
+use crate::tags::Collected;
 
 /// The largest value that a load may make, in bytes. A larger one is an error: what is too large
 /// to keep would be loaded again at every read.
@@ -21,6 +23,7 @@ pub(crate) struct Answer {
     bytes: Vec<u8>,
     count: usize,
     is_null: bool,
+    pub(crate) tags: Collected,
 }
 
 /// A row as it is handed in.
@@ -32,13 +35,14 @@ pub(crate) enum Row<'a> {
 }
 
 impl Answer {
-    pub(crate) const fn new(rows: Rows, format: Format) -> Self {
-        Self { rows, format, bytes: Vec::new(), count: 0, is_null: false }
+    pub(crate) fn new(rows: Rows, format: Format) -> Self {
+        let tags = Collected::default();
+        Self { rows, format, bytes: Vec::new(), count: 0, is_null: false, tags }
     }
 
     /// How many bytes have arrived.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.tags.len()
     }
 
     /// Takes a row.
@@ -69,8 +73,13 @@ impl Answer {
         Ok(())
     }
 
-    /// The value, or none if there is no such row.
-    pub(crate) fn finish(mut self) -> Option<Value> {
+    /// The value, or none if there is no such row, and its tags.
+    pub(crate) fn finish(mut self) -> Found {
+        let tags = std::mem::take(&mut self.tags).into_tags();
+        Found { value: self.value(), tags }
+    }
+
+    fn value(mut self) -> Option<Value> {
         if self.rows == Rows::Many {
             self.bytes.extend_from_slice(if self.count == 0 { b"[]" } else { b"]" });
         } else if self.count == 0 || self.is_null {
@@ -116,7 +125,7 @@ mod tests {
         for row in pushed {
             answer.push(*row).unwrap();
         }
-        answer.finish()
+        answer.finish().value
     }
 
     #[test]
@@ -152,7 +161,7 @@ mod tests {
         let bytes = vec![b'x'; RESULT_BYTES_MAX];
         let mut answer = Answer::new(Rows::One, Format::Raw);
         answer.push(Row::Bytes(&bytes)).unwrap();
-        assert_eq!(answer.finish().unwrap().bytes.len(), RESULT_BYTES_MAX);
+        assert_eq!(answer.finish().value.unwrap().bytes.len(), RESULT_BYTES_MAX);
         let mut answer = Answer::new(Rows::Many, Format::Json);
         assert!(answer.push(Row::Bytes(&bytes)).is_err());
     }

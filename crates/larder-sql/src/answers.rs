@@ -3,31 +3,38 @@
 //! It does not know whose rows they are: each database says which key a row belongs to, and how
 //! the row is handed to that key's answer.
 
-use larder_core::{Error, ErrorKind, Value};
+use larder_core::{Error, ErrorKind, Result};
 
 use crate::answer::{Answer, BATCH_BYTES_MAX, batch_too_large};
 use crate::load::Rows;
-use crate::loads::{Asked, Question};
+use crate::loads::{Asked, Found, Question};
 use crate::pool::Failure;
 
 /// What has arrived for each key.
 #[derive(Debug)]
 pub(crate) struct Answers<'k, 'a> {
     keys: &'k [Asked<'a>],
-    rows: Rows,
+    question: &'k Question,
     answers: Vec<Answer>,
     bytes: usize,
     fault: Option<Error>,
 }
 
 impl<'k, 'a> Answers<'k, 'a> {
-    pub(crate) fn new(keys: &'k [Asked<'a>], question: &Question) -> Self {
+    pub(crate) fn new(keys: &'k [Asked<'a>], question: &'k Question) -> Self {
         let empty = |_| Answer::new(question.rows, question.format);
         let answers = keys.iter().map(empty).collect();
-        Self { keys, rows: question.rows, answers, bytes: 0, fault: None }
+        let mut answers = Self { keys, question, answers, bytes: 0, fault: None };
+        for (asked, answer) in keys.iter().zip(&mut answers.answers) {
+            let tagged = question.tags.of_key(&asked.parameters, &mut answer.tags);
+            answers.fault = tagged.err().map(|error| asked.blame(error)).or(answers.fault.take());
+            answers.bytes += answer.len();
+        }
+        answers
     }
 
-    /// Takes a row of the key at `at`; `push` hands it to the key's answer.
+    /// Takes a row of the key at `at`; `push` hands it to the key's answer, and returns the
+    /// texts of the columns that the tags name.
     ///
     /// # Errors
     ///
@@ -35,13 +42,16 @@ impl<'k, 'a> Answers<'k, 'a> {
     pub(crate) fn take(
         &mut self,
         at: usize,
-        push: impl FnOnce(&mut Answer) -> Result<Result<(), Error>, sqlx::Error>,
+        push: impl FnOnce(&mut Answer) -> Result<Result<Vec<Option<String>>>, sqlx::Error>,
     ) -> Result<(), Failure> {
         let (Some(answer), Some(asked)) = (self.answers.get_mut(at), self.keys.get(at)) else {
             return Err(internal("a row for no key"));
         };
         self.bytes -= answer.len();
-        match (push(answer)?, self.rows) {
+        let tagged = push(answer)?.and_then(|columns| {
+            self.question.tags.of_row(&asked.parameters, &columns, &mut answer.tags)
+        });
+        match (tagged, self.question.rows) {
             (Ok(()), _) => {}
             // There are two rows for each key at most: the rest is read, and the connection kept.
             (Err(error), Rows::One) => self.fault = Some(asked.blame(error)),
@@ -56,7 +66,7 @@ impl<'k, 'a> Answers<'k, 'a> {
     /// # Errors
     ///
     /// The fault of a key, which fails the batch.
-    pub(crate) fn finish(self) -> Result<Vec<Option<Value>>, Failure> {
+    pub(crate) fn finish(self) -> Result<Vec<Found>, Failure> {
         match self.fault {
             Some(error) => Err(Failure::Whole(error)),
             None => Ok(self.answers.into_iter().map(Answer::finish).collect()),

@@ -15,6 +15,7 @@
 //!     sql: "SELECT id, name, email FROM users WHERE id = {id}".to_owned(),
 //!     rows: Rows::One,
 //!     format: Format::Json,
+//!     tags: Vec::new(),
 //! })?;
 //! for warning in users.prepare().await?.warnings {
 //!     eprintln!("{warning}");
@@ -35,6 +36,7 @@
 //! | `loads` | plan once, fetch often; the same for every database |
 //! | `pool`, `reach` | connections, and how a database that is down fails fast |
 //! | `statement` | `{id}` in SQL |
+//! | `tags` | what an entry depends on, from its key and its rows |
 //! | `postgres`, `sqlite` | one dialect each, of the same shape |
 //! | `rows`, `answer`, `json` | rows to a value |
 //! | `error` | the table from a driver's error to what a caller can do |
@@ -53,6 +55,7 @@ mod rows;
 mod source;
 mod sqlite;
 mod statement;
+mod tags;
 
 pub use answer::RESULT_BYTES_MAX;
 pub use database::{Database, Options};

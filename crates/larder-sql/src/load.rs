@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use larder_core::template::{Parameter, ParameterKind};
+use larder_core::template::{Parameter, ParameterKind, TagTemplate};
 use larder_core::{Error, ErrorKind, KeyTemplate};
 
 /// One cache's question to its database.
@@ -17,6 +17,9 @@ pub struct Load {
     pub rows: Rows,
     /// What a value is made of.
     pub format: Format,
+    /// What an entry depends on. A name is a parameter of the key, or else a column of the
+    /// result, whose text is that of its JSON, a string without its quotes.
+    pub tags: Vec<TagTemplate>,
 }
 
 /// How many rows make a value.
@@ -109,6 +112,8 @@ pub(crate) const fn postgres_cast(kind: ParameterKind) -> &'static str {
         ParameterKind::Text => "::text",
         ParameterKind::Uuid => "::uuid",
         ParameterKind::Bool => "::boolean",
+        // Nothing binds one.
+        ParameterKind::Version => "::numeric",
     }
 }
 

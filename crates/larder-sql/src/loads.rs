@@ -17,6 +17,7 @@ use crate::error::{is_outdated, loading, opening, preparing};
 use crate::load::{Binding, Column, Format, Rows};
 use crate::pool::{Backend, Failure, Job, Pool};
 use crate::statement::Statement;
+use crate::tags::Tags;
 
 /// What is asked, whatever the database says about it.
 #[derive(Debug)]
@@ -26,6 +27,9 @@ pub(crate) struct Question {
     pub(crate) bound: Vec<Parameter>,
     pub(crate) rows: Rows,
     pub(crate) format: Format,
+    pub(crate) tags: Tags,
+    /// The parameters of the key, bound or not.
+    pub(crate) parameters: Vec<Parameter>,
 }
 
 /// A key that is asked for.
@@ -34,6 +38,15 @@ pub(crate) struct Asked<'a> {
     pub(crate) key: &'a Key,
     /// What the statement binds for it.
     pub(crate) values: Vec<ParameterValue>,
+    /// All its values, where tags may name them.
+    pub(crate) parameters: Vec<ParameterValue>,
+}
+
+/// What a load found for a key.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) value: Option<Value>,
+    pub(crate) tags: Vec<Box<str>>,
 }
 
 impl Asked<'_> {
@@ -78,7 +91,7 @@ pub(crate) trait Planner: Backend {
         question: &Question,
         plan: &Plan<Self::Detail>,
         keys: &[Asked<'_>],
-    ) -> impl Future<Output = Result<Vec<Option<Value>>, Failure>> + Send;
+    ) -> impl Future<Output = Result<Vec<Found>, Failure>> + Send;
 
     /// Why no row can have `value` for what is bound `at` that place, as the end of a sentence.
     fn misfit(plan: &Plan<Self::Detail>, at: usize, value: &ParameterValue) -> Option<String>;
@@ -138,7 +151,7 @@ impl<P: Planner> Loads<P> {
         &self,
         plan: &Plan<P::Detail>,
         keys: &[Asked<'_>],
-    ) -> Result<Vec<Option<Value>>> {
+    ) -> Result<Vec<Found>> {
         match self.fetch(plan, keys).await {
             Err(Failure::Outdated) => {}
             Err(Failure::Driver(error)) if is_outdated(&error) => {}
@@ -180,7 +193,7 @@ impl<P: Planner> Loads<P> {
         &self,
         plan: &Plan<P::Detail>,
         keys: &[Asked<'_>],
-    ) -> Result<Vec<Option<Value>>, Failure> {
+    ) -> Result<Vec<Found>, Failure> {
         let fetch = Fetch::<P> { question: &self.question, plan, keys };
         self.pool.run(&fetch).await
     }
@@ -220,7 +233,7 @@ struct Fetch<'a, P: Planner> {
 }
 
 impl<P: Planner> Job<P> for Fetch<'_, P> {
-    type Output = Vec<Option<Value>>;
+    type Output = Vec<Found>;
 
     async fn run(&self, connection: &mut P::Connection) -> Result<Self::Output, Failure> {
         P::fetch(connection, self.question, self.plan, self.keys).await

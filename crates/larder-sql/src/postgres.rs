@@ -13,8 +13,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::Result;
 use larder_core::template::ParameterValue;
-use larder_core::{Error, Value};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{
@@ -28,7 +28,7 @@ use crate::answer::{Answer, Row, too_large};
 use crate::answers::{Answers, internal};
 use crate::database::{Options, STATEMENTS_MAX};
 use crate::load::{Binding, Column};
-use crate::loads::{Asked, Plan, Planner, Question};
+use crate::loads::{Asked, Found, Plan, Planner, Question};
 use crate::pool::{Backend, Failure};
 use crate::rows::next;
 
@@ -42,6 +42,8 @@ pub(crate) struct Detail {
     single: Arc<str>,
     batch: Option<Arc<str>>,
     wanted: Vec<Wanted>,
+    /// How many columns the tags name, which come after the value.
+    tagged: usize,
 }
 
 /// How long a plan that lists the columns is trusted: a column that is added later shows only in
@@ -124,7 +126,7 @@ impl Planner for Postgres {
             batch_max: if batch.is_some() { Self::BATCH_MAX } else { 1 },
             unbatched,
             expires: shape.lists_columns().then(|| Instant::now() + LISTED_COLUMNS_MAX),
-            detail: Detail { single, batch, wanted },
+            detail: Detail { single, batch, tagged: shape.tagged(), wanted },
         })
     }
 
@@ -133,8 +135,8 @@ impl Planner for Postgres {
         question: &Question,
         plan: &Plan<Detail>,
         keys: &[Asked<'_>],
-    ) -> Result<Vec<Option<Value>>, Failure> {
-        let Detail { single, batch, wanted } = &plan.detail;
+    ) -> Result<Vec<Found>, Failure> {
+        let Detail { single, batch, wanted, tagged } = &plan.detail;
         let mut answers = Answers::new(keys, question);
         let (sql, arguments) = match (keys, batch) {
             ([key], _) => (single, encode::single(wanted, key)),
@@ -147,7 +149,7 @@ impl Planner for Postgres {
         let query = sqlx::query_with(AssertSqlSafe(Arc::clone(sql)), arguments);
         let mut rows = connection.fetch(query);
         while let Some(row) = next(&mut rows).await? {
-            answers.take(ordinal(&row)?, |answer| push(answer, &row))?;
+            answers.take(ordinal(&row)?, |answer| push(answer, &row, *tagged))?;
         }
         answers.finish()
     }
@@ -168,15 +170,21 @@ fn ordinal(row: &PgRow) -> Result<usize, Failure> {
 }
 
 /// Takes the length of the value from the second column and the value from the third, where it
-/// is missing if it is too long.
-fn push(answer: &mut Answer, row: &PgRow) -> Result<Result<(), Error>, sqlx::Error> {
+/// is missing if it is too long; the columns after it are what the tags name.
+fn push(
+    answer: &mut Answer,
+    row: &PgRow,
+    tagged: usize,
+) -> Result<Result<Vec<Option<String>>>, sqlx::Error> {
     let length: Option<i32> = row.try_get(1)?;
     let value = row.try_get_raw(2)?;
-    Ok(match length {
+    let pushed = match length {
         None => answer.push(Row::Null),
         Some(length) if value.is_null() => {
             Err(too_large(usize::try_from(length).unwrap_or(usize::MAX)))
         }
         Some(_) => answer.push(Row::Bytes(value.as_bytes().map_err(sqlx::Error::Decode)?)),
-    })
+    };
+    let texts = (0..tagged).map(|at| row.try_get(3 + at)).collect::<Result<_, sqlx::Error>>()?;
+    Ok(pushed.map(|()| texts))
 }

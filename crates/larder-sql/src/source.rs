@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use larder_core::key::KeyFault;
-use larder_core::template::Parameter;
+use larder_core::template::{Parameter, ParameterKind};
 use larder_core::{
     Error, ErrorKind, Key, KeyTemplate, LoadContext, LoadError, Result, Source, Value,
 };
@@ -13,10 +13,11 @@ use tokio::time::timeout;
 use crate::database::{Database, Kind};
 use crate::error;
 use crate::load::{Format, Load, Report, Rows, Warning};
-use crate::loads::{Asked, Loads, Plan, Planner, Question};
+use crate::loads::{Asked, Found, Loads, Plan, Planner, Question};
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 use crate::statement::{Dialect, Statement};
+use crate::tags::Tags;
 
 /// A cache's values, loaded from a SQL database.
 ///
@@ -53,7 +54,7 @@ impl SqlSource {
     ///
     /// [`ErrorKind::Config`] if the load contradicts itself, saying what to write instead.
     pub fn new(database: &Database, load: Load) -> Result<Self> {
-        let Load { key, sql, rows, format } = load;
+        let Load { key, sql, rows, format, tags } = load;
         if (rows, format) == (Rows::Many, Format::Raw) {
             let what = "column = \"raw\" makes a value of one row: leave out rows = \"many\", or \
                         leave out column = \"raw\" for an array in JSON";
@@ -66,10 +67,13 @@ impl SqlSource {
         let statement = Statement::parse(&sql, dialect, key.parameters())?;
         let bound = statement.used().iter().map(|&at| key.parameters()[at].clone()).collect();
         let is_unused = |(at, parameter): (usize, &Parameter)| {
-            (!statement.used().contains(&at)).then(|| parameter.clone())
+            let unused = !statement.used().contains(&at);
+            (unused && parameter.kind != ParameterKind::Version).then(|| parameter.clone())
         };
         let unused = key.parameters().iter().enumerate().filter_map(is_unused).collect();
-        let question = Question { statement, bound, rows, format };
+        let tags = Tags::new(&tags, key.parameters());
+        let parameters = key.parameters().to_vec();
+        let question = Question { statement, bound, rows, format, tags, parameters };
         let loads = match &database.kind {
             Kind::Postgres(pool) => Either::Postgres(Loads::new(pool.clone(), question)),
             Kind::Sqlite(pool) => Either::Sqlite(Loads::new(pool.clone(), question)),
@@ -117,22 +121,25 @@ impl SqlSource {
 
     /// What the statement binds for `key`.
     fn bind<'a>(&self, key: &'a Key, question: &Question) -> Result<Asked<'a>> {
-        let mut asked = Asked { key, values: Vec::new() };
+        let mut asked = Asked { key, values: Vec::new(), parameters: Vec::new() };
         let bad = |what: String| asked.blame(Error::new(ErrorKind::BadKey, what));
         let text =
             std::str::from_utf8(key.as_bytes()).map_err(|_| bad(KeyFault::NotText.to_string()))?;
         let values = self.key.matches(text).map_err(|mismatch| bad(mismatch.to_string()))?;
         asked.values = question.statement.used().iter().map(|&at| values[at].clone()).collect();
+        if !question.tags.is_empty() {
+            asked.parameters = values;
+        }
         Ok(asked)
     }
 
     /// Loads `keys`, which are one or a batch, within `limit`.
-    async fn answer(&self, keys: &[Key], limit: Duration) -> Result<Vec<Option<Value>>> {
+    async fn answer(&self, keys: &[Key], limit: Duration) -> Result<Vec<Found>> {
         let limit = limit.min(self.load_timeout);
         either!(&self.loads, loads => self.within(limit, self.ask(loads, keys)).await)
     }
 
-    async fn ask<P: Planner>(&self, loads: &Loads<P>, keys: &[Key]) -> Result<Vec<Option<Value>>> {
+    async fn ask<P: Planner>(&self, loads: &Loads<P>, keys: &[Key]) -> Result<Vec<Found>> {
         let bind = |key| self.bind(key, loads.question());
         let asked = keys.iter().map(bind).collect::<Result<Vec<_>>>()?;
         let plan = loads.plan().await?;
@@ -163,6 +170,19 @@ impl SqlSource {
     }
 }
 
+/// Tells the engine what was found beside the values, which are returned.
+fn tell(found: Vec<Found>, context: &LoadContext) -> impl Iterator<Item = Option<Value>> {
+    found.into_iter().enumerate().map(|(at, Found { value, tags })| {
+        if !tags.is_empty() {
+            let key = context.key(at);
+            for tag in tags {
+                key.tag(tag);
+            }
+        }
+        value
+    })
+}
+
 fn check_range<P: Planner>(
     loads: &Loads<P>,
     plan: &Plan<P::Detail>,
@@ -179,8 +199,8 @@ fn check_range<P: Planner>(
 
 impl Source<Key, Value> for SqlSource {
     async fn load(&self, key: &Key, context: &mut LoadContext) -> Result<Option<Value>, LoadError> {
-        let values = self.answer(std::slice::from_ref(key), context.timeout()).await?;
-        Ok(values.into_iter().next().flatten())
+        let found = self.answer(std::slice::from_ref(key), context.timeout()).await?;
+        Ok(tell(found, context).next().flatten())
     }
 
     async fn load_many(
@@ -188,7 +208,8 @@ impl Source<Key, Value> for SqlSource {
         keys: &[Key],
         context: &mut LoadContext,
     ) -> Result<Vec<Option<Value>>, LoadError> {
-        Ok(self.answer(keys, context.timeout()).await?)
+        let found = self.answer(keys, context.timeout()).await?;
+        Ok(tell(found, context).collect())
     }
 
     /// A key can name a row if it matches the template and, once the database has said what it

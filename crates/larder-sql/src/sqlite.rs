@@ -9,6 +9,7 @@
 //! plan's means that the plan is made anew.
 
 mod shape;
+mod tags;
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,8 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use larder_core::Result;
 use larder_core::template::ParameterValue;
-use larder_core::{Error, Value};
 use sqlx::sqlite::{SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{
     Arguments, AssertSqlSafe, Column as _, ConnectOptions, Connection as _, Decode, Executor,
@@ -32,7 +33,7 @@ use crate::database::{Options, STATEMENTS_MAX};
 use crate::error::NoFile;
 use crate::json;
 use crate::load::{Binding, Column, Format};
-use crate::loads::{Asked, Plan, Planner, Question};
+use crate::loads::{Asked, Found, Plan, Planner, Question};
 use crate::pool::{Backend, Failure};
 use crate::rows::next;
 
@@ -66,6 +67,8 @@ pub(crate) struct Detail {
     sizes: Vec<Arc<str>>,
     schema_version: i64,
     columns: Vec<Named>,
+    /// Which of the columns the tags name.
+    tagged: Vec<usize>,
 }
 
 /// A column of the result.
@@ -169,7 +172,8 @@ impl Planner for Sqlite {
         let shape = Shape::new(question, &described).map_err(Failure::Whole)?;
         let largest = if question.bound.is_empty() { 1 } else { Self::BATCH_MAX };
         let sizes = (0..=largest.ilog2()).map(|power| shape.statement(1 << power).into()).collect();
-        let detail = Detail { sizes, schema_version, columns: shape.columns() };
+        let (columns, tagged) = (shape.columns(), shape.tagged().map_err(Failure::Whole)?);
+        let detail = Detail { sizes, schema_version, columns, tagged };
         connection.prepare(AssertSqlSafe(Arc::clone(&detail.sizes[0])).into_sql_str()).await?;
         let binding = |parameter: &larder_core::template::Parameter| Binding {
             parameter: parameter.clone(),
@@ -197,7 +201,7 @@ impl Planner for Sqlite {
         question: &Question,
         plan: &Plan<Detail>,
         keys: &[Asked<'_>],
-    ) -> Result<Vec<Option<Value>>, Failure> {
+    ) -> Result<Vec<Found>, Failure> {
         let mut answers = Answers::new(keys, question);
         let power = keys.len().next_power_of_two().ilog2() as usize;
         let sql = plan.detail.sizes.get(power).ok_or_else(|| internal("a batch too large"))?;
@@ -236,24 +240,25 @@ fn arguments(keys: &[Asked<'_>]) -> Result<SqliteArguments, sqlx::error::BoxDynE
             ParameterValue::Text(text) => arguments.add(text.clone())?,
             ParameterValue::Uuid(_) => arguments.add(value.to_string())?,
             ParameterValue::Bool(truth) => arguments.add(i64::from(*truth))?,
+            ParameterValue::Version(_) => return Err("a version is never bound".into()),
         }
     }
     Ok(arguments)
 }
 
-/// Takes the value from the columns after the ordinal.
+/// Takes the value from the columns after the ordinal, and what the tags need of it.
 fn push(
     answer: &mut Answer,
     row: &SqliteRow,
     format: Format,
     detail: &Detail,
     scratch: &mut Vec<u8>,
-) -> Result<Result<(), Error>, sqlx::Error> {
+) -> Result<Result<Vec<Option<String>>>, sqlx::Error> {
     scratch.clear();
     match format {
         Format::Raw => {
             if row.try_get_raw(1)?.is_null() {
-                return Ok(answer.push(Row::Null));
+                return Ok(answer.push(Row::Null).map(|()| vec![None; detail.tagged.len()]));
             }
             push_raw(row, scratch)?;
         }
@@ -266,7 +271,9 @@ fn push(
             scratch.push(b'}');
         }
     }
-    Ok(answer.push(Row::Bytes(scratch)))
+    let pushed = answer.push(Row::Bytes(scratch));
+    let texts = tags::texts(row, detail)?;
+    Ok(pushed.map(|()| texts))
 }
 
 /// The storage class of a value that is not `NULL`, and reading it as that.

@@ -118,15 +118,28 @@ impl Reader<'_> {
             };
             return Err(format!("names {{{name}}}, which the key does not have: {cure}"));
         };
+        self.refuse_version(&self.parameters[index])?;
         Ok(self.used.iter().position(|&used| used == index).unwrap_or_else(|| {
             self.used.push(index);
             self.used.len() - 1
         }))
     }
 
-    /// The parameters there are, for a sentence.
+    /// A version tells the readers' copies of a row apart; the database has one of them.
+    fn refuse_version(&self, Parameter { name, kind }: &Parameter) -> Result<(), String> {
+        if *kind != ParameterKind::Version {
+            return Ok(());
+        }
+        Err(format!(
+            "names {{{name}}}, which is a version: that is part of the key and never bound. Take \
+             it out of load, or declare it {{{name}:int}} in key"
+        ))
+    }
+
+    /// The parameters that may be bound, for a sentence.
     fn known(&self) -> String {
-        let names: Vec<_> = self.parameters.iter().map(|p| format!("{{{}}}", p.name)).collect();
+        let bindable = self.parameters.iter().filter(|p| p.kind != ParameterKind::Version);
+        let names: Vec<_> = bindable.map(|p| format!("{{{}}}", p.name)).collect();
         if names.is_empty() { "no parameter (the key has none)".into() } else { names.join(", ") }
     }
 
@@ -136,6 +149,7 @@ impl Reader<'_> {
         let Some(parameter) = self.parameters.iter().find(named) else {
             return Ok(());
         };
+        self.refuse_version(parameter)?;
         let name = &parameter.name;
         if !quote.is_string {
             return Err(format!(

@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{answer, failure, get, get_many, load, many, not_accepted, raw, source, text};
+use common::{
+    answer, failure, get, get_many, load, many, not_accepted, raw, source, tagged, tags, text,
+};
 use larder_core::{ErrorKind, Key, Media, Source};
 use larder_sql::{Database, Options, RESULT_BYTES_MAX, Warning};
 use larder_test::Postgres;
@@ -260,6 +262,112 @@ async fn raw_is_the_only_column_as_it_is() {
         assert!(value.as_ref().is_none_or(|value| value.media == Media::Raw));
         assert_eq!(get_many(&t, &["t:2", "t:1"]).await.unwrap(), [None, value], "{column}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_come_from_the_key_and_from_the_columns_of_each_row() {
+    let (postgres, database) = start(
+        "CREATE TABLE t (id int, tenant text, n int8, u uuid, b bytea, ok bool, at timestamp,
+            \"Odd_One\" numeric);
+         INSERT INTO t VALUES (1, 'a\"\\ü{', -7, '0b6c1f5e-52ab-4d0e-9d42-aa90f3a7a1c4', '\\x00ff',
+            true, '2024-02-29 12:00:00', 1.50);
+         INSERT INTO t (id, n) VALUES (2, 9);",
+    );
+    let all = [
+        "t:{tenant}",
+        "{id}/{n}",
+        "all",
+        "u{u}",
+        "b{b}",
+        "ok{ok}",
+        "{{{tenant}}}",
+        "at{at}",
+        "{Odd_One}",
+    ];
+    let sql = "SELECT id AS theirs, tenant, n, u, b, ok, at, \"Odd_One\" FROM t WHERE id = {id}";
+    let one = source(&database, tagged(load("t:{id:int}", sql), &all));
+    let first = [
+        "1.50",
+        "1/-7",
+        "all",
+        "at2024-02-29T12:00:00",
+        "bAP8=",
+        "oktrue",
+        "t:a\"\\ü{",
+        "u0b6c1f5e-52ab-4d0e-9d42-aa90f3a7a1c4",
+        "{a\"\\ü{}",
+    ];
+    assert_eq!(tags(&one, &["t:1"]).await, [first]);
+    // Together each has its own; what is NULL names nothing, and neither does what is absent.
+    let together = tags(&one, &["t:1", "t:2", "t:3"]).await;
+    assert_eq!(
+        together,
+        [first.map(String::from).to_vec(), vec!["2/9".into(), "all".into()], vec!["all".into()]]
+    );
+    // Without a bytea the row isn't listed column by column.
+    let sql = "SELECT tenant, \"Odd_One\" FROM t WHERE id = {id}";
+    let plain = source(&database, tagged(load("t:{id:int}", sql), &["t:{tenant}{Odd_One}"]));
+    assert_eq!(tags(&plain, &["t:1"]).await, [["t:a\"\\ü{1.50"]]);
+
+    postgres.psql("INSERT INTO t (id, tenant) VALUES (2, 'b'), (2, 'c'), (2, 'b')");
+    let rows = source(&database, tagged(many("t:{id:int}", sql), &["t:{tenant}", "all"]));
+    let each = [vec!["all", "t:b", "t:c"], vec!["all"]];
+    assert_eq!(tags(&rows, &["t:2", "t:9"]).await, each);
+    for (column, tag) in [("n", "-7"), ("tenant", "a\"\\ü{"), ("b", "AP8=")] {
+        let sql = format!("SELECT {column} FROM t WHERE id = {{id}}");
+        let bytes = tagged(raw("t:{id:int}", &sql), &[&format!("{{{column}}}")]);
+        assert_eq!(tags(&source(&database, bytes), &["t:1"]).await, [[tag]], "{column}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_of_a_column_that_is_not_there_is_told_by_prepare_and_by_a_load() {
+    let (postgres, database) = start("CREATE TABLE t (id int, tenant_id int)");
+    let wrong = tagged(load("t:{id:int}", "SELECT * FROM t WHERE id = {id}"), &["t:{tenent_id}"]);
+    let message = not_accepted(&database, wrong.clone()).await;
+    assert!(message.contains("names {tenent_id}, which is neither a parameter"), "{message}");
+    assert!(message.contains("did you mean {tenant_id}?"), "{message}");
+    let error = failure(&source(&database, wrong), "t:1").await;
+    assert_eq!(error.kind(), ErrorKind::Config);
+    // A column may go while it is in use.
+    let right = tagged(load("t:{id:int}", "SELECT * FROM t WHERE id = {id}"), &["{tenant_id}"]);
+    let right = source(&database, right);
+    assert_eq!(answer(&right, "t:1").await, None);
+    postgres.psql("ALTER TABLE t DROP COLUMN tenant_id");
+    let error = failure(&right, "t:1").await;
+    assert!(error.chain().contains("names {tenant_id}, which is neither"), "{}", error.chain());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_tags_than_an_entry_may_have_fail_the_load_of_their_key() {
+    let (_postgres, database) = start("");
+    let sql = "SELECT n FROM generate_series(1, {id}::bigint) AS g(n)";
+    let t = source(&database, tagged(many("t:{id:int}", sql), &["n:{n}"]));
+    assert_eq!(tags(&t, &["t:128"]).await[0].len(), 128);
+    let error = failure(&t, "t:129").await;
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Loader, Some("t:129")));
+    assert!(error.to_string().contains("more than 128 tags"), "{error}");
+    let sql = "SELECT repeat('x', {id}::bigint::int) AS x";
+    let t = source(&database, tagged(load("t:{id:int}", sql), &["{x}"]));
+    assert_eq!(tags(&t, &["t:1024"]).await[0][0].len(), 1024);
+    let error = failure(&t, "t:2000").await;
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Loader, Some("t:2000")));
+    assert!(error.to_string().contains("1024 are the most"), "{error}");
+    assert_eq!(tags(&t, &["t:3"]).await, [["xxx"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_is_part_of_the_key_and_nothing_else() {
+    let (_postgres, database) = start("CREATE TABLE t (id int); INSERT INTO t VALUES (1);");
+    let key = "t:{id:int}:{v:version}";
+    let t = source(&database, load(key, "SELECT id FROM t WHERE id = {id}"));
+    assert_eq!(t.prepare().await.unwrap().warnings, []);
+    for version in [0, u64::MAX] {
+        let found = answer(&t, &format!("t:1:{version}")).await;
+        assert_eq!(found.as_deref(), Some(r#"{"id":1}"#));
+    }
+    let message = not_accepted(&database, load(key, "SELECT {v} AS v")).await;
+    assert!(message.contains("names {v}, which is a version"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

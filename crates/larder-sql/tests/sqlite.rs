@@ -7,7 +7,9 @@ mod common;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use common::{answer, failure, get, get_many, load, many, not_accepted, raw, source, text};
+use common::{
+    answer, failure, get, get_many, load, many, not_accepted, raw, source, tagged, tags, text,
+};
 use larder_core::{ErrorKind, Key, Media, Source};
 use larder_sql::{Database, Options, RESULT_BYTES_MAX, Warning};
 use proptest::strategy::{Strategy, ValueTree};
@@ -184,6 +186,78 @@ async fn raw_is_the_only_column_as_it_is() {
     }
     let two = raw("t:{id:int}", "SELECT id, v FROM t WHERE id = {id}");
     assert!(not_accepted(&shop.database(), two).await.contains("it has 2: select one"));
+}
+
+#[tokio::test]
+async fn tags_come_from_the_key_and_from_the_columns_of_each_row() {
+    let mut shop = Shop::new(
+        "CREATE TABLE t (id INT, tenant TEXT, n INT, r REAL, b BLOB, ok BOOLEAN);
+         INSERT INTO t VALUES (1, 'a\"\\ü{', -7, 0.5, x'00ff', 1), (2, NULL, 9, NULL, NULL, NULL);",
+    )
+    .await;
+    let all = ["t:{tenant}", "{id}/{n}", "all", "r{r}", "b{b}", "ok{ok}", "{{{tenant}}}"];
+    let sql = "SELECT id AS theirs, tenant, n, r, b, ok FROM t WHERE id = {id}";
+    let one = source(&shop.database(), tagged(load("t:{id:int}", sql), &all));
+    let first = vec!["1/-7", "all", "bAP8=", "oktrue", "r0.5", "t:a\"\\ü{", "{a\"\\ü{}"];
+    assert_eq!(tags(&one, &["t:1"]).await, std::slice::from_ref(&first));
+    // Together each has its own; what is NULL names nothing, and neither does what is absent.
+    let together = tags(&one, &["t:1", "t:2", "t:3"]).await;
+    assert_eq!(together, [first, vec!["2/9", "all"], vec!["all"]]);
+
+    shop.execute("INSERT INTO t (id, tenant) VALUES (2, 'b'), (2, 'c'), (2, 'b')").await;
+    let rows = source(&shop.database(), tagged(many("t:{id:int}", sql), &["t:{tenant}", "all"]));
+    let each = [vec!["all", "t:b", "t:c"], vec!["all"]];
+    assert_eq!(tags(&rows, &["t:2", "t:9"]).await, each);
+    let bytes = tagged(raw("t:{id:int}", "SELECT n FROM t WHERE id = {id} LIMIT 1"), &["n{n}"]);
+    assert_eq!(tags(&source(&shop.database(), bytes), &["t:1"]).await, [["n-7"]]);
+}
+
+#[tokio::test]
+async fn a_tag_of_a_column_that_is_not_there_is_told_by_prepare_and_by_a_load() {
+    let shop = Shop::new("CREATE TABLE t (id INT, tenant_id INT)").await;
+    let wrong = tagged(load("t:{id:int}", "SELECT * FROM t WHERE id = {id}"), &["t:{tenent_id}"]);
+    let message = not_accepted(&shop.database(), wrong.clone()).await;
+    assert!(message.contains("names {tenent_id}, which is neither a parameter"), "{message}");
+    assert!(message.contains("did you mean {tenant_id}?"), "{message}");
+    let error = failure(&source(&shop.database(), wrong), "t:1").await;
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn more_tags_than_an_entry_may_have_fail_the_load_of_their_key() {
+    let sql = "WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < {id})
+               SELECT n FROM i";
+    let shop = Shop::new("CREATE TABLE t (id INT)").await;
+    let t = source(&shop.database(), tagged(many("t:{id:int}", sql), &["n:{n}"]));
+    assert_eq!(tags(&t, &["t:128"]).await[0].len(), 128);
+    let error = failure(&t, "t:129").await;
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Loader, Some("t:129")));
+    assert!(error.to_string().contains("more than 128 tags"), "{error}");
+    let sql = "SELECT printf('%.*c', {id}, 'x') AS x";
+    let t = source(&shop.database(), tagged(load("t:{id:int}", sql), &["{x}"]));
+    assert_eq!(tags(&t, &["t:1024"]).await[0][0].len(), 1024);
+    let error = failure(&t, "t:1025").await;
+    assert_eq!((error.kind(), error.key()), (ErrorKind::Loader, Some("t:1025")));
+    assert!(error.to_string().contains("1024 are the most"), "{error}");
+    // The connection is as good as before.
+    assert_eq!(tags(&t, &["t:3"]).await, [["xxx"]]);
+}
+
+#[tokio::test]
+async fn a_version_is_part_of_the_key_and_nothing_else() {
+    let shop = Shop::new("CREATE TABLE t (id INT); INSERT INTO t VALUES (1);").await;
+    let key = "t:{id:int}:{v:version}";
+    let t = source(&shop.database(), load(key, "SELECT id FROM t WHERE id = {id}"));
+    assert_eq!(t.warnings(), []);
+    for version in [0, u64::MAX] {
+        let found = answer(&t, &format!("t:1:{version}")).await;
+        assert_eq!(found.as_deref(), Some(r#"{"id":1}"#));
+    }
+    assert_eq!(failure(&t, "t:1:-1").await.kind(), ErrorKind::BadKey);
+    for sql in ["SELECT {v} AS v", "SELECT '{v}' AS v"] {
+        let message = not_accepted(&shop.database(), load(key, sql)).await;
+        assert!(message.contains("names {v}, which is a version"), "{message}");
+    }
 }
 
 #[tokio::test]

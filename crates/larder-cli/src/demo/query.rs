@@ -60,6 +60,7 @@ impl Query {
             sql: self.sql.to_owned(),
             rows: self.rows,
             format: Format::Json,
+            tags: Vec::new(),
         };
         Ok(Counted { inner: SqlSource::new(database, load)?, queries: AtomicU64::new(0) })
     }

@@ -91,14 +91,15 @@ max_stalenes = \"2s\"
 #[test]
 fn check_finds_what_only_the_database_can_know() {
     let bank = bank();
-    let load = |load: &str| {
+    let declared = |load: &str, more: &str| {
         let config = format!(
             "[source.bank]
              url = \"{}\"
              [cache.account]
              key = \"account:{{aid:int}}\"
              load = \"{load}\"
-             max_staleness = \"60s\"\n",
+             max_staleness = \"60s\"
+             {more}\n",
             bank.url()
         );
         let (code, out, _) = check(&config);
@@ -114,6 +115,7 @@ fn check_finds_what_only_the_database_can_know() {
         assert!(log.contains(reason), "{reason} in {log}");
         line
     };
+    let load = |load: &str| declared(load, "");
     let line = load("SELECT ballance FROM pgbench_accounts WHERE aid = {aid}");
     assert!(line.contains("column \"ballance\" does not exist"), "{line}");
     let line = load("SELECT abalance FROM pgbench_account WHERE aid = {aid}");
@@ -122,6 +124,11 @@ fn check_finds_what_only_the_database_can_know() {
     assert!(line.contains("aid") && line.contains("character"), "{line}");
     let line = load("SELECT abalance, FROM pgbench_accounts WHERE aid = {aid}");
     assert!(line.contains("syntax error"), "{line}");
+    let select = "SELECT abalance, bid FROM pgbench_accounts WHERE aid = {aid}";
+    let line = declared(select, "tags = [\"account {aid}\", \"branch {bit}\"]");
+    let says = "names {bit}, which is neither a parameter of the key nor a column of load: did \
+                you mean {bid}?";
+    assert!(line.contains(says), "{line}");
 }
 
 #[test]

@@ -42,11 +42,11 @@ fn fails(client: &mut RespClient, key: &str, codes: &[&str]) {
     let start = Instant::now();
     let reply = get(client, key);
     assert!(codes.contains(&error_code(&reply)), "{key}: {reply:?}");
-    // Who, for which key, and when to come back.
-    assert!(reply.text().contains("shop"), "{reply:?}");
+    // Who, for which key, and when to come back. A load is timed by the source, and by the engine
+    // for its cache.
+    assert!(reply.text().contains("shop") || reply.text().contains("of user"), "{reply:?}");
     assert!(reply.text().contains(&format!("(key {key})")), "{reply:?}");
-    let comes_back = reply.text().ends_with("; retry after 1000 ms");
-    assert_eq!(comes_back, error_code(&reply) == "SOURCEDOWN", "{reply:?}");
+    assert!(reply.text().ends_with("; retry after 1000 ms"), "{reply:?}");
     assert!(start.elapsed() < DEADLINE / 4, "{key} failed after {:?}", start.elapsed());
 }
 

@@ -6,7 +6,7 @@ use crate::page::Page;
 use crate::support::{account, accounts, bank, bank_config, connect, error_code, get, serve};
 
 /// Everything that a server with plain keys shows.
-const FAMILIES: [(&str, &str); 25] = [
+const FAMILIES: [(&str, &str); 29] = [
     ("larder_cache_absent", "counter"),
     ("larder_cache_fills_refused", "counter"),
     ("larder_cache_hit_age_seconds", "histogram"),
@@ -16,6 +16,10 @@ const FAMILIES: [(&str, &str); 25] = [
     ("larder_cache_load_errors", "counter"),
     ("larder_cache_load_seconds", "histogram"),
     ("larder_cache_misses", "counter"),
+    ("larder_cache_not_kept", "counter"),
+    ("larder_cache_stood_in_age_seconds", "histogram"),
+    ("larder_cache_sweeps", "counter"),
+    ("larder_cache_unchanged", "counter"),
     ("larder_memory_bytes", "gauge"),
     ("larder_memory_entries", "gauge"),
     ("larder_memory_limit_bytes", "gauge"),
@@ -105,6 +109,11 @@ fn every_number_is_right_after_a_known_sequence() {
         ("larder_cache_absent_total", account_cache, 1),
         ("larder_cache_fills_refused_total", account_cache, 0),
         ("larder_cache_invalidations_total", account_cache, 2),
+        ("larder_cache_sweeps_total", account_cache, 0),
+        ("larder_cache_not_kept_total", account_cache, 0),
+        ("larder_cache_not_kept_total", &[("cache", "heavy")], 2),
+        ("larder_cache_unchanged_total", account_cache, 0),
+        ("larder_cache_stood_in_age_seconds_count", account_cache, 0),
         ("larder_cache_hit_age_seconds_count", fresh, 5),
         ("larder_memory_limit_bytes", &[("memory", "shared")], 16 << 20),
         ("larder_memory_limit_bytes", &[("memory", "plain")], 16 << 20),

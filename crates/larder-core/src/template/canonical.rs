@@ -20,7 +20,7 @@ pub(super) fn split(kind: ParameterKind, rest: &str, stop: Option<char>) -> &str
         &rest[..end]
     };
     match kind {
-        ParameterKind::Text => until_stop(0),
+        ParameterKind::Text | ParameterKind::Version => until_stop(0),
         // A sign may look like the literal that follows: `{from:int}-{to:int}`.
         ParameterKind::Int => until_stop(usize::from(rest.starts_with('-'))),
         ParameterKind::Uuid => match rest.char_indices().nth(UUID_CHARS) {
@@ -41,18 +41,21 @@ pub(super) fn read(kind: ParameterKind, part: &str) -> Result<ParameterValue, St
         ParameterKind::Text => read_text(part).map(ParameterValue::Text),
         ParameterKind::Uuid => read_uuid(part).map(ParameterValue::Uuid),
         ParameterKind::Bool => read_bool(part).map(ParameterValue::Bool),
+        ParameterKind::Version => read_version(part).map(ParameterValue::Version),
     }
 }
 
 /// How many digits redis-benchmark writes for `__rand_int__`.
 const PADDED_DIGITS: usize = 12;
 
-/// The same as [`read`], but an int may also be padded with zeros to twelve digits.
+/// The same as [`read`], but a number may also be padded with zeros to twelve digits.
 pub(super) fn read_padded(kind: ParameterKind, part: &str) -> Result<ParameterValue, String> {
     let digits = part.bytes().all(|byte| byte.is_ascii_digit());
     let padded = digits && part.len() == PADDED_DIGITS && part.starts_with('0');
-    match part.parse() {
-        Ok(number) if padded && kind == ParameterKind::Int => Ok(ParameterValue::Int(number)),
+    let number = part.trim_start_matches('0');
+    let number = if number.is_empty() { "0" } else { number };
+    match kind {
+        ParameterKind::Int | ParameterKind::Version if padded => read(kind, number),
         _ => read(kind, part),
     }
 }
@@ -61,6 +64,7 @@ pub(super) fn read_padded(kind: ParameterKind, part: &str) -> Result<ParameterVa
 pub(super) fn write(value: &ParameterValue, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match value {
         ParameterValue::Int(number) => write!(f, "{number}"),
+        ParameterValue::Version(number) => write!(f, "{number}"),
         ParameterValue::Text(text) => f.write_str(text),
         ParameterValue::Bool(truth) => f.write_str(bool_word(*truth)),
         ParameterValue::Uuid(bits) => {
@@ -83,6 +87,14 @@ fn read_int(part: &str) -> Result<i64, String> {
     }
     let number: i64 =
         part.parse().map_err(|_| format!("; an int is from {} to {}", i64::MIN, i64::MAX))?;
+    if number.to_string() == part { Ok(number) } else { Err(format!("; it is written {number}")) }
+}
+
+fn read_version(part: &str) -> Result<u64, String> {
+    if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err("; a version has digits only".to_owned());
+    }
+    let number: u64 = part.parse().map_err(|_| format!("; a version is from 0 to {}", u64::MAX))?;
     if number.to_string() == part { Ok(number) } else { Err(format!("; it is written {number}")) }
 }
 

@@ -1,7 +1,7 @@
 //! Whether two templates could match one key, decided exactly.
 //!
 //! A template is a deterministic automaton over characters: its literals are chains, its
-//! parameters small machines (an `int` counts its digits and compares them with the limit of 64
+//! parameters small machines (a number counts its digits and compares them with the limit of 64
 //! bits, so that even an overflow is told apart). The two run side by side, and the first pair
 //! of accepting states that Dijkstra's search reaches, with the bytes of the key as the length
 //! of the way, spells the shortest key that both match.
@@ -45,6 +45,16 @@ pub(super) fn shortest_common_key(left: &KeyTemplate, right: &KeyTemplate) -> Op
         }
     }
     None
+}
+
+/// Whether a key of `template` can begin with `beginning`.
+pub(super) fn can_begin_with(template: &KeyTemplate, beginning: &str) -> bool {
+    let automaton = Automaton::new(template);
+    let read = beginning
+        .chars()
+        .try_fold(automaton.start(0), |state, character| Some(automaton.step(state?, character)))
+        .flatten();
+    beginning.len() <= KEY_BYTES_MAX && read.is_some_and(|state| automaton.can_go_on(state))
 }
 
 type Pair = (State, State);
@@ -154,11 +164,18 @@ impl Automaton {
             (Part::Parameter { .. }, Inside::Read(_)) => true,
             (_, Inside::Word { truth, read }) => read == bool_word(truth).len(),
             (_, Inside::Zero) => true,
-            (_, Inside::Digits { negative, count, against_limit }) => {
-                count < limit(negative).len() || against_limit != Ordering::Greater
+            (Part::Literal(_), Inside::Digits { .. }) => false,
+            (Part::Parameter { kind, .. }, Inside::Digits { negative, count, against_limit }) => {
+                count < limit(*kind, negative).len() || against_limit != Ordering::Greater
             }
             (_, Inside::Start | Inside::Minus) => false,
         }
+    }
+
+    /// Whether any key is read through this state: a number beyond its limit is a dead end, and
+    /// the only one.
+    fn can_go_on(&self, state: State) -> bool {
+        !matches!(state.inside, Inside::Digits { .. }) || self.complete(state)
     }
 
     fn further(&self, State { part, inside }: State, character: char) -> Option<Inside> {
@@ -180,7 +197,7 @@ impl Automaton {
                 (read < UUID_CHARS && fits).then_some(Inside::Read(read + 1))
             }
             Part::Parameter { kind: ParameterKind::Bool, .. } => further_in_word(inside, character),
-            Part::Parameter { kind: ParameterKind::Int, .. } => further_in_int(inside, character),
+            Part::Parameter { kind, .. } => further_in_number(*kind, inside, character),
         }
     }
 }
@@ -194,9 +211,10 @@ fn further_in_word(inside: Inside, character: char) -> Option<Inside> {
     (expected == Some(character)).then_some(Inside::Word { truth, read: read + 1 })
 }
 
-fn further_in_int(inside: Inside, character: char) -> Option<Inside> {
+fn further_in_number(kind: ParameterKind, inside: Inside, character: char) -> Option<Inside> {
+    let signed = kind == ParameterKind::Int;
     let (negative, count, against_limit) = match inside {
-        Inside::Start if character == '-' => return Some(Inside::Minus),
+        Inside::Start if character == '-' && signed => return Some(Inside::Minus),
         Inside::Start if character == '0' => return Some(Inside::Zero),
         Inside::Start => (false, 0, Ordering::Equal),
         Inside::Minus if character == '0' => return None,
@@ -205,12 +223,16 @@ fn further_in_int(inside: Inside, character: char) -> Option<Inside> {
         Inside::Zero | Inside::Read(_) | Inside::Word { .. } => return None,
     };
     let digit = character.is_ascii_digit().then_some(character)?;
-    let beside = limit(negative).chars().nth(count)?;
+    let beside = limit(kind, negative).chars().nth(count)?;
     let against_limit = against_limit.then(digit.cmp(&beside));
     Some(Inside::Digits { negative, count: count + 1, against_limit })
 }
 
-/// The digits of the largest and of the smallest number.
-const fn limit(negative: bool) -> &'static str {
-    if negative { "9223372036854775808" } else { "9223372036854775807" }
+/// The digits of the largest and of the smallest number of this kind.
+const fn limit(kind: ParameterKind, negative: bool) -> &'static str {
+    match (kind, negative) {
+        (ParameterKind::Version, _) => "18446744073709551615",
+        (_, true) => "9223372036854775808",
+        (_, false) => "9223372036854775807",
+    }
 }

@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Result};
 const NAME_BYTES_MAX: usize = 63;
 
 /// Words that people use for the types of parameters.
-const SYNONYMS: [(&str, ParameterKind); 14] = [
+const SYNONYMS: [(&str, ParameterKind); 16] = [
     ("integer", ParameterKind::Int),
     ("bigint", ParameterKind::Int),
     ("int4", ParameterKind::Int),
@@ -27,6 +27,8 @@ const SYNONYMS: [(&str, ParameterKind); 14] = [
     ("char", ParameterKind::Text),
     ("guid", ParameterKind::Uuid),
     ("boolean", ParameterKind::Bool),
+    ("revision", ParameterKind::Version),
+    ("rev", ParameterKind::Version),
 ];
 
 /// The template that `text` spells.
@@ -46,6 +48,42 @@ pub(super) fn parse(text: &str) -> Result<KeyTemplate> {
 fn split(text: &str) -> Result<(Vec<Segment>, Vec<Parameter>), String> {
     let mut segments = Vec::new();
     let mut parameters: Vec<Parameter> = Vec::new();
+    for stretch in stretches(text)? {
+        let inside = match stretch {
+            Stretch::Literal(literal) => {
+                segments.push(Segment::Literal(literal));
+                continue;
+            }
+            Stretch::Hole(inside) => inside,
+        };
+        if let (Some(Segment::Parameter(_)), Some(previous)) = (segments.last(), parameters.last())
+        {
+            return Err(format!(
+                "has nothing between {{{}}} and {{{inside}}}: put a character between them",
+                previous.name
+            ));
+        }
+        let parameter = read_parameter(inside)?;
+        if parameters.iter().any(|known| known.name == parameter.name) {
+            return Err(format!("has two parameters named {}: rename one", parameter.name));
+        }
+        segments.push(Segment::Parameter(parameters.len()));
+        parameters.push(parameter);
+    }
+    Ok((segments, parameters))
+}
+
+/// A piece of text with holes in braces.
+pub(super) enum Stretch<'t> {
+    /// Never empty, and no two in a row.
+    Literal(String),
+    /// What stands between the braces.
+    Hole(&'t str),
+}
+
+/// Takes text with holes apart; on failure the rest of a sentence that begins with the text.
+pub(super) fn stretches(text: &str) -> Result<Vec<Stretch<'_>>, String> {
+    let mut stretches = Vec::new();
     let mut literal = String::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -59,20 +97,9 @@ fn split(text: &str) -> Result<(Vec<Segment>, Vec<Parameter>), String> {
                 .find('}')
                 .ok_or("has a { without a }: close it, or write {{ for the brace itself")?;
             if !literal.is_empty() {
-                segments.push(Segment::Literal(std::mem::take(&mut literal)));
-            } else if let Some(previous) = parameters.last() {
-                let previous = &previous.name;
-                return Err(format!(
-                    "has nothing between {{{previous}}} and {}: put a character between them",
-                    &rest[..=end],
-                ));
+                stretches.push(Stretch::Literal(std::mem::take(&mut literal)));
             }
-            let parameter = read_parameter(&rest[1..end])?;
-            if parameters.iter().any(|known| known.name == parameter.name) {
-                return Err(format!("has two parameters named {}: rename one", parameter.name));
-            }
-            segments.push(Segment::Parameter(parameters.len()));
-            parameters.push(parameter);
+            stretches.push(Stretch::Hole(&rest[1..end]));
             rest = &rest[end + 1..];
         } else {
             literal.push(first);
@@ -80,9 +107,9 @@ fn split(text: &str) -> Result<(Vec<Segment>, Vec<Parameter>), String> {
         }
     }
     if !literal.is_empty() {
-        segments.push(Segment::Literal(literal));
+        stretches.push(Stretch::Literal(literal));
     }
-    Ok((segments, parameters))
+    Ok(stretches)
 }
 
 /// Reads `name:type`.
@@ -94,12 +121,7 @@ fn read_parameter(inside: &str) -> Result<Parameter, String> {
             kinds_in_words()
         ));
     };
-    let mut letters = name.chars();
-    let well_formed =
-        letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
-            && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
-            && name.len() <= NAME_BYTES_MAX;
-    if !well_formed {
+    if !is_name(name) {
         return Err(format!(
             "has a parameter named `{}`: a name is a letter or _, then letters, digits and _, at \
              most {NAME_BYTES_MAX} of them",
@@ -110,6 +132,14 @@ fn read_parameter(inside: &str) -> Result<Parameter, String> {
         Some(kind) => Ok(Parameter { name: name.to_owned(), kind }),
         None => Err(unknown_kind(name, kind)),
     }
+}
+
+/// Whether a hole may have this name.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut letters = name.chars();
+    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && name.len() <= NAME_BYTES_MAX
 }
 
 fn unknown_kind(name: &str, kind: &str) -> String {
@@ -125,7 +155,7 @@ fn unknown_kind(name: &str, kind: &str) -> String {
 }
 
 fn kinds_in_words() -> String {
-    "the types are int, text, uuid and bool".to_owned()
+    "the types are int, text, uuid, bool and version".to_owned()
 }
 
 /// What is wrong with a template as a whole, as the rest of a sentence that begins with it.
@@ -147,11 +177,12 @@ fn check(template: &KeyTemplate) -> Option<String> {
     }
     for (at, segment) in template.segments.iter().enumerate() {
         if let Segment::Parameter(index) = segment
-            && let Parameter { name, kind: ParameterKind::Int } = &template.parameters[*index]
+            && let Parameter { name, kind } = &template.parameters[*index]
+            && matches!(kind, ParameterKind::Int | ParameterKind::Version)
             && template.stop(at).is_some_and(|stop| stop.is_ascii_digit())
         {
             return Some(format!(
-                "has a digit right after {{{name}:int}}, which could belong to either: put \
+                "has a digit right after {{{name}:{kind}}}, which could belong to either: put \
                  another character between them"
             ));
         }
@@ -164,7 +195,7 @@ impl KeyTemplate {
         match segment {
             Segment::Literal(literal) => literal.len(),
             Segment::Parameter(index) => match self.parameters[*index].kind {
-                ParameterKind::Int | ParameterKind::Text => 1,
+                ParameterKind::Int | ParameterKind::Text | ParameterKind::Version => 1,
                 ParameterKind::Uuid => UUID_CHARS,
                 ParameterKind::Bool => "true".len(),
             },

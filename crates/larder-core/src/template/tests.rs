@@ -39,7 +39,8 @@ fn what_is_refused_says_what_to_write() {
         ("user:{id:integer}", "did you mean {id:int}?"),
         ("user:{id:itn}", "did you mean {id:int}?"),
         ("user:{id:string}", "did you mean {id:text}?"),
-        ("user:{id:timestamp}", "the types are int, text, uuid and bool"),
+        ("user:{id:timestamp}", "the types are int, text, uuid, bool and version"),
+        ("user:{id:revision}", "did you mean {id:version}?"),
         ("user:{id:}", "the types are"),
         ("user:{id}", "write {id:int}"),
         ("user:{}", "write {id:int}"),
@@ -47,6 +48,7 @@ fn what_is_refused_says_what_to_write() {
         ("", "begin it with a name of its own"),
         ("x:{a:text}{b:int}", "between {a} and {b:int}: put a character"),
         ("x:{a:int}7{b:int}", "put another character between them"),
+        ("x:{a:version}7", "a digit right after {a:version}"),
         ("x:{a:int}:{a:text}", "two parameters named a: rename one"),
         ("x:{1a:int}", "a name is a letter or _"),
         ("x:{a b:int}", "a name is a letter or _"),
@@ -74,6 +76,11 @@ fn only_the_canonical_spelling_matches() {
             vec!["0", "-1", "9223372036854775807", "-9223372036854775808"],
             vec!["", "-", "-0", "042", "+1", " 1", "1.0", "9223372036854775808", "x", "٣"],
         ),
+        (
+            "k:{v:version}",
+            vec!["0", "7", "18446744073709551615"],
+            vec!["", "-1", "+1", "042", "00", "1.0", "18446744073709551616", "v1", "٣"],
+        ),
         ("k:{v:bool}", vec!["true", "false"], vec!["", "True", "1", "truely", "tru"]),
         ("k:{v:text}", vec!["a", "a:b", "ü{}"], vec!["", "a\nb", "\u{7f}"]),
         (
@@ -94,6 +101,9 @@ fn only_the_canonical_spelling_matches() {
 
 #[test]
 fn twelve_digits_padded_with_zeros_mean_their_number_and_nothing_else_does() {
+    let versioned = template("t:{id:int}:{v:version}");
+    assert_eq!(versioned.unpadded("t:000000000042:000000000007").as_deref(), Some("t:42:7"));
+    assert_eq!(versioned.unpadded("t:42:007"), None);
     let two = template("t:{name:text}:{no:int}");
     for (key, meant) in [
         ("t:a:000000000042", Some("t:a:42")),
@@ -182,6 +192,10 @@ fn overlaps_are_found_exactly() {
         ("n:{a:int}", "n:-9223372036854775808", Some("n:-9223372036854775808")),
         ("u:{a:uuid}", "u:{b:int}", None),
         ("t:{a:text}ü", "t:{b:text}", Some("t:aü")),
+        ("v:{a:version}", "v:{b:int}", Some("v:1")),
+        ("v:{a:version}", "v:-1", None),
+        ("v:{a:version}", "v:18446744073709551615", Some("v:18446744073709551615")),
+        ("v:{a:version}", "v:18446744073709551616", None),
     ] {
         let (left, right) = (template(left), template(right));
         assert_eq!(left.overlaps(&right).as_deref(), example, "{left} {right}");
@@ -193,6 +207,37 @@ fn overlaps_are_found_exactly() {
     let left = template(&format!("k{{a:text}}1{}", "x".repeat(600)));
     let right = template(&format!("k{}2{{a:text}}", "y".repeat(600)));
     assert_eq!(left.overlaps(&right), None);
+}
+
+#[test]
+fn what_a_key_can_begin_with_is_known_exactly() {
+    for (text, begins, never) in [
+        (
+            "user:{id:int}",
+            vec!["", "u", "user:", "user:-", "user:0", "user:42"],
+            vec!["x", "user:x", "user:01", "user:-0", "user:1:"],
+        ),
+        (
+            "n:{a:int}:x",
+            vec!["n:9223372036854775807", "n:1:", "n:1:x"],
+            vec!["n:9223372036854775808", "n:1:y", "n:1:xx"],
+        ),
+        ("v:{a:version}", vec!["v:18446744073709551615"], vec!["v:-", "v:18446744073709551616"]),
+        ("b:{a:bool}", vec!["b:t", "b:fals"], vec!["b:x", "b:truee"]),
+        ("t:{a:text}:{b:text}", vec!["t:a", "t:a:", "t:a:b:c"], vec!["t::", "t:\n"]),
+        ("settings", vec!["set", "settings"], vec!["settingsx"]),
+    ] {
+        let template = template(text);
+        for beginning in begins {
+            assert!(template.can_begin_with(beginning), "{text} {beginning:?}");
+        }
+        for beginning in never {
+            assert!(!template.can_begin_with(beginning), "{text} {beginning:?}");
+        }
+    }
+    let text = template("t:{a:text}");
+    assert!(text.can_begin_with(&format!("t:{}", "x".repeat(KEY_BYTES_MAX - 2))));
+    assert!(!text.can_begin_with(&format!("t:{}", "x".repeat(KEY_BYTES_MAX - 1))));
 }
 
 fn kind() -> impl Strategy<Value = ParameterKind> {
@@ -226,6 +271,9 @@ fn value(kind: ParameterKind) -> impl Strategy<Value = ParameterValue> {
         }
         ParameterKind::Uuid => any::<u128>().prop_map(ParameterValue::Uuid).boxed(),
         ParameterKind::Bool => any::<bool>().prop_map(ParameterValue::Bool).boxed(),
+        ParameterKind::Version => {
+            prop_oneof![any::<u64>(), 0..20_u64].prop_map(ParameterValue::Version).boxed()
+        }
     }
 }
 
@@ -262,6 +310,16 @@ proptest! {
     fn a_key_that_matches_renders_to_itself(template in small_template(), key in "[a1t:-]{1,8}") {
         if let Ok(values) = template.matches(&key) {
             prop_assert_eq!(template.render(&values).unwrap(), key);
+        }
+    }
+
+    #[test]
+    fn every_key_begins_with_what_a_key_can_begin_with((template, values) in template_and_values()) {
+        if let Ok(key) = template.render(&values) {
+            for (end, _) in key.char_indices() {
+                prop_assert!(template.can_begin_with(&key[..end]), "{} {}", template, &key[..end]);
+            }
+            prop_assert!(template.can_begin_with(&key));
         }
     }
 

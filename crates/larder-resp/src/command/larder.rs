@@ -1,9 +1,11 @@
-//! LARDER.GET, LARDER.FILL, LARDER.INVALIDATE, LARDER.STATS: what Redis has no words for.
+//! LARDER.GET, LARDER.FILL, LARDER.STATS: what Redis has no words for.
 
-use larder_core::{Answer, Key, Moment, Tier, Value};
-use larder_engine::{CacheStats, Fill, Invalidation, Lookup, Token};
+use larder_core::terms::TAGS_MAX;
+use larder_core::{Answer, Error, ErrorKind, Key, Moment, Result, Terms, Tier, Value};
+use larder_engine::{CacheStats, Fill, Lookup, Token};
 
 use super::expiry::{self, Lifetime};
+use super::invalidate::read_tags;
 use super::writes::value;
 use super::{Call, Outcome};
 use crate::codec::Writer;
@@ -81,9 +83,10 @@ fn write_text(name: &str, text: &str, reply: &mut Writer<'_>) {
     reply.bulk(text.as_bytes());
 }
 
-/// `LARDER.FILL key token value [EX s | PX ms | EXAT s | PXAT ms]`. Replies 1 when the value is
-/// kept, 0 when the key changed since the token was given or the value is too heavy to be kept. A
-/// declared key has its lifetime from its declaration.
+/// `LARDER.FILL key token value [EX s | PX ms | EXAT s | PXAT ms | TAGS tag …]`. Replies 1 when
+/// the value is kept, 0 when the key changed since the token was given or the value is too heavy to
+/// be kept. A declared key has its lifetime from its declaration; its tags are those that the
+/// client says, since only who loaded the row knows them.
 pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     let Some(token) = std::str::from_utf8(&call.request[2]).ok().and_then(|t| t.parse().ok())
     else {
@@ -94,13 +97,18 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     let key = call.key(1);
     let value = value(&call.request[3]);
     let filled = match call.service.keyspace.home(key.as_bytes()) {
-        Ok(Home::Declared(..)) if call.request.len() > 4 => {
+        Ok(Home::Declared(..)) if call.request.len() > 4 && !call.is(4, "TAGS") => {
             call.reply.error("REFUSED", "a declared key has its lifetime from its declaration");
             return Outcome::Written;
         }
         Ok(Home::Declared(declared, key)) => {
+            let terms = match terms(call) {
+                Ok(Some(terms)) => terms,
+                Ok(None) => return call.syntax(),
+                Err(error) => return call.fail(&error),
+            };
             // What a source gives is typed by the cache; a client's bytes are its own.
-            call.service.keyspace.fill(declared, &key, token, value)
+            call.service.keyspace.fill(declared, &key, token, value, &terms)
         }
         Ok(Home::Plain(plain)) => match lifetime(call) {
             Ok(until) => {
@@ -119,6 +127,22 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     Outcome::Written
 }
 
+/// On what terms a declared key is filled; `None` for a TAGS without any.
+fn terms(call: &Call<'_>) -> Result<Option<Terms>> {
+    let mut terms = Terms::default();
+    if call.request.len() == 5 {
+        return Ok(None);
+    }
+    for tag in read_tags(call, 5)? {
+        terms.tag(tag);
+    }
+    if terms.tags().len() > TAGS_MAX {
+        let message = format!("an entry has at most {TAGS_MAX} tags");
+        return Err(Error::new(ErrorKind::Refused, message));
+    }
+    Ok(Some(terms))
+}
+
 /// When a filled plain key expires; never, if nothing is said.
 fn lifetime(call: &mut Call<'_>) -> Result<Moment, Outcome> {
     if call.request.len() == 4 {
@@ -132,18 +156,6 @@ fn lifetime(call: &mut Call<'_>) -> Result<Moment, Outcome> {
     }
 }
 
-/// `LARDER.INVALIDATE [SOFT] KEYS key …`. Replies of how many something was held. A bad key
-/// fails the command before anything is done.
-pub(super) fn invalidate(call: &mut Call<'_>) -> Outcome {
-    let soft = call.is(1, "SOFT");
-    let first = if soft { 3 } else { 2 };
-    if !call.is(first - 1, "KEYS") || call.request.len() <= first {
-        return call.syntax();
-    }
-    let what = if soft { Invalidation::MarkStale } else { Invalidation::Drop };
-    super::writes::forget(call, first, what)
-}
-
 /// `LARDER.STATS [cache]`.
 pub(super) fn stats(call: &mut Call<'_>) -> Outcome {
     let declared = call.service.keyspace.declared();
@@ -155,13 +167,10 @@ pub(super) fn stats(call: &mut Call<'_>) -> Outcome {
                 write_stats(&declared.cache.stats(), &mut call.reply);
             }
         }
-        Some(name) if call.request.len() == 2 => {
-            let found = declared.iter().find(|declared| declared.cache.name().as_bytes() == name);
-            match found {
-                Some(declared) => write_stats(&declared.cache.stats(), &mut call.reply),
-                None => call.reply.error("ERR", "no cache of this name is declared"),
-            }
-        }
+        Some(name) if call.request.len() == 2 => match call.service.keyspace.cache(name) {
+            Ok(declared) => write_stats(&declared.cache.stats(), &mut call.reply),
+            Err(sentence) => call.reply.error("ERR", sentence),
+        },
         Some(_) => return call.wrong_arity("LARDER.STATS"),
     }
     Outcome::Written
@@ -171,13 +180,17 @@ fn write_stats(stats: &CacheStats, reply: &mut Writer<'_>) {
     let counts = [
         ("hits_fresh", stats.fresh_hit_age.count()),
         ("hits_stale", stats.stale_hit_age.count()),
+        ("stood_in", stats.stood_in_age.count()),
         ("misses", stats.misses),
         ("joined", stats.joined),
         ("loads", stats.loads.count()),
         ("load_errors", stats.load_errors),
         ("absent", stats.absent),
+        ("unchanged", stats.unchanged),
         ("fills_refused", stats.fills_refused),
+        ("not_kept", stats.not_kept),
         ("invalidations", stats.invalidations),
+        ("sweeps", stats.sweeps),
     ];
     reply.map(counts.len() + 2);
     for (name, count) in counts {

@@ -11,6 +11,7 @@ mod describe;
 mod expiry;
 mod glob;
 mod info;
+mod invalidate;
 mod larder;
 mod numbers;
 mod reads;
@@ -254,11 +255,12 @@ pub(crate) static TABLE: &[Command] = table! {
         "key [LEASE]", larder::get,
         "Returns the value of a key with its tier, age, state and reason, or a fill token.";
     "LARDER.FILL" -4 Writes ONE, "larder",
-        "key token value [EX s | PX ms | EXAT s | PXAT ms]", larder::fill,
+        "key token value [EX s | PX ms | EXAT s | PXAT ms | TAGS tag [tag …]]", larder::fill,
         "Fills a key with what its client loaded, unless it changed since the token was given.";
     "LARDER.INVALIDATE" -3 Writes NONE, "larder",
-        "[SOFT] KEYS key [key …]", larder::invalidate,
-        "Invalidates keys, or marks them stale.";
+        "[SOFT] KEYS key [key …] | TAGS tag [tag …] | PREFIX prefix | CACHE name",
+        invalidate::invalidate,
+        "Invalidates keys, or everything with a tag or prefix or of a cache, or marks it stale.";
     "LARDER.STATS" -1 Serves NONE, "larder",
         "[cache]", larder::stats,
         "Returns what each cache has counted.";

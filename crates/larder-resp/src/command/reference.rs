@@ -34,12 +34,29 @@ twelve digits padded with zeros, is understood as the number that it means: `use
 const LARDER: &str = "\
 `LARDER.GET` replies a map: `value` (null for an absence), `tier` (`memory`, `source`), `age_ms`
 (since its load began), `current_ms` (since it was last known to be the source's), `state`
-(`fresh`, `stale`) and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`). With
-`LEASE` a miss isn't loaded: `state` is `gone`, and `token` is the permission to fill.
-`LARDER.FILL` replies 1 when the value is kept and 0 when the key was invalidated, written or
-deleted since the token was given, or there is no room for the value. `LARDER.INVALIDATE` replies of
-how many keys something was held; `SOFT` marks stale what is declared, so that it is served while
-one refresh runs.
+(`fresh`, `stale`) and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`; beyond the
+promise, under `stale_on_error`, `failing` or `slow`). With `LEASE` a miss isn't loaded: `state` is
+`gone`, and `token` is the permission to fill. `LARDER.FILL` replies 1 when the value is kept and 0
+when the key was invalidated, written or deleted since the token was given, or there is no room for
+the value. A declared key has its lifetime from its declaration, and the `TAGS` that the client
+says: only who loaded the row knows them.
+
+`LARDER.INVALIDATE` forgets what is held, and whatever a load that began before would bring; `SOFT`
+marks it stale, so that it is served while one refresh runs. What can't be is an error, and nothing
+is done then.
+
+- `KEYS` replies of how many of the keys something was held. Plain keys are forgotten, as by `DEL`.
+- `TAGS` strikes everything that has one of the tags, in all caches, in the same time however much
+  that is. So nobody counts it: the reply is how many tags were named.
+- `PREFIX` strikes the declared keys that begin so, and replies how many entries those were. It
+  looks at every entry in the memory of the caches that it concerns: where a tag does, use a tag. A
+  cache whose keys all begin so is struck as by `CACHE`, and counts as one. A prefix with which no
+  declared key can begin is an error.
+- `CACHE` strikes everything that a cache holds, in the same time however much that is, and
+  replies 1.
+
+Plain keys are touched by `KEYS` alone: nothing stands behind them that could be read again, so to
+forget one is to delete it, and for that there is `DEL`.
 ";
 
 const ERRORS: &str = "

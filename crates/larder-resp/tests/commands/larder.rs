@@ -1,6 +1,5 @@
-//! LARDER.GET, LARDER.FILL, LARDER.INVALIDATE, LARDER.STATS.
+//! LARDER.GET, LARDER.FILL, LARDER.STATS.
 
-use larder_core::Value;
 use larder_memory::Bounds;
 use larder_resp::codec::Reply;
 
@@ -20,7 +19,7 @@ fn names(reply: &Reply) -> Vec<&str> {
 /// Checks what LARDER.GET tells of an answer: value, tier, age and currency in milliseconds,
 /// state, reason.
 #[track_caller]
-fn assert_answer(reply: &Reply, value: &Reply, told: (&str, i64, i64, &str, &str)) {
+pub(crate) fn assert_answer(reply: &Reply, value: &Reply, told: (&str, i64, i64, &str, &str)) {
     assert_eq!(names(reply), ["value", "tier", "age_ms", "current_ms", "state", "reason"]);
     let (tier, age, current, state, reason) = told;
     assert_eq!(field(reply, "value"), value);
@@ -240,25 +239,6 @@ async fn a_lease_behind_a_cold_read_sees_what_that_read_loaded() {
 }
 
 #[tokio::test]
-async fn invalidate_drops_and_soft_marks_stale() {
-    let bench = Bench::with(Setup { stale_for: 4 * S, ..Setup::default() });
-    let mut client = bench.client();
-    client.talk_all(&["SET p v", "SET q v", "GET user:1", "GET user:2", "GET note:a"]).await;
-    let reply = client.talk("LARDER.INVALIDATE keys user:1 p note:a user:9 nothing").await;
-    assert_eq!(reply, int(3));
-    assert_eq!(client.talk_all(&["TTL user:1", "GET p"]).await, [int(-2), Reply::Null]);
-    bench.users().set("user:2".into(), Value::raw("new"));
-    bench.clock.advance(S);
-    assert_eq!(client.talk("LARDER.INVALIDATE soft KEYS user:2 q user:9").await, int(2));
-    // A plain key can't be refreshed, so it is forgotten.
-    assert_eq!(client.talk("GET q").await, Reply::Null);
-    let reply = client.talk("LARDER.GET user:2").await;
-    assert_answer(&reply, &row("user:2"), ("memory", 1000, 1000, "stale", "refreshing"));
-    settle().await;
-    assert_eq!(client.talk("GET user:2").await, bulk("new"));
-}
-
-#[tokio::test]
 async fn the_words_of_larders_commands_are_checked() {
     let bench = Bench::new();
     let mut client = bench.client();
@@ -297,13 +277,17 @@ async fn stats_tell_what_each_cache_has_counted() {
         let counted = [
             ("hits_fresh", 2),
             ("hits_stale", 0),
+            ("stood_in", 0),
             ("misses", 2),
             ("joined", 0),
             ("loads", 1),
             ("load_errors", 0),
             ("absent", 1),
+            ("unchanged", 0),
             ("fills_refused", 0),
+            ("not_kept", 0),
             ("invalidations", 1),
+            ("sweeps", 0),
         ];
         for (name, count) in counted {
             assert_eq!(field(user, name), &int(count), "{name}");
@@ -312,5 +296,7 @@ async fn stats_tell_what_each_cache_has_counted() {
         assert_eq!(field(user, "hit_ratio"), &ratio);
         let reply = client.talk("LARDER.STATS nobody").await;
         assert_error(&reply, "ERR", "no cache of this name is declared");
+        let reply = client.talk("LARDER.STATS usr").await;
+        assert_error(&reply, "ERR", "did you mean user?");
     }
 }

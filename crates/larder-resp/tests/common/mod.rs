@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_core::{Clock, Key, KeyTemplate, Value};
+use larder_core::{Clock, Key, KeyTemplate, LoadContext, LoadError, Result, Source, Value};
 use larder_engine::runtime::TokioSpawn;
 use larder_engine::{Cache, Engine, Guard, GuardBounds, Plain, memory_tier};
 use larder_memory::policy::PolicyKind;
@@ -105,6 +105,42 @@ fn rows() -> TestSource<Key, Value> {
     .batching(1000)
 }
 
+/// A source that tags each row with `last:` and the last character of its key.
+struct Tagging(TestSource<Key, Value>);
+
+impl Tagging {
+    fn tag(key: &Key) -> String {
+        let last = key.as_bytes().last().copied().map_or('-', char::from);
+        format!("last:{last}")
+    }
+}
+
+impl Source<Key, Value> for Tagging {
+    async fn load(&self, key: &Key, context: &mut LoadContext) -> Result<Option<Value>, LoadError> {
+        context.tag(Self::tag(key));
+        self.0.load(key, context).await
+    }
+
+    async fn load_many(
+        &self,
+        keys: &[Key],
+        context: &mut LoadContext,
+    ) -> Result<Vec<Option<Value>>, LoadError> {
+        for (at, key) in keys.iter().enumerate() {
+            context.key(at).tag(Self::tag(key));
+        }
+        self.0.load_many(keys, context).await
+    }
+
+    fn check(&self, key: &Key) -> Result<()> {
+        self.0.check(key)
+    }
+
+    fn batch_max(&self) -> usize {
+        self.0.batch_max()
+    }
+}
+
 /// The server itself.
 pub(crate) fn service(
     clock: Arc<dyn Clock>,
@@ -130,7 +166,7 @@ fn logged_service(
             .fresh_for(10 * S - setup.stale_for)
             .stale_for(setup.stale_for)
             .jitter(Duration::ZERO)
-            .source(source.clone())
+            .source(Tagging(source.clone()))
             .guard(guard.clone())
             .memory(Arc::clone(&memory))
             .weigher(weigh)

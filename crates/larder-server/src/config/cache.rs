@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_core::template::nearest;
+use larder_core::template::{TagTemplate, nearest};
 use larder_core::{KeyTemplate, Window};
 use larder_sql::{Database, Format, Load, Rows};
 
@@ -10,8 +10,9 @@ use super::document::Written;
 use super::findings::{Findings, Reported};
 use super::memory::{MemoryConfig, Whole};
 use super::options::cache as options;
+use super::patience::Patience;
 use super::scope::Scope;
-use super::{memory, statement, unknown, window};
+use super::{memory, statement, tags, unknown, window};
 
 /// What is cached, and what is promised about it.
 #[derive(Clone, Debug)]
@@ -32,6 +33,12 @@ pub struct CacheConfig {
     pub window: Window,
     /// How long one read may wait.
     pub deadline: Duration,
+    /// How long one read waits before it takes what may stand in.
+    pub wait: Duration,
+    /// How long a load of one key waits for others, to go together; `None`: each goes alone.
+    pub gather: Option<Duration>,
+    /// What its entries depend on.
+    pub tags: Vec<TagTemplate>,
     /// The part of memory that it has for itself; `None` when it shares
     /// [`Config::shared`](super::Config::shared).
     pub memory: Option<MemoryConfig>,
@@ -49,7 +56,13 @@ impl CacheConfig {
     /// The question that a key asks its database.
     #[must_use]
     pub fn load(&self) -> Load {
-        Load { key: self.key.clone(), sql: self.load.clone(), rows: self.rows, format: self.format }
+        Load {
+            key: self.key.clone(),
+            sql: self.load.clone(),
+            rows: self.rows,
+            format: self.format,
+            tags: self.tags.clone(),
+        }
     }
 
     /// `sources` are all sources, in their order; `whole` is what `[memory]` says.
@@ -65,14 +78,20 @@ impl CacheConfig {
         let rows = scope.or_default(written, &options::ROWS);
         let format = scope.get(written, &options::COLUMN);
         let window = window::resolve(written, scope);
-        let deadline = scope.or_default(written, &options::DEADLINE);
+        let patience = Patience::resolve(written, window, scope);
+        let tags = tags::resolve(written, scope);
         let memory = memory::own(written, whole, scope);
+        if let (Ok(Some(memory)), Ok(window)) = (&memory, &window) {
+            memory::warn_of_idle(written, memory, window, scope.findings);
+        }
         let shape = shape(written, rows, format, scope.findings);
         let (key, load) = (key?, load?.0);
         let (rows, format) = shape?;
+        let (tags, patience) = (tags?, patience?);
         let source = source?;
         if let Some(database) = sources[source].database {
-            let load = Load { key: key.clone(), sql: load.clone(), rows, format };
+            let (key, sql, tags) = (key.clone(), load.clone(), tags.clone());
+            let load = Load { key, sql, rows, format, tags };
             statement::check(written, database, load, scope.findings)?;
         }
         Ok(Self {
@@ -83,7 +102,10 @@ impl CacheConfig {
             rows,
             format,
             window: window?,
-            deadline: deadline?.0,
+            deadline: patience.deadline,
+            wait: patience.wait,
+            gather: patience.gather,
+            tags,
             memory: memory?,
         })
     }

@@ -47,6 +47,8 @@ pub(super) enum Raw {
     /// As it was written.
     Float(String),
     Flag(bool),
+    /// Each with the key of the whole.
+    List(Vec<Entry>),
     /// Of a type that no option has.
     Other,
 }
@@ -114,9 +116,7 @@ impl Written {
         for (key, value) in table {
             match section.option(key.get_ref()) {
                 Some(option) => {
-                    let raw = Raw::new(value.get_ref());
-                    let entry = Entry { key: key.span(), value: value.span(), raw };
-                    written.entries.insert(option.name, entry);
+                    written.entries.insert(option.name, Entry::new(key.span(), value));
                 }
                 None => unknown::option(&written, key.get_ref(), &key.span(), findings),
             }
@@ -175,6 +175,23 @@ fn is_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
+}
+
+impl Entry {
+    fn new(key: Span, value: &Spanned<DeValue<'_>>) -> Self {
+        let raw = match value.get_ref() {
+            DeValue::Array(items) => {
+                let item = |item: &Spanned<DeValue<'_>>| Self {
+                    key: key.clone(),
+                    value: item.span(),
+                    raw: Raw::new(item.get_ref()),
+                };
+                Raw::List(items.iter().map(item).collect())
+            }
+            value => Raw::new(value),
+        };
+        Self { key, value: value.span(), raw }
+    }
 }
 
 impl Raw {

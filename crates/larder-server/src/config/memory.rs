@@ -4,6 +4,10 @@
 //! Nobody's part is larger than what is there: the parts together are `[memory] limit` or less.
 //! What a policy does is not known here.
 
+use std::time::Duration;
+
+use humantime::format_duration;
+use larder_core::Window;
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 
@@ -25,6 +29,8 @@ pub struct MemoryConfig {
     pub policy: PolicyKind,
     /// Which entries may be evicted.
     pub candidates: Candidates,
+    /// After how long without a read an entry is forgotten; `None`: never.
+    pub idle_for: Option<Duration>,
 }
 
 /// What `[memory]` says.
@@ -59,7 +65,8 @@ impl Whole {
     }
 
     fn part(self, bytes: u64) -> MemoryConfig {
-        MemoryConfig { bytes, policy: self.policy, candidates: self.candidates }
+        let Self { policy, candidates, .. } = self;
+        MemoryConfig { bytes, policy, candidates, idle_for: None }
     }
 }
 
@@ -92,7 +99,8 @@ impl Plain {
     }
 
     fn part(self, bytes: u64) -> MemoryConfig {
-        MemoryConfig { bytes, policy: self.policy, candidates: self.candidates }
+        let Self { policy, candidates, .. } = self;
+        MemoryConfig { bytes, policy, candidates, idle_for: None }
     }
 }
 
@@ -105,9 +113,14 @@ pub(super) fn own(
     let bytes = scope.get(written, &cache_options::MEMORY);
     let policy = scope.get(written, &cache_options::POLICY);
     let candidates = scope.get(written, &cache_options::CANDIDATES);
+    let idle_for = scope.get(written, &cache_options::IDLE_FOR);
     let Some(Size(bytes)) = bytes? else {
-        return alone(written, &cache_options::POLICY, scope.findings)
-            .and(alone(written, &cache_options::CANDIDATES, scope.findings))
+        let policy = "or set `policy` in [memory] for all caches that share it";
+        let candidates = "or set `candidates` in [memory] for all caches that share it";
+        let idle_for = "or leave it out: what isn't read is evicted when room is needed";
+        return alone(written, &cache_options::POLICY, policy, scope.findings)
+            .and(alone(written, &cache_options::CANDIDATES, candidates, scope.findings))
+            .and(alone(written, &cache_options::IDLE_FOR, idle_for, scope.findings))
             .map(|()| None);
     };
     let (policy, candidates, whole) = (policy?, candidates?, whole?);
@@ -115,26 +128,50 @@ pub(super) fn own(
         bytes,
         policy: policy.unwrap_or(whole.policy),
         candidates: candidates.unwrap_or(whole.candidates),
+        idle_for: idle_for?.map(|idle_for| idle_for.0),
     }))
 }
 
-/// Refuses an option of a cache that has no `memory` of its own.
+/// Says that `idle_for` never applies where everything is gone sooner anyway.
+pub(super) fn warn_of_idle(
+    written: &Written,
+    own: &MemoryConfig,
+    window: &Window,
+    findings: &mut Findings<'_>,
+) {
+    let lasts = window.fresh_for.saturating_add(window.stale_for).min(window.max_staleness);
+    let held = lasts.saturating_add(window.stale_on_error).max(window.missing_for);
+    if own.idle_for.is_some_and(|idle_for| idle_for >= held) {
+        findings.warning(
+            &written.place(&cache_options::IDLE_FOR.about),
+            format!(
+                "`idle_for` never applies: no entry lasts longer than {}",
+                format_duration(held)
+            ),
+            "make it shorter, or leave it out",
+        );
+    }
+}
+
+/// Refuses an option of a cache that has no `memory` of its own. `or` is another cure.
 fn alone<T>(
     written: &Written,
     option: &Opt<T>,
+    or: &str,
     findings: &mut Findings<'_>,
 ) -> Result<(), Reported> {
     let About { name, .. } = option.about;
     let Some(entry) = written.entry(&option.about) else {
         return Ok(());
     };
+    let article = if name.starts_with('i') { "an" } else { "a" };
     Err(findings.error(
         [&entry.key],
-        format!("{} has a `{name}` of its own, and no `memory` of its own", written.header()),
         format!(
-            "add for instance `memory = \"16MiB\"`, or set `{name}` in [memory] for all caches \
-             that share it"
+            "{} has {article} `{name}` of its own, and no `memory` of its own",
+            written.header()
         ),
+        format!("add for instance `memory = \"16MiB\"`, {or}"),
     ))
 }
 

@@ -24,10 +24,10 @@
 //!
 //! It goes in steps, each a file: the text is parsed to TOML and sorted by the table of options
 //! (`document`), each value is read by its kind (`scope`, `value`), each section is resolved and
-//! checked (`listen`, `source`, `cache`, `window`, `statement`, `trace`), then all keys together
-//! (`keyspace`), and then all memory (`memory`). No step stops at the first problem. Nothing here
-//! asks a database, opens a socket or looks at a clock; only [`read()`] touches a file and the
-//! environment.
+//! checked (`listen`, `source`, `cache`, `window`, `patience`, `tags`, `statement`, `trace`), then
+//! all keys together (`keyspace`), and then all memory (`memory`). No step stops at the first
+//! problem. Nothing here asks a database, opens a socket or looks at a clock; only [`read()`]
+//! touches a file and the environment.
 
 mod address;
 mod cache;
@@ -38,6 +38,7 @@ mod keyspace;
 mod listen;
 mod memory;
 mod options;
+mod patience;
 mod problem;
 mod read;
 mod reference;
@@ -46,6 +47,7 @@ mod scope;
 mod secret;
 mod source;
 mod statement;
+mod tags;
 mod template;
 mod text;
 mod trace;

@@ -1,6 +1,6 @@
 //! The reference page, made from the table of options.
 
-use super::options::{Default, Heads, SECTIONS, later::LATER};
+use super::options::{Default, Heads, SECTIONS, cache, later::LATER};
 use super::value::Form;
 
 /// A whole configuration: every section, most options, each with a value other than its default
@@ -30,6 +30,31 @@ promises, and everything that is wrong with it at once.
 - The file is UTF-8, and at most 1 MiB.
 ";
 
+const KEYS_AND_TAGS: &str = "
+### Keys and tags
+
+The text before the first parameter of a `key` claims a namespace: what begins so fits a template
+or is an error. Each parameter has one spelling, so that a row has one key.
+
+- `{name:int}` is `0`, or an optional `-` and digits without a leading zero, within 64 bits.
+- `{name:text}` is at least one character, none of them a control character or the one that
+  follows the parameter.
+- `{name:uuid}` is 36 characters, lower case, with hyphens.
+- `{name:bool}` is `true` or `false`.
+- `{name:version}` is `0`, or digits without a leading zero, within 64 bits without a sign. It is
+  part of the key and of nothing else: `load` can't name it. Who counts the versions of a row, and
+  reads the seventh as `user:42:7`, never meets what was held of the sixth.
+
+`{{` and `}}` are the braces themselves, in a key as in a tag.
+
+In a tag, `{name}` is the parameter of the key that has this name, or else the column of the result.
+The text of a column is that of its JSON, a string without its quotes; a `NULL` makes no tag. A tag
+without columns is there even when the database has no row, so that absences go with it, too. With
+`rows = \"many\"` an entry has the tags of all its rows, each once. A name that is neither is an
+error as soon as the database can be asked; more than 128 tags for one entry, or one of more than
+1,024 bytes, are an error of the load.
+";
+
 /// The reference page, in Markdown.
 #[must_use]
 pub fn reference() -> String {
@@ -49,6 +74,9 @@ pub fn reference() -> String {
             };
             let (name, what, why) = (option.name, option.value(), option.why);
             page.push_str(&format!("| `{name}` | {what} | {default} | {why} |\n"));
+        }
+        if section.name == cache::SECTION.name {
+            page.push_str(KEYS_AND_TAGS);
         }
     }
     page.push_str(

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use humantime::format_duration;
+use larder_core::freshness::Early;
 use larder_memory::Candidates;
 use larder_sql::Rows;
 
@@ -85,12 +86,24 @@ fn write_cache(
              only its coalescing and its limits"
         )?;
     }
+    if !cache.tags.is_empty() {
+        let tags: Vec<_> = cache.tags.iter().map(ToString::to_string).collect();
+        writeln!(out, "  it goes when one of its tags is invalidated: {}", tags.join(", "))?;
+    }
     writeln!(
         out,
         "  a read waits at most {}; the load that it waits for has {}, and goes on without it",
         show(cache.deadline),
         show(source.load_timeout)
-    )
+    )?;
+    match cache.gather {
+        None => Ok(()),
+        Some(gather) => writeln!(
+            out,
+            "  keys that miss within {} of each other are loaded with one question",
+            show(gather)
+        ),
+    }
 }
 
 fn write_promise(
@@ -127,6 +140,7 @@ fn write_promise(
             show(window.fresh_for)
         )?;
     }
+    write_refresh(&window.early, out)?;
     if window.stale_for.is_zero() {
         writeln!(out, "  stale answers: none")?;
     } else {
@@ -136,12 +150,36 @@ fn write_promise(
             show(window.stale_for)
         )?;
     }
+    if !window.stale_on_error.is_zero() {
+        writeln!(
+            out,
+            "  when the source fails, or takes longer than {}: answers up to {} past the promise, \
+             which say so",
+            show(cache.wait),
+            show(window.stale_on_error)
+        )?;
+    }
     if cache.rows == Rows::Many {
         writeln!(out, "  no rows are an answer like any other")
     } else if window.missing_for.is_zero() {
         writeln!(out, "  an absent row is not remembered: each read of it asks the source")
     } else {
         writeln!(out, "  an absent row is remembered for {}", show(window.missing_for))
+    }
+}
+
+/// When a read begins a refresh although what it finds is still served as it is.
+fn write_refresh(early: &Early, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (part, xfetch) = (early.refresh_at(), early.xfetch());
+    let sooner = "where loads take long (xfetch)";
+    match (part < 1.0, xfetch > 0.0) {
+        (false, false) => Ok(()),
+        (false, true) => writeln!(out, "  a read near its end begins a refresh {sooner}"),
+        (true, false) => writeln!(out, "  once {part} of that has passed, a read begins a refresh"),
+        (true, true) => writeln!(
+            out,
+            "  once {part} of that has passed, a read begins a refresh; sooner {sooner}"
+        ),
     }
 }
 
@@ -185,7 +223,13 @@ fn write_part(whose: &str, part: &MemoryConfig, out: &mut fmt::Formatter<'_>) ->
         Candidates::All => "what is evicted",
         Candidates::Expiring => "which of those with an expiry are evicted; the others stay",
     };
-    writeln!(out, "  {} for {whose}; {} decides {leaves}", size_text(part.bytes), part.policy)
+    writeln!(out, "  {} for {whose}; {} decides {leaves}", size_text(part.bytes), part.policy)?;
+    match part.idle_for {
+        None => Ok(()),
+        Some(idle_for) => {
+            writeln!(out, "    what nobody has read for {} is forgotten", show(idle_for))
+        }
+    }
 }
 
 /// One line about a listener, which has its `credential` or hasn't.

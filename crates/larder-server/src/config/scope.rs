@@ -6,7 +6,7 @@ use super::environment::{self, Lookup};
 use super::findings::{Findings, Reported};
 use super::options::{About, Default, Opt};
 use super::text::Span;
-use super::value::{Fault, Form, OptionValue};
+use super::value::{Fault, Form, List, OptionValue};
 
 /// What reading a value needs.
 pub(super) struct Scope<'s, 't> {
@@ -25,8 +25,42 @@ impl Scope<'_, '_> {
         let Some(entry) = written.entry(about) else {
             return Ok(None);
         };
-        let (text, from_environment) = self.text(about, entry)?;
-        T::from_text(&text).map(Some).map_err(|Fault { what, mut cure }| {
+        self.value(about, about.form, entry).map(Some)
+    }
+
+    /// The values of `option`, each with where it stands; none if it wasn't written. Each that
+    /// is wrong is reported.
+    pub(super) fn list<T: OptionValue, const MAX: u32>(
+        &mut self,
+        written: &Written,
+        option: &Opt<List<T, MAX>>,
+    ) -> Result<Vec<(T, Span)>, Reported> {
+        let about = &option.about;
+        let Some(entry) = written.entry(about) else {
+            return Ok(Vec::new());
+        };
+        match &entry.raw {
+            Raw::List(items) if (1..=MAX as usize).contains(&items.len()) => {
+                let value = |item: &Entry| {
+                    let List(value) = self.value::<List<T, MAX>>(about, Form::Text, item)?;
+                    Ok((value, item.value.clone()))
+                };
+                let values: Vec<Result<_, Reported>> = items.iter().map(value).collect();
+                values.into_iter().collect()
+            }
+            _ => Err(self.wrong_form(about, entry)),
+        }
+    }
+
+    /// The value of `entry`, which TOML writes in this form.
+    fn value<T: OptionValue>(
+        &mut self,
+        about: &About,
+        form: Form,
+        entry: &Entry,
+    ) -> Result<T, Reported> {
+        let (text, from_environment) = self.text(about, form, entry)?;
+        T::from_text(&text).map_err(|Fault { what, mut cure }| {
             if from_environment {
                 cure.push_str(" (the value is what the environment gave)");
             }
@@ -57,8 +91,13 @@ impl Scope<'_, '_> {
     }
 
     /// What was written, as text, with its variables replaced, and whether there were any.
-    fn text(&mut self, about: &About, entry: &Entry) -> Result<(String, bool), Reported> {
-        match (&entry.raw, about.form) {
+    fn text(
+        &mut self,
+        about: &About,
+        form: Form,
+        entry: &Entry,
+    ) -> Result<(String, bool), Reported> {
+        match (&entry.raw, form) {
             (Raw::Text(written), form) => {
                 let expanded = environment::expand(written, self.lookup)
                     .map_err(|fault| self.environment_fault(about, entry, fault))?;

@@ -1,10 +1,11 @@
 //! The statement of a cache against its key, as far as that goes without asking the database.
 
+use larder_core::Source;
 use larder_sql::{Database, Load, SqlSource, Warning};
 
 use super::document::Written;
 use super::findings::{Findings, Reported};
-use super::options::cache::{KEY, LOAD};
+use super::options::cache::{GATHER, KEY, LOAD};
 
 /// Checks that `database` could be asked for `load`. Whether it knows the tables and columns,
 /// only itself can say.
@@ -23,6 +24,15 @@ pub(super) fn check(
              \"SELECT name FROM users WHERE id = {id}\"",
         )
     })?;
+    if let Some(entry) = written.entry(&GATHER.about)
+        && source.batch_max() == 1
+    {
+        findings.warning(
+            [&entry.key],
+            "`gather` never applies: `load` binds nothing, so there is no question for many keys",
+            "leave it out",
+        );
+    }
     for warning in source.warnings() {
         let (what, cure) = match warning {
             Warning::Unused(parameter) => {

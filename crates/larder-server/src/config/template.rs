@@ -1,7 +1,8 @@
-//! Kinds of values that other crates define: key templates, rows and formats, policies and
-//! candidates of eviction.
+//! Kinds of values that other crates define: templates of keys and tags, rows and formats, policies
+//! and candidates of eviction.
 
 use larder_core::KeyTemplate;
+use larder_core::template::TagTemplate;
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
@@ -16,6 +17,20 @@ impl OptionValue for KeyTemplate {
             Fault::new(
                 format!("is refused: {error}"),
                 "a key looks like \"user:{id:int}\": a name of its own, then typed parameters",
+            )
+        })
+    }
+}
+
+impl OptionValue for TagTemplate {
+    const WHAT: &'static str = "a tag";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        Self::parse(text).map_err(|error| {
+            Fault::new(
+                format!("is refused: {error}"),
+                "a tag looks like \"tenant:{tenant_id}\": text, with parameters of the key and \
+                 columns in braces",
             )
         })
     }

@@ -79,9 +79,13 @@ fn the_example_is_resolved() {
     assert_eq!(config.memory_bytes, 512 << 20);
     assert!(config.warnings.is_empty());
     let (policy, candidates) = (PolicyKind::Adaptive, Candidates::All);
-    assert_eq!(config.shared, Some(MemoryConfig { bytes: 416 << 20, policy, candidates }));
+    let idle_for = None;
+    assert_eq!(
+        config.shared,
+        Some(MemoryConfig { bytes: 416 << 20, policy, candidates, idle_for })
+    );
     let (policy, candidates) = (PolicyKind::Lru, Candidates::Expiring);
-    assert_eq!(config.plain, Some(MemoryConfig { bytes: 64 << 20, policy, candidates }));
+    assert_eq!(config.plain, Some(MemoryConfig { bytes: 64 << 20, policy, candidates, idle_for }));
 
     let [shop] = &config.sources[..] else { panic!("one source") };
     assert_eq!(shop.url.expose(), format!("postgres://app:{CANARY}@localhost/shop"));
@@ -89,16 +93,24 @@ fn the_example_is_resolved() {
 
     let [user, prices] = &config.caches[..] else { panic!("two caches") };
     assert_eq!(user.key.text(), "user:{id:int}");
-    assert_eq!(user.load, "SELECT id, name, email FROM users WHERE id = {id}");
+    assert_eq!(user.load, "SELECT id, name, email, tenant_id FROM users WHERE id = {id}");
     assert_eq!((user.rows, user.format), (Rows::One, Format::Json));
     assert_eq!(user.window.fresh_for, Duration::from_secs(2));
     assert_eq!(user.window.missing_for, Duration::from_secs(2));
+    let tags: Vec<_> = user.load().tags.iter().map(ToString::to_string).collect();
+    assert_eq!(tags, ["tenant:{tenant_id}"]);
+    assert_eq!(user.window.stale_on_error, Duration::from_secs(3600));
+    assert_eq!((user.wait, user.gather), (Duration::from_millis(50), None));
+    let early = prices.window.early;
+    assert_eq!((early.refresh_at(), early.xfetch()), (0.5, 0.0));
+    assert_eq!(prices.gather, Some(Duration::from_millis(2)));
     assert_eq!(prices.rows, Rows::Many);
     assert_eq!(prices.window.max_staleness, Duration::from_secs(60));
     assert_eq!(prices.deadline, Duration::from_millis(500));
     assert_eq!(config.source_of(prices).name, "shop");
     let (policy, candidates) = (PolicyKind::S3Fifo, Candidates::All);
-    assert_eq!(prices.memory, Some(MemoryConfig { bytes: 32 << 20, policy, candidates }));
+    let idle_for = Some(Duration::from_secs(20));
+    assert_eq!(prices.memory, Some(MemoryConfig { bytes: 32 << 20, policy, candidates, idle_for }));
     assert_eq!(user.memory, None);
 
     let trace = config.trace.unwrap();
@@ -116,16 +128,21 @@ fn the_report_says_in_words_what_is_promised() {
 cache user: user:{id:int} from source shop (postgres://app:***@localhost/shop)
   an answer is at most 2s old: anyone may change the data behind our back (changes = \"unknown\"), so its age bounds its staleness
   it is served as it is for 1s 800ms to 2s, as chance has it (jitter)
+  once 0.8 of that has passed, a read begins a refresh; sooner where loads take long (xfetch)
   stale answers: none
+  when the source fails, or takes longer than 50ms: answers up to 1h past the promise, which say so
   an absent row is remembered for 2s
+  it goes when one of its tags is invalidated: tenant:{tenant_id}
   a read waits at most 10s; the load that it waits for has 10s, and goes on without it
 
 cache prices: prices:{product:int} from source shop (postgres://app:***@localhost/shop)
   an answer is at most 1m old: anyone may change the data behind our back (changes = \"unknown\"), so its age bounds its staleness
   it is served as it is for 27s to 30s, as chance has it (jitter)
+  once 0.5 of that has passed, a read begins a refresh
   stale answers: for 30s more while one refresh runs, never beyond max_staleness
   no rows are an answer like any other
   a read waits at most 500ms; the load that it waits for has 10s, and goes on without it
+  keys that miss within 2ms of each other are loaded with one question
 
 source shop: postgres://app:***@localhost/shop
   at most 8 loads at once over 8 connections, each load for 10s at most; connecting has 1s
@@ -135,6 +152,7 @@ keys of no cache: served as by Redis
 memory: 512MiB
   416MiB for the caches that share it; adaptive decides what is evicted
   32MiB for the cache prices; s3fifo decides what is evicted
+    what nobody has read for 20s is forgotten
   64MiB for keys of no cache; lru decides which of those with an expiry are evicted; the others stay
 resp: 127.0.0.1:7379 (this machine only, without a password)
   at most 10000 clients at once; a thread for every two cores serves them
@@ -155,6 +173,16 @@ fn the_report_tells_the_other_cases_too() {
         (windows("fresh_for = \"1s\"\nmax_staleness = \"9s\""), "an answer is at most 9s old"),
         (cache_with("jitter = \"0s\""), "it is served as it is for 2s\n"),
         (cache_with("missing_for = \"0s\""), "an absent row is not remembered"),
+        (
+            cache_with("refresh_at = 1"),
+            "  a read near its end begins a refresh where loads take long (xfetch)\n",
+        ),
+        (cache_with("refresh_at = 1\nxfetch = 0"), "chance has it (jitter)\n  stale answers"),
+        (
+            cache_with("stale_on_error = \"1h\""),
+            "  when the source fails, or takes longer than 100ms: answers up to 1h past the \
+             promise, which say so\n",
+        ),
         (format!("{SMALL}[plain]\nenabled = false\n"), "keys of no cache: refused"),
         (SMALL.to_owned(), "resp: not opened"),
         (SMALL.to_owned(), "trace: none\n"),
@@ -192,6 +220,10 @@ fn every_default_is_the_one_of_the_reference() {
         ("source", "loads_waiting_max", source.loads_waiting_max.to_string()),
         ("cache", "rows", format!("{:?}", cache.rows).to_lowercase()),
         ("cache", "stale_for", show(cache.window.stale_for)),
+        ("cache", "stale_on_error", show(cache.window.stale_on_error)),
+        ("cache", "refresh_at", format!("{:?}", cache.window.early.refresh_at())),
+        ("cache", "xfetch", format!("{:?}", cache.window.early.xfetch())),
+        ("cache", "wait", show(cache.wait)),
         ("cache", "deadline", show(cache.deadline)),
         ("trace", "sample", config.trace.as_ref().unwrap().sample.to_string()),
     ];
@@ -215,6 +247,8 @@ fn every_default_is_the_one_of_the_reference() {
     assert_eq!((shared.bytes, plain.bytes), (128 << 20, 128 << 20));
     assert_eq!((plain.candidates, cache.memory), (Candidates::All, None));
     assert_eq!((cache.source, cache.format), (0, Format::Json));
+    assert_eq!((cache.gather, cache.tags.len()), (None, 0));
+    assert_eq!((shared.idle_for, plain.idle_for), (None, None));
     assert_eq!(cache.window.fresh_for, cache.window.max_staleness);
     assert_eq!(cache.window.missing_for, cache.window.max_staleness);
     assert_eq!(cache.window.jitter, cache.window.fresh_for / 10);
@@ -262,7 +296,7 @@ fn what_is_planned_is_refused_as_such() {
         check(&text, "is not in this version yet");
         check(&text, later.instead);
     }
-    check("tags = 1", "it is not in this version yet");
+    check("schema = 1", "it is not in this version yet");
 }
 
 #[test]
@@ -592,6 +626,117 @@ fn what_cant_be_promised_is_refused_where_it_stands() {
         &cache_with("fresh_for = \"1s\"\nstale_for = \"5s\""),
         "`max_staleness` ends `stale_for` after 1s",
     );
+}
+
+#[test]
+fn what_goes_beyond_the_promise_is_bounded_too() {
+    check(
+        &windows("max_staleness = \"0s\"\nstale_on_error = \"1h\""),
+        "larder.toml:8:1: stale_on_error needs something that is held",
+    );
+    let wait = |lines: &str| cache_with(&format!("wait = \"2s\"\n{lines}"));
+    check_warning(&wait(""), "larder.toml:8:1: `wait` never applies: without `stale_on_error`");
+    check_warning(
+        &wait("stale_on_error = \"1h\"\ndeadline = \"2s\""),
+        "larder.toml:8:1: `wait` never applies: `deadline` comes first",
+    );
+    assert!(parse(&wait("stale_on_error = \"1h\"")).unwrap().warnings.is_empty());
+    // A default never warns.
+    assert!(parse(&cache_with("deadline = \"50ms\"")).unwrap().warnings.is_empty());
+    let at_once = parse(&cache_with("wait = \"0s\"\nstale_on_error = \"1h\"")).unwrap();
+    assert!(at_once.warnings.is_empty() && at_once.caches[0].wait.is_zero());
+}
+
+#[test]
+fn a_refresh_begins_within_the_window() {
+    for refresh_at in ["0", "1.1", "-1", "nan"] {
+        let text = cache_with(&format!("refresh_at = {refresh_at}"));
+        check(&text, "larder.toml:8:14: `refresh_at` must be a number above 0, up to 1");
+    }
+    check(&cache_with("xfetch = -1"), "`xfetch` must be a number from 0 to 100");
+    check(&cache_with("xfetch = 101"), "1 is right for most, 0 is off");
+    let early = parse(&cache_with("refresh_at = 0.5\nxfetch = 2")).unwrap().caches[0].window.early;
+    assert_eq!((early.refresh_at(), early.xfetch()), (0.5, 2.0));
+}
+
+#[test]
+fn gathering_is_shorter_than_a_read_may_take() {
+    for gather in ["0s", "99us", "2s"] {
+        check(
+            &cache_with(&format!("gather = \"{gather}\"")),
+            "larder.toml:8:10: `gather` must be from 100us to 1s",
+        );
+    }
+    check(
+        &cache_with("deadline = \"5ms\"\ngather = \"5ms\""),
+        "larder.toml:9:1: `gather` is as long as `deadline`",
+    );
+    let all = cache_with("gather = \"1ms\"")
+        .replace("user:{id:int}", "users")
+        .replace("WHERE id = {id}", "");
+    check_warning(&all, "larder.toml:8:1: `gather` never applies: `load` binds nothing");
+}
+
+#[test]
+fn what_nobody_reads_is_forgotten_only_in_memory_of_its_own() {
+    check(
+        &cache_with("idle_for = \"1s\""),
+        "larder.toml:8:1: [cache.user] has an `idle_for` of its own, and no `memory` of its own",
+    );
+    check(&cache_with("idle_for = \"1s\""), "add for instance `memory = \"16MiB\"`, or leave it");
+    check(&cache_with("memory = \"16MiB\"\nidle_for = \"0s\""), "must be from 1ms to 24h");
+    check_warning(
+        &cache_with("memory = \"16MiB\"\nidle_for = \"2s\""),
+        "larder.toml:9:1: `idle_for` never applies: no entry lasts longer than 2s",
+    );
+    let lasting = cache_with("memory = \"16MiB\"\nidle_for = \"2s\"\nstale_on_error = \"1s\"");
+    let config = parse(&lasting).unwrap();
+    assert!(config.warnings.is_empty());
+    assert_eq!(config.caches[0].memory.unwrap().idle_for, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn tags_are_a_list_of_templates() {
+    let texts = |line: &str| -> Vec<String> {
+        let config = parse(&cache_with(line)).unwrap_or_else(|problems| panic!("{problems}"));
+        config.caches[0].tags.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(texts("tags = [\"t:{tenant_id}\", \"users\"]"), ["t:{tenant_id}", "users"]);
+    assert_eq!(texts("tags = [\"t${EIGHT}\"]"), ["t8"]);
+    for (tags, part) in [
+        ("[]", "larder.toml:8:8: `tags` must be a list of 1 to 128, each a tag"),
+        ("\"users\"", "write them in brackets, each in quotes: [\"users\"]"),
+        ("[\"users\", 7]", "larder.toml:8:18: `tags` must be a list of 1 to 128, each a tag"),
+        ("[[\"users\"]]", "larder.toml:8:9: `tags` must be a list"),
+        ("[\"a\", \"t:{id:int}\"]", "larder.toml:8:14: `tags` is refused: the tag `t:{id:int}`"),
+        ("[\"t:{id\"]", "write {{ for the brace itself"),
+        ("[\"\"]", "is empty"),
+        ("[\"${NOT_SET}\"]", "larder.toml:8:10: not set in the environment: NOT_SET"),
+    ] {
+        check(&cache_with(&format!("tags = {tags}")), part);
+    }
+    check(&cache_with("tags = [\"\", \"t:{\"]"), "2 errors");
+    let count = |count: usize| {
+        let tags: Vec<_> = (0..count).map(|at| format!("\"t{at}\"")).collect();
+        cache_with(&format!("tags = [{}]", tags.join(", ")))
+    };
+    check_warning(
+        &cache_with("tags = [\"a\", \"a\"]"),
+        "larder.toml:8:14: the tag `a` stands twice",
+    );
+    assert!(parse(&count(16)).unwrap().warnings.is_empty());
+    check_warning(&count(17), "each entry has up to 17 tags");
+    assert_eq!(parse(&count(128)).unwrap().caches[0].tags.len(), 128);
+    check(&count(129), "must be a list of 1 to 128");
+    // A list is for what is one.
+    check(&cache_with("rows = [\"many\"]"), "`rows` must be `\"one\"` or `\"many\"`");
+}
+
+#[test]
+fn a_version_in_the_key_is_not_bound() {
+    let versioned = SMALL.replace("user:{id:int}", "user:{id:int}:{v:version}");
+    assert!(parse(&versioned).unwrap().warnings.is_empty());
+    check(&versioned.replace("id = {id}", "id = {v}"), "names {v}, which is a version");
 }
 
 #[test]

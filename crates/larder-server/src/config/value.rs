@@ -44,6 +44,8 @@ pub(super) enum Form {
     Integer,
     Float,
     Flag,
+    /// Texts in brackets.
+    List,
 }
 
 impl Form {
@@ -55,6 +57,7 @@ impl Form {
                 "write it without quotes, or take it from the environment: \"${NAME}\""
             }
             Self::Flag => "write true or false without quotes",
+            Self::List => "write them in brackets, each in quotes: [\"users\"]",
         }
     }
 }
@@ -129,6 +132,45 @@ impl OptionValue for Part {
     }
 }
 
+/// A factor: a number from 0 to 100.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Beta(pub(super) f64);
+
+impl OptionValue for Beta {
+    const WHAT: &'static str = "a number";
+    const FORM: Form = Form::Float;
+
+    fn range() -> Option<String> {
+        Some("from 0 to 100".to_owned())
+    }
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        text.parse().ok().filter(|factor| (0.0..=100.0).contains(factor)).map_or_else(
+            || Err(Fault::new("must be a number from 0 to 100", "1 is right for most, 0 is off")),
+            |factor| Ok(Self(factor)),
+        )
+    }
+}
+
+/// From 1 to `MAX` values of one kind, whose [`from_text`](OptionValue::from_text) reads one of
+/// them.
+#[derive(Clone, Debug)]
+pub(super) struct List<T, const MAX: u32>(pub(super) T);
+
+impl<T: OptionValue, const MAX: u32> OptionValue for List<T, MAX> {
+    const WHAT: &'static str = "a list";
+    const SECRET: bool = T::SECRET;
+    const FORM: Form = Form::List;
+
+    fn range() -> Option<String> {
+        Some(format!("of 1 to {MAX}, each {}", T::WHAT))
+    }
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        T::from_text(text).map(Self)
+    }
+}
+
 impl OptionValue for Duration {
     const WHAT: &'static str = "a duration";
 
@@ -165,6 +207,35 @@ impl OptionValue for Timeout {
             return Err(Fault::new(
                 "must be from 1ms to 24h",
                 "every wait has an end: write one in this range",
+            ));
+        }
+        Ok(Self(duration))
+    }
+}
+
+/// How long loads wait for company: from 100 µs to a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gathering(pub(super) Duration);
+
+impl Gathering {
+    const MIN: Duration = Duration::from_micros(100);
+    const MAX: Duration = Duration::from_secs(1);
+}
+
+impl OptionValue for Gathering {
+    const WHAT: &'static str = "a duration";
+
+    fn range() -> Option<String> {
+        Some("from 100us to 1s".to_owned())
+    }
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        let duration = Duration::from_text(text)?;
+        if !(Self::MIN..=Self::MAX).contains(&duration) {
+            return Err(Fault::new(
+                "must be from 100us to 1s",
+                "every read that memory can't serve may wait so long: some milliseconds are \
+                 enough (\"2ms\"); leave it out to load each alone",
             ));
         }
         Ok(Self(duration))
@@ -244,6 +315,25 @@ mod tests {
         {
             assert_eq!(Timeout::from_text(text).is_ok(), valid, "{text}");
         }
+    }
+
+    #[test]
+    fn gathering_takes_no_longer_than_a_reader_hardly_feels() {
+        for (text, valid) in
+            [("0s", false), ("99us", false), ("100us", true), ("1s", true), ("1001ms", false)]
+        {
+            assert_eq!(Gathering::from_text(text).is_ok(), valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_factor_is_nothing_or_more() {
+        for (text, valid) in
+            [("0", true), ("1.5", true), ("100", true), ("100.1", false), ("-1", false)]
+        {
+            assert_eq!(Beta::from_text(text).is_ok(), valid, "{text}");
+        }
+        assert!(Beta::from_text("nan").is_err());
     }
 
     #[test]

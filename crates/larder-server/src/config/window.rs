@@ -21,10 +21,15 @@ pub(super) fn resolve(written: &Written, scope: &mut Scope<'_, '_>) -> Result<Wi
     let stale_for = scope.get(written, &options::STALE_FOR);
     let missing_for = scope.get(written, &options::MISSING_FOR);
     let jitter = scope.get(written, &options::JITTER);
+    let stale_on_error = scope.or_default(written, &options::STALE_ON_ERROR);
+    let refresh_at = scope.or_default(written, &options::REFRESH_AT);
+    let xfetch = scope.or_default(written, &options::XFETCH);
     let declared = Declared {
         max_staleness: max_staleness?,
         fresh_for: fresh_for?,
         stale_for: stale_for?,
+        refresh_at: Some(refresh_at?.0),
+        xfetch: Some(xfetch?.0),
         ..Declared::default()
     };
     let base = base(written, declared, scope.findings)?;
@@ -42,7 +47,20 @@ pub(super) fn resolve(written: &Written, scope: &mut Scope<'_, '_>) -> Result<Wi
         base.max_staleness,
         scope.findings,
     );
-    let window = Window { jitter: jittered?.jitter, missing_for: missing?.missing_for, ..base };
+    let standing_in = Declared { stale_on_error: Some(stale_on_error?), ..declared };
+    let standing_in = Window::resolve(standing_in).map_err(|error| {
+        scope.findings.error(
+            &written.place(&options::STALE_ON_ERROR.about),
+            error.to_string(),
+            "for instance `max_staleness = \"1s\"`",
+        )
+    });
+    let window = Window {
+        jitter: jittered?.jitter,
+        missing_for: missing?.missing_for,
+        stale_on_error: standing_in?.stale_on_error,
+        ..base
+    };
     warn(written, &window, scope.findings);
     Ok(window)
 }

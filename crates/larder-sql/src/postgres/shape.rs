@@ -2,11 +2,13 @@
 //! row one value and each value bounded.
 //!
 //! A row comes back as its key's ordinal, the value's length, and the value, which is left out
-//! if it is too long to be wanted. Names that begin with `larder_` are ours.
+//! if it is too long to be wanted; then the texts of the columns that the tags name. Names that
+//! begin with `larder_` are ours.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use larder_core::terms::TAG_BYTES_MAX;
 use larder_core::{Error, ErrorKind};
 
 use super::types::{Fact, Wanted};
@@ -20,6 +22,8 @@ pub(super) struct Shape<'a> {
     question: &'a Question,
     wanted: &'a [Wanted],
     value: Value,
+    /// What each column that the tags name is in `larder_row`.
+    tagged: Vec<String>,
 }
 
 /// How a row becomes a value.
@@ -55,7 +59,21 @@ impl<'a> Shape<'a> {
                 }
             }
         };
-        Ok(Self { question, wanted, value })
+        let found = question.tags.find(names, &question.parameters)?;
+        let column = |at: usize| match (&value, &types[at]) {
+            (Value::Bytes | Value::Text, fact) if fact.is_bytea() => {
+                base64("larder_row.larder_raw")
+            }
+            (Value::Bytes | Value::Text, _) => "larder_row.larder_raw".to_owned(),
+            (Value::Row | Value::Columns(_), _) => format!("larder_row.{}", quoted(names[at])),
+        };
+        let tagged = found.into_iter().map(column).collect();
+        Ok(Self { question, wanted, value, tagged })
+    }
+
+    /// How many columns the tags name.
+    pub(super) const fn tagged(&self) -> usize {
+        self.tagged.len()
     }
 
     /// Whether a column that is added to the tables later would be missed.
@@ -66,7 +84,8 @@ impl<'a> Shape<'a> {
     /// The statement for one key, whose values are `$1`, `$2` and so on.
     pub(super) fn single(&self) -> String {
         let load = self.question.statement.render(|at| format!("${}", at + 1));
-        format!("SELECT 1::bigint, {BOUNDED} FROM ({}) AS larder_answer", self.values(&load))
+        let tags = self.tags();
+        format!("SELECT 1::bigint, {BOUNDED}{tags} FROM ({}) AS larder_answer", self.values(&load))
     }
 
     /// The statement for many keys, whose values are the arrays `$1`, `$2` and so on; none if
@@ -83,12 +102,18 @@ impl<'a> Shape<'a> {
             write!(names, "larder_{at}, ").expect("writing to a string does not fail");
         }
         Some(format!(
-            "SELECT larder_key.larder_ordinal, {BOUNDED} \
+            "SELECT larder_key.larder_ordinal, {BOUNDED}{} \
              FROM unnest({}) WITH ORDINALITY AS larder_key({names}larder_ordinal) \
              CROSS JOIN LATERAL ({}) AS larder_answer",
+            self.tags(),
             arrays.join(", "),
             self.values(&load),
         ))
+    }
+
+    /// What the tags need, after the value.
+    fn tags(&self) -> String {
+        (0..self.tagged.len()).map(|at| format!(", larder_answer.larder_tag_{at}")).collect()
     }
 
     /// A query for the values of one key, as `larder_value`.
@@ -107,7 +132,14 @@ impl<'a> Shape<'a> {
             Value::Bytes => ("larder_row.larder_raw", only_column(load)),
             Value::Text => ("larder_row.larder_raw::text", only_column(load)),
         };
-        format!("SELECT {value} AS larder_value FROM {from} {ending}")
+        let tags = self.tagged.iter().enumerate().map(|(at, column)| {
+            // As in the row's JSON, and no longer than it takes to know that it is too long.
+            let text = format!("pg_catalog.to_json({column}) OPERATOR(pg_catalog.#>>) '{{}}'");
+            let most = TAG_BYTES_MAX + 1;
+            format!(", pg_catalog.\"left\"({text}, {most}) AS larder_tag_{at}")
+        });
+        let tags: String = tags.collect();
+        format!("SELECT {value} AS larder_value{tags} FROM {from} {ending}")
     }
 }
 
@@ -126,18 +158,28 @@ fn only_column(load: &str) -> String {
     format!("({load}\n) AS larder_row(larder_raw)")
 }
 
-/// The columns with `bytea` as base64, in which Postgres breaks lines.
+/// The columns, with `bytea` as base64.
 fn listed(names: &[&str], types: &[Fact]) -> String {
     let one = |(name, fact): (&&str, &Fact)| {
-        let name = format!("\"{}\"", name.replace('"', "\"\""));
+        let name = quoted(name);
         if fact.is_bytea() {
-            let encoded = format!("pg_catalog.encode(larder_load.{name}, 'base64')");
-            format!("pg_catalog.translate({encoded}, pg_catalog.chr(10), '') AS {name}")
+            format!("{} AS {name}", base64(&format!("larder_load.{name}")))
         } else {
             format!("larder_load.{name}")
         }
     };
     names.iter().zip(types).map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// A name as SQL takes it, whatever it is.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A `bytea` as base64, in which Postgres breaks lines.
+fn base64(column: &str) -> String {
+    let encoded = format!("pg_catalog.encode({column}, 'base64')");
+    format!("pg_catalog.translate({encoded}, pg_catalog.chr(10), '')")
 }
 
 fn check_names(names: &[&str]) -> Result<(), Error> {

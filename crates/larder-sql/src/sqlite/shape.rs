@@ -52,6 +52,16 @@ impl<'a> Shape<'a> {
         self.described.columns().iter().map(named).collect()
     }
 
+    /// Which of the columns the tags name.
+    ///
+    /// # Errors
+    ///
+    /// The tags name a column that isn't there.
+    pub(super) fn tagged(&self) -> Result<Vec<usize>, Error> {
+        let names: Vec<_> = self.described.columns().iter().map(Column::name).collect();
+        self.question.tags.find(&names, &self.question.parameters)
+    }
+
     /// The statement for up to `keys` keys. The values of the first begin at the second argument.
     pub(super) fn statement(&self, keys: usize) -> String {
         let names: Vec<_> =

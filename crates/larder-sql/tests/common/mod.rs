@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use larder_core::{Error, ErrorKind, Key, KeyTemplate, LoadContext, Source, Value};
+use larder_core::template::TagTemplate;
+use larder_core::{Error, ErrorKind, Key, KeyTemplate, LoadContext, Source, Terms, Value};
 use larder_sql::{Database, Format, Load, Rows, SqlSource};
 
 /// A load as most tests want it.
@@ -15,7 +16,30 @@ pub fn load(key: &str, sql: &str) -> Load {
         sql: sql.to_owned(),
         rows: Rows::One,
         format: Format::Json,
+        tags: Vec::new(),
     }
+}
+
+/// `load` with tags.
+pub fn tagged(load: Load, tags: &[&str]) -> Load {
+    let tags = tags.iter().map(|tag| TagTemplate::parse(tag).unwrap()).collect();
+    Load { tags, ..load }
+}
+
+/// Asks for keys, together, and expects the tags of each, sorted.
+pub async fn tags(source: &SqlSource, keys: &[&str]) -> Vec<Vec<String>> {
+    let keys: Vec<_> = keys.iter().map(|key| Key::from(*key)).collect();
+    let mut context = LoadContext::of_many(Duration::from_secs(60), keys.len());
+    match &keys[..] {
+        [key] => source.load(key, &mut context).await.map(drop).unwrap(),
+        keys => source.load_many(keys, &mut context).await.map(drop).unwrap(),
+    }
+    let sorted = |terms: Terms| {
+        let mut tags: Vec<_> = terms.tags().iter().map(ToString::to_string).collect();
+        tags.sort();
+        tags
+    };
+    context.take_terms().into_iter().map(sorted).collect()
 }
 
 /// Like [`load`], for an array of rows.

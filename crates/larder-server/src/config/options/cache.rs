@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use larder_core::KeyTemplate;
+use larder_core::template::TagTemplate;
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
 
-use super::super::value::{Line, Size, Timeout};
+use super::super::value::{Beta, Gathering, Line, List, Part, Size, Timeout};
 use super::memory::{PART_BYTES_MIN, POLICY_ELSEWHERE};
 use super::{Default, Heads, Opt, Section};
+
+/// So many tags an entry may have, and so many may be declared.
+const TAGS_MAX: u32 = 128;
+const _: () = assert!(TAGS_MAX as usize == larder_core::terms::TAGS_MAX);
 
 pub(in super::super) static SECTION: Section = Section {
     name: "cache",
@@ -27,10 +32,17 @@ pub(in super::super) static SECTION: Section = Section {
         &STALE_FOR.about,
         &MISSING_FOR.about,
         &JITTER.about,
+        &REFRESH_AT.about,
+        &XFETCH.about,
+        &STALE_ON_ERROR.about,
+        &WAIT.about,
         &DEADLINE.about,
+        &GATHER.about,
+        &TAGS.about,
         &MEMORY.about,
         &POLICY.about,
         &CANDIDATES.about,
+        &IDLE_FOR.about,
     ],
 };
 
@@ -105,12 +117,63 @@ pub(in super::super) static JITTER: Opt<Duration> = Opt::new(
      loaded again together.",
 );
 
+pub(in super::super) static REFRESH_AT: Opt<Part> = Opt::new(
+    "refresh_at",
+    Default::Value("0.8"),
+    "The part of `fresh_for` after which a read begins a refresh, while it is served what is \
+     held: who reads often never waits. `1`: never before the end.",
+)
+.elsewhere(&["eager_refresh", "eager_refresh_threshold", "refresh_ahead", "refresh_ahead_factor"]);
+
+pub(in super::super) static XFETCH: Opt<Beta> = Opt::new(
+    "xfetch",
+    Default::Value("1.0"),
+    "How much earlier still a refresh may begin, by chance, the longer loads take (XFetch's β), so \
+     that many processes don't begin together. `0`: not at all.",
+)
+.elsewhere(&["beta", "early_expiration_beta"]);
+
+pub(in super::super) static STALE_ON_ERROR: Opt<Duration> = Opt::new(
+    "stale_on_error",
+    Default::Value("0s"),
+    "How long beyond the promise a value may stand in while the source fails, or is slower than \
+     `wait`. Such answers say so and are counted. A key whose load failed is loaded again after \
+     1 s, then 2 s, and so on up to 30 s.",
+)
+.elsewhere(&["stale_if_error", "fail_safe", "failsafe", "fail_safe_max_duration"]);
+
+pub(in super::super) static WAIT: Opt<Duration> = Opt::new(
+    "wait",
+    Default::Value("100ms"),
+    "How long a read waits for a load before it takes what may stand in under `stale_on_error`. \
+     The load goes on. `0s`: not at all.",
+)
+.elsewhere(&["soft_timeout", "factory_soft_timeout"]);
+
 pub(in super::super) static DEADLINE: Opt<Timeout> = Opt::new(
     "deadline",
     Default::Value("10s"),
     "How long one read may wait. The load that it waited for goes on.",
 )
 .elsewhere(&["timeout", "wait_max", "read_timeout"]);
+
+pub(in super::super) static GATHER: Opt<Gathering> = Opt::new(
+    "gather",
+    Default::Words("each is loaded alone"),
+    "Single keys that miss within this time of each other are loaded with one question. The first \
+     of them waits so long.",
+)
+.elsewhere(&["batch_window", "batch_delay", "linger"]);
+
+pub(in super::super) static TAGS: Opt<List<TagTemplate, TAGS_MAX>> = Opt::new(
+    "tags",
+    Default::Words("none"),
+    "What an entry depends on: `[\"tenant:{tenant_id}\", \"users\"]`. What is in braces is a \
+     parameter of the key, or else a column of the result; a `NULL` makes no tag. \
+     `LARDER.INVALIDATE TAGS tenant:7` strikes all that have it, however many. At most 128 for an \
+     entry.",
+)
+.elsewhere(&["tag", "surrogate_keys", "cache_tags", "depends_on"]);
 
 pub(in super::super) static MEMORY: Opt<Size<PART_BYTES_MIN>> = Opt::new(
     "memory",
@@ -132,3 +195,10 @@ pub(in super::super) static CANDIDATES: Opt<Candidates> = Opt::new(
     Default::Words("as in `[memory]`"),
     "Which of its entries may be evicted. Only with `memory` of its own.",
 );
+
+pub(in super::super) static IDLE_FOR: Opt<Timeout> = Opt::new(
+    "idle_for",
+    Default::Words("never"),
+    "After how long without a read an entry is forgotten. Only with `memory` of its own.",
+)
+.elsewhere(&["max_idle", "time_to_idle", "tti", "expire_after_access", "sliding_expiration"]);

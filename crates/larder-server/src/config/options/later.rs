@@ -32,8 +32,6 @@ const fn cache(name: &'static str, instead: &'static str) -> Later {
 }
 
 const BOUND: &str = "give the cache `memory` of its own: bytes are what runs out";
-const EXPIRY: &str = "leave it out: a window ends with its load; `stale_for` lets one refresh run \
-                      while the old answer is served";
 const AGE: &str = "leave it out: without it nothing but age bounds the staleness, so set \
                    `max_staleness` to the age that you accept";
 
@@ -59,19 +57,9 @@ pub(in super::super) static LATER: &[Later] = &[
     cache("store", "write to the database yourself; within `max_staleness` everybody sees it"),
     cache("delete", "delete from the database yourself; within `max_staleness` everybody sees it"),
     cache("write", "write to the database yourself, then `DEL` the key: that invalidates it"),
-    cache("tags", "`DEL` the keys that depend on what changed: that invalidates them"),
-    cache(
-        "stale_on_error",
-        "leave it out: when the source fails, what is within the window is \
-                             served, and then the error",
-    ),
     cache("consistency", "leave it out: every cache is bounded by its `max_staleness`"),
     cache("entries_max", BOUND),
     cache("bytes_max", BOUND),
-    cache("refresh_at", EXPIRY),
-    cache("xfetch", EXPIRY),
-    cache("idle_for", "leave it out: what isn't read is evicted when room is needed"),
-    cache("wait", "set `deadline`, after which a read is given up"),
     cache("warm", "leave it out: the first read of each key loads it"),
     cache("bloom", "leave it out: `missing_for` remembers that there is no row"),
     cache("schema", "put a version into the key: \"user:v2:{id:int}\""),
