@@ -52,6 +52,9 @@ pub fn memory_tier<K: Hash + Eq + 'static, V: 'static>(
 }
 
 impl<K, V> MemoryTier<K, V> {
+    /// What an entry counts besides its weight, in bytes.
+    pub const ENTRY_OVERHEAD: usize = Memory::<K, Slot<V>, RandomState, Chosen>::ENTRY_OVERHEAD;
+
     /// Adds the ledger of a cache, and returns the number that its entries carry.
     pub(crate) fn keep(&self, ledger: &Arc<Ledger<K, V>>) -> u16 {
         self.ledgers.add(ledger)

@@ -34,8 +34,13 @@
 //! | a key of your own | [`macro@CacheKey`] |
 //! | to load with a closure instead of a source | [`Cache::get_or_load`] |
 //! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
-//! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`] |
-//! | to bound what a database is asked at a time | [`Guard`] |
+//! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`]; by tag [`Engine::invalidate_tags`]; all of it [`Cache::invalidate_all`] |
+//! | one read that waits less, or takes nothing older | [`Cache::read`] |
+//! | the same where nothing can be awaited | [`Cache::blocking`] |
+//! | to bound what a database is asked at a time, and leave it alone when it fails | [`Guard`] |
+//! | to keep reads of keys that don't exist from the database | [`CacheBuilder::filter`] |
+//! | caches that share memory, of whatever types | [`Budget`] |
+//! | to know whether a cache is worth it | [`Cache::verdict`] |
 //!
 //! # Functions
 //!
@@ -73,11 +78,12 @@ pub use larder_memory as memory;
 pub use larder_sql as sql;
 
 pub use larder_core::{
-    Answer, CacheKey, Error, ErrorKind, KeyText, LoadContext, LoadError, Reason, Result, Source,
-    State, Tier,
+    Answer, CacheKey, Changes, Error, ErrorKind, KeyText, LoadContext, LoadError, Reason, Result,
+    Source, State, Terms, Tier, keys_of,
 };
 pub use larder_engine::{
-    Cache, CacheBuilder, CacheStats, Engine, Fill, Guard, GuardBounds, Lookup, Ticket,
+    BreakerBounds, Budget, Cache, CacheBuilder, CacheStats, Engine, Fill, Guard, GuardBounds,
+    Lookup, Ticket,
 };
 pub use larder_macros::{CacheKey, cached};
 

@@ -1,0 +1,48 @@
+//! The examples: each is run, those with a server over real HTTP, and the pages of the
+//! documentation show the code that is run.
+#![allow(clippy::unwrap_used)]
+
+mod files;
+mod http;
+mod next_steps;
+mod pages;
+mod start;
+
+/// The examples that check themselves.
+macro_rules! runs {
+    ($($name:ident)*) => {
+        mod runs {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::files::$name::run().await.unwrap();
+                }
+            )*
+        }
+
+        const RUNS: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+runs! {
+    absence api_responses batching early_refresh entity_cache keys overload patience sessions
+    sql_source stampede tags tickets windows
+}
+
+/// Those that serve HTTP have tests of their own, in a file of the same name.
+const SERVERS: &[&str] = &["next_steps", "start"];
+
+#[test]
+fn no_example_is_left_out() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");
+    let files = std::fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    let mut known: Vec<_> = RUNS
+        .iter()
+        .chain(SERVERS)
+        .map(|name| std::ffi::OsString::from(format!("{name}.rs")))
+        .collect();
+    files.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(files, known);
+}
