@@ -21,6 +21,7 @@ use crate::guard::{Guard, GuardBounds};
 use crate::keys::AnyKeyList;
 use crate::ledger::{Ledger, Weigh};
 use crate::memory::{MemoryTier, memory_tier};
+use crate::observe::{Observer, Observers};
 use crate::patience::Patience;
 use crate::penetration::Penetration;
 use crate::worth::{Fingerprint, KeyParts, Notes, parts_of_tuples};
@@ -61,6 +62,7 @@ pub struct CacheBuilder<K, V> {
     filter: Option<(FilterOptions, AnyKeyList<K>)>,
     key_parts: Option<KeyParts<K>>,
     fingerprint: Option<Fingerprint<V>>,
+    observers: Observers,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
@@ -88,6 +90,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             filter: None,
             key_parts: None,
             fingerprint: None,
+            observers: Observers::default(),
         }
     }
 
@@ -282,6 +285,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// Tells `observer` what the cache does beside its reads. There may be several.
+    pub fn observe(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// A memory tier to share with other caches of these types, whose keys must differ. Bounds,
     /// policy and candidates given here are then without effect.
     pub fn memory(mut self, memory: Arc<MemoryTier<K, V>>) -> Self {
@@ -392,6 +401,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             patience,
             penetration,
             notes,
+            observers: self.observers,
             flights: Flights::new(),
             sweeps: Sweeps::default(),
             counters: Counters::default(),

@@ -18,6 +18,7 @@ use crate::flight::Flights;
 use crate::gather::Gathering;
 use crate::guard::Guard;
 use crate::memory::MemoryTier;
+use crate::observe::Observers;
 use crate::patience::Patience;
 use crate::penetration::Penetration;
 use crate::slot::Ground;
@@ -63,6 +64,7 @@ pub(crate) struct Parts<K, V> {
     pub(crate) patience: Patience,
     pub(crate) penetration: Option<Penetration<K>>,
     pub(crate) notes: Notes<K, V>,
+    pub(crate) observers: Observers,
     pub(crate) flights: Flights<K, V>,
     pub(crate) sweeps: Sweeps,
     pub(crate) counters: Counters,

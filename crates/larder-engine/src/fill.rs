@@ -9,6 +9,7 @@ use crate::cache::Parts;
 use crate::events::Fate;
 use crate::fence::Fence;
 use crate::flight::Landed;
+use crate::observe::What;
 use crate::slot::{Rider, Slot};
 
 /// Whether a loaded value was kept.
@@ -58,6 +59,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             Fill::Refused => self.counters.refused.add(1),
             Fill::NotKept => self.counters.not_kept.add(1),
         }
+        let present = loaded.value.is_some();
+        self.tell(key, What::Loaded { present, took: loaded.cost, fill });
         Landed { value: loaded.value, as_of: loaded.at, fill, born: fence.born, rider }
     }
 

@@ -15,6 +15,7 @@ use larder_memory::{Change, Held, RemovalCause};
 
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
+use crate::observe::What;
 use crate::slot::{HORIZON, Slot};
 
 /// What an invalidation leaves of an entry.
@@ -159,7 +160,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let parts = &self.0;
         parts.text(key)?;
         parts.counters.invalidations.add(1);
-        Ok(parts.strike(key, parts.engine.now(), what))
+        let was_held = parts.strike(key, parts.engine.now(), what);
+        parts.tell(key, What::Invalidated(what));
+        Ok(was_held)
     }
 
     /// The part of [`invalidate_all`](Self::invalidate_all) or
@@ -169,6 +172,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         parts.counters.sweeps.add(1);
         parts.engine.events().apply(|event| parts.sweeps.strike(event, what));
         parts.void_filter();
+        parts.tell_of_all(What::Swept(what));
     }
 
     /// The part of [`invalidate_prefix`](Self::invalidate_prefix) or
@@ -189,7 +193,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             }
         });
         drop(walk);
-        struck.into_iter().filter(|key| parts.strike(key, now, what)).count()
+        let entries = struck.into_iter().filter(|key| parts.strike(key, now, what)).count();
+        parts.tell_of_all(What::SweptPrefix { prefix, what, entries });
+        entries
     }
 }
 

@@ -24,6 +24,7 @@
 //! | `keys` | a list of keys as an object |
 //! | `budget` | memory that the tiers of several caches share |
 //! | `ledger` | what each cache of a memory tier has taken of it |
+//! | `observe` | who is told what a cache does beside its reads |
 //! | `worth` | what a cache saved and spent, for a verdict |
 //! | `guard` | how much a source is asked at a time, and whether at all |
 //! | `recent` | what a thread last knew of the time |
@@ -56,6 +57,7 @@ mod ledger;
 mod load;
 mod many;
 mod memory;
+pub mod observe;
 mod patience;
 mod penetration;
 mod plain;

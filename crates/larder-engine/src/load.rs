@@ -22,6 +22,7 @@ use crate::fence::Fence;
 use crate::fill::{Fill, Loaded, check_terms};
 use crate::flight::{Flight, Landed, Landing, Role};
 use crate::guard::{Place, is_failure};
+use crate::observe::What;
 use crate::slot::Rider;
 use crate::wait::{catch_panic, within};
 
@@ -317,6 +318,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
             Err(error) => {
                 self.parts.counters.keys_failed.add(1);
                 let error = self.parts.failed(&self.key, error);
+                self.parts.tell(&self.key, What::Failed { error: &error, took: cost });
                 let named = error.key().is_some();
                 Err(if named { error } else { error.for_key(KeyText::lossy(&self.key)) })
             }

@@ -28,6 +28,7 @@ use crate::fill::Fill;
 use crate::flight::{Landed, Landing};
 use crate::guard::is_failure;
 use crate::load::{Loader, Seek};
+use crate::observe::What;
 use crate::patience::Patience;
 use crate::slot::{HORIZON, Slot};
 use crate::wait::within;
@@ -291,7 +292,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         // Where nothing stands in there is no need to ask.
         reading.soft?;
         self.flights.rests_until(key, self.engine.now())?;
-        self.stood_in(self.stand_in(key, reading.start, &reading.patience, Reason::Failing)?)
+        let answer = self.stand_in(key, reading.start, &reading.patience, Reason::Failing)?;
+        Some(self.stood_in(key, answer))
     }
 
     /// Reads what memory can't serve: joins or leads flights until one brings what this caller
@@ -334,9 +336,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 && let Some(answer) =
                     self.stand_in(key, reading.start, &reading.patience, Reason::Slow)
             {
-                return Step::Done(
-                    self.stood_in(answer).ok_or_else(|| self.too_late(key, &reading)),
-                );
+                return Step::Done(Ok(self.stood_in(key, answer)));
             }
         }
         if outcome.is_none() {
@@ -409,10 +409,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// Counts an answer that stands in.
-    #[allow(clippy::unnecessary_wraps, reason = "it ends chains of options")]
-    fn stood_in(&self, answer: Answer<V>) -> Option<Answer<V>> {
+    fn stood_in(&self, key: &K, answer: Answer<V>) -> Answer<V> {
         self.counters.stood_in(answer.age);
-        Some(answer)
+        self.tell(key, What::StoodIn { age: answer.age, reason: answer.reason });
+        answer
     }
 
     /// What stands in for an error, or the error.
@@ -422,7 +422,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let answer = stands_in
             .then(|| self.stand_in(key, reading.start, &reading.patience, Reason::Failing))
             .flatten();
-        answer.and_then(|answer| self.stood_in(answer)).ok_or(error)
+        answer.map(|answer| self.stood_in(key, answer)).ok_or(error)
     }
 
     /// The answer to a caller for whom a flight has landed.

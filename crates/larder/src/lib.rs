@@ -67,9 +67,11 @@
 //!
 //! # Features
 //!
-//! `sql` (off by default): SQLite and Postgres as sources, in the module `sql`.
+//! All off by default. `sql`: SQLite and Postgres as sources, in the module `sql`. `tracing` and
+//! `metrics`: [observers](observe) for the crates of these names.
 
 mod function;
+pub mod observe;
 
 pub use larder_core as core;
 pub use larder_engine as engine;
