@@ -14,7 +14,7 @@ use larder_engine::observe::{Event, Observer, What};
 /// | `larder_load_seconds` | how long they took |
 /// | `larder_stood_in`, label `reason` | held values that stood in |
 /// | `larder_invalidations`, label `of`: `key`, `prefix`, `all` | invalidations |
-/// | `larder_hits`, label `state`, and `larder_misses` | reads, as of the last [`report`](Self::report) |
+/// | `larder_hits`, label `state`; `larder_misses` | reads, by [`report`](Self::report) |
 ///
 /// ```
 /// use larder::Cache;

@@ -30,8 +30,8 @@ impl Observer for Tracing {
                 debug!(target: "larder", cache, key, present, ?took, ?fill, "loaded");
             }
             What::Failed { error, took } => {
-                let kind = error.kind().code();
-                warn!(target: "larder", cache, key, kind, error = error.chain(), ?took, "a load failed");
+                let (kind, error) = (error.kind().code(), error.chain());
+                warn!(target: "larder", cache, key, kind, error, ?took, "a load failed");
             }
             What::StoodIn { age, reason } => {
                 let reason = reason.as_str();
