@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod serve;
 mod simulate;
+mod warm;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Replay a trace of requests and say which policy and size it asks for
     Simulate(simulate::Arguments),
+    /// Ask a running server for keys, so that it has them when others ask
+    Warm(warm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +42,6 @@ fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Simulate(arguments) => simulate::run(&arguments),
+        Command::Warm(arguments) => warm::run(&arguments),
     }
 }

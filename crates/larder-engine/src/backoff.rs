@@ -75,7 +75,7 @@ impl<K: Clone + Eq + Hash> Failures<K> {
 }
 
 /// One second, doubled by each further failure, up to thirty.
-fn delay(times: u32) -> Duration {
+pub(crate) fn delay(times: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(times.saturating_sub(1).min(16));
     BACKOFF_MIN.saturating_mul(doubled).min(BACKOFF_MAX)
 }

@@ -26,6 +26,7 @@
 //! | `ledger` | what each cache of a memory tier has taken of it |
 //! | `observe` | who is told what a cache does beside its reads |
 //! | `worth` | what a cache saved and spent, for a verdict |
+//! | `warm` | a memory tier is filled before it is asked |
 //! | `guard` | how much a source is asked at a time, and whether at all |
 //! | `recent` | what a thread last knew of the time |
 //! | `runtime` | the only file that knows tokio |
@@ -69,6 +70,7 @@ mod slot;
 mod ticket;
 pub mod verdict;
 mod wait;
+mod warm;
 mod worth;
 
 pub use blocking::Blocking;
@@ -88,3 +90,4 @@ pub use patience::Read;
 pub use plain::{Plain, PlainChange, PlainHeld};
 pub use slot::Slot;
 pub use ticket::{Lookup, NotAToken, Ticket, Token};
+pub use warm::{Warm, WarmEnd, WarmReport, Warming};

@@ -1,4 +1,5 @@
-//! Waiting with an end: a deadline around any future, and a panic turned into a value.
+//! Waiting with an end: a deadline around any future, a panic turned into a value, and a turn that
+//! is passed on.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -44,4 +45,17 @@ fn message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("a panic without a message").to_owned()
+}
+
+/// Lets other tasks of the same thread run once.
+pub(crate) async fn pass_the_turn() {
+    let mut passed = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut passed, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -13,6 +13,21 @@ pub struct Held<'a, V> {
     pub weight: usize,
     /// The last moment at which it may be seen.
     pub expires_at: Moment,
+    /// How often it was used, as far as the tier's policy keeps count: see
+    /// [`Policy::uses`](larder_policy::Policy::uses). Readers mark no more than
+    /// [`USES_MAX`](larder_policy::USES_MAX) uses, and a policy that evicts takes marks away
+    /// again, so it tells what is used from what isn't, and no more; only
+    /// [`Lfu`](larder_policy::Lfu) counts on. Where no policy knows the entry it is zero.
+    pub uses: u64,
+}
+
+/// How much a part of the tier has free: see [`Memory::room`](crate::Memory::room).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// So many entries more are held before another one must leave.
+    pub entries: usize,
+    /// The same in bytes, weights and overheads.
+    pub bytes: usize,
 }
 
 /// What [`Memory::compute`](crate::Memory::compute) is to do with a key.

@@ -82,7 +82,7 @@ mod wheel;
 
 pub use bounds::{Bounds, Candidates};
 pub use builder::Builder;
-pub use change::{Change, Expired, Held, Insert, Outcome};
+pub use change::{Change, Expired, Held, Insert, Outcome, Room};
 pub use clock::{CoarseClock, Now};
 pub use memory::Memory;
 pub use reference::Ref;

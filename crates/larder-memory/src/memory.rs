@@ -1,6 +1,7 @@
 //! The tier itself: which shard a key belongs to, and what is done there.
 
 mod reads;
+mod room;
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -225,7 +226,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         let mut left = self.leftovers();
         let mut writer = shard.write();
         let found = writer.find(hash, &key, now);
-        let insert = if holds(found.map(|slot| writer.held(slot).value)) {
+        let insert = if holds(found.map(|slot| writer.value(slot))) {
             let cost = self.cost(&key, &value);
             let new = New { value, weight, expires_at, cost };
             Self::store(&mut writer, hash, key, new, found, now, &mut left)
@@ -257,7 +258,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         let mut left = self.leftovers();
         let mut writer = shard.write();
         let found = writer.find(hash, key, now);
-        let returned = read(found.map(|slot| writer.held(slot).value));
+        let returned = read(found.map(|slot| writer.value(slot)));
         if let Some(slot) = found {
             writer.remove(slot, cause);
         }

@@ -110,6 +110,10 @@ impl Policy for Chosen {
         ask!(self, policy => policy.relocate(from, to, entries));
     }
 
+    fn uses(&self, slot: u32, entries: &impl Entries) -> u64 {
+        ask!(self, policy => policy.uses(slot, entries))
+    }
+
     fn len(&self) -> usize {
         ask!(self, policy => policy.len())
     }

@@ -97,6 +97,13 @@ pub trait Policy: Sized {
     /// answers for both. Its rank stays about what it was, at least that of an entry just used.
     fn relocate(&mut self, from: u32, to: u32, entries: &impl Entries);
 
+    /// How often the entry in `slot`, which is held, was used, as far as the policy keeps count: to
+    /// compare entries of one policy with each other, and nothing else. It is what readers have
+    /// marked, unless the policy knows better.
+    fn uses(&self, slot: u32, entries: &impl Entries) -> u64 {
+        entries.uses(slot).into()
+    }
+
     /// How many entries it holds.
     fn len(&self) -> usize;
 

@@ -185,6 +185,10 @@ impl Policy for Lfu {
         self.places[to] = place;
     }
 
+    fn uses(&self, slot: u32, _entries: &impl Entries) -> u64 {
+        self.buckets[self.place(slot) as usize].count
+    }
+
     fn len(&self) -> usize {
         self.length
     }

@@ -9,6 +9,7 @@
 //! | [`key_log`] | what is asked of a sample of the keys, in a file for the simulator |
 //! | [`metrics`] | what is counted, in Prometheus's text format |
 //! | [`ready`] | which caches still have to show that their load works |
+//! | [`warm`] | caches are filled before anybody asks, and their hottest keys saved |
 //! | [`host`] | what the process is to its system |
 //!
 //! Below this crate nobody reads a file or the environment, and above it there is only the
@@ -22,5 +23,6 @@ pub mod listen;
 pub mod metrics;
 pub mod ready;
 pub mod serve;
+pub mod warm;
 
 pub use serve::Server;

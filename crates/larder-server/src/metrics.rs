@@ -3,6 +3,8 @@
 //! The numbers are read where they are counted, when they are asked for; nothing is copied on
 //! the way of a read.
 
+mod warm;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::compose::Source;
+use crate::warm::Warmings;
 
 /// The numbers of a server.
 pub struct Metrics {
@@ -26,11 +29,16 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The numbers of this service and its sources.
-    pub fn new(service: &Arc<Service>, sources: Vec<Source>, host: Arc<dyn Host>) -> Self {
+    /// The numbers of this service, its sources and its warmings.
+    pub fn new(
+        service: &Arc<Service>,
+        sources: Vec<Source>,
+        warmings: Warmings,
+        host: Arc<dyn Host>,
+    ) -> Self {
         let mut registry = Registry::with_prefix("larder");
         let service = Arc::clone(service);
-        registry.register_collector(Box::new(Numbers { service, sources, host }));
+        registry.register_collector(Box::new(Numbers { service, sources, warmings, host }));
         Self { registry }
     }
 
@@ -55,6 +63,7 @@ impl fmt::Debug for Metrics {
 struct Numbers {
     service: Arc<Service>,
     sources: Vec<Source>,
+    warmings: Warmings,
     host: Arc<dyn Host>,
 }
 
@@ -68,6 +77,7 @@ impl Collector for Numbers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         self.caches(&mut page)?;
+        warm::write(&self.warmings, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;
         self.resp(&mut page)?;

@@ -1,33 +1,67 @@
-//! Whether the server is ready: which caches still have to show that their load works.
+//! Whether the server is ready: which caches still have to show that their load works, and which
+//! are to be warm first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use larder_core::sync::Mutex;
 
-/// The caches that have not been prepared yet, each with the reason. Cloning shares it.
+/// What is waited for. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<String, String>>>);
+pub struct Readiness(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The caches that have not been prepared yet, each with the reason.
+    unprepared: BTreeMap<String, String>,
+    /// The caches that are not warm yet, each with how far they are.
+    cold: BTreeMap<String, String>,
+}
 
 impl Readiness {
     /// Waits for `cache`, for this reason; replaces an earlier reason.
     pub fn wait_for(&self, cache: &str, reason: impl Into<String>) {
-        self.0.lock().insert(cache.to_owned(), reason.into());
+        self.0.lock().unprepared.insert(cache.to_owned(), reason.into());
     }
 
     /// `cache` is ready.
     pub fn ready(&self, cache: &str) {
-        self.0.lock().remove(cache);
+        self.0.lock().unprepared.remove(cache);
+    }
+
+    /// Waits for `cache` to be warm, which is so far; replaces what was said earlier.
+    pub fn warming(&self, cache: &str, progress: impl Into<String>) {
+        self.0.lock().cold.insert(cache.to_owned(), progress.into());
+    }
+
+    /// `cache` is as warm as it will be.
+    pub fn warm(&self, cache: &str) {
+        self.0.lock().cold.remove(cache);
+    }
+
+    /// Whether the load of `cache` has not been prepared yet.
+    #[must_use]
+    pub fn is_unprepared(&self, cache: &str) -> bool {
+        self.0.lock().unprepared.contains_key(cache)
+    }
+
+    /// What has not been prepared, in a sentence; `None` when everything has.
+    #[must_use]
+    pub fn unprepared(&self) -> Option<String> {
+        sentence(self.0.lock().unprepared.iter())
     }
 
     /// What is waited for, in a sentence; `None` when everything is ready.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         let waiting = self.0.lock();
-        let parts: Vec<_> =
-            waiting.iter().map(|(cache, reason)| format!("cache {cache}: {reason}")).collect();
-        (!parts.is_empty()).then(|| parts.join("; "))
+        sentence(waiting.unprepared.iter().chain(&waiting.cold))
     }
+}
+
+fn sentence<'w>(waiting: impl Iterator<Item = (&'w String, &'w String)>) -> Option<String> {
+    let parts: Vec<_> = waiting.map(|(cache, reason)| format!("cache {cache}: {reason}")).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 #[cfg(test)]
@@ -41,6 +75,22 @@ mod tests {
         readiness.wait_for("user", "the source shop is down");
         assert_eq!(readiness.missing().unwrap(), "cache user: the source shop is down");
         readiness.ready("user");
+        assert_eq!(readiness.missing(), None);
+    }
+
+    #[test]
+    fn it_waits_for_caches_to_be_warm_which_are_prepared_already() {
+        let readiness = Readiness::default();
+        readiness.warming("user", "warming, 0 keys");
+        readiness.warming("user", "warming, 10 keys");
+        assert_eq!(readiness.unprepared(), None);
+        assert_eq!(readiness.missing().unwrap(), "cache user: warming, 10 keys");
+        readiness.wait_for("item", "down");
+        assert!(readiness.is_unprepared("item") && !readiness.is_unprepared("user"));
+        readiness.ready("user");
+        assert_eq!(readiness.missing().unwrap(), "cache item: down; cache user: warming, 10 keys");
+        readiness.warm("user");
+        readiness.ready("item");
         assert_eq!(readiness.missing(), None);
     }
 }

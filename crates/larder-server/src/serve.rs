@@ -21,9 +21,10 @@ use crate::listen::admin::{Admin, AdminListener};
 use crate::listen::resp::{RespListener, Setup};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
+use crate::warm::Warmings;
 
 /// How long connections have, once the server is told to stop, to answer what has arrived; and
-/// how long the key log then has to be written.
+/// how long the key log, and then the hottest keys, have to be written.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// How often a load that could not be prepared is tried again.
 const PREPARE_AGAIN: Duration = Duration::from_secs(1);
@@ -39,6 +40,7 @@ pub struct Server {
     resp: Option<RespListener>,
     admin: Option<(AdminListener, Arc<Admin>)>,
     readiness: Readiness,
+    warmings: Warmings,
     key_log: Option<KeyLogFile>,
 }
 
@@ -60,6 +62,8 @@ impl Server {
         for question in &composition.questions {
             prepare(question, &readiness).await?;
         }
+        let warmings = Warmings::new(config, &composition)?;
+        warmings.prepare(&readiness).await?;
         let resp = match &config.listen.resp {
             Some(address) => Some(RespListener::bind(resolve(address).await?, setup(config))?),
             None => None,
@@ -68,7 +72,7 @@ impl Server {
             Some(address) => {
                 let listener = AdminListener::bind(resolve(address).await?).await?;
                 let sources = composition.sources.clone();
-                let metrics = Metrics::new(&composition.service, sources, host);
+                let metrics = Metrics::new(&composition.service, sources, warmings.clone(), host);
                 let token = config.listen.token.as_ref().map(Secret::expose);
                 Some((listener, Arc::new(Admin::new(metrics, readiness.clone(), token))))
             }
@@ -79,7 +83,7 @@ impl Server {
             (Some(trace), Some(notes)) => Some(KeyLogFile::create(&trace.file, notes)?),
             _ => None,
         };
-        Ok(Self { composition, engine, resp, admin, readiness, key_log })
+        Ok(Self { composition, engine, resp, admin, readiness, warmings, key_log })
     }
 
     /// The addresses that it listens on: RESP, admin.
@@ -131,7 +135,8 @@ impl Server {
             }
         };
         let listeners = async { tokio::try_join!(resp, admin).map(|_| ()) };
-        let background = async { tokio::join!(prepared, freed) };
+        let warmed = self.warmings.run(&self.readiness);
+        let background = async { tokio::join!(prepared, freed, warmed) };
         let told = async {
             stop.await;
             tracing::info!("stopping: what has arrived is answered, nothing more is accepted");
@@ -146,6 +151,9 @@ impl Server {
         };
         if let Some(key_log) = key_log {
             key_log.end(STOP_WITHIN).await;
+        }
+        if tokio::time::timeout(STOP_WITHIN, self.warmings.save()).await.is_err() {
+            tracing::warn!("the hottest keys couldn't be saved in time");
         }
         ended
     }
@@ -197,8 +205,8 @@ async fn prepare(question: &Question, readiness: &Readiness) -> Result<()> {
 
 /// Prepares the loads that could not be prepared at the start, until all are. Never returns.
 async fn prepare_all(questions: &[Question], readiness: &Readiness) {
-    let mut told = readiness.missing();
-    while let Some(missing) = readiness.missing() {
+    let mut told = readiness.unprepared();
+    while let Some(missing) = readiness.unprepared() {
         if told.as_ref() == Some(&missing) {
             tracing::warn!("not ready: {missing}");
             told = None;

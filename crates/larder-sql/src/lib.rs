@@ -33,6 +33,7 @@
 //! | `database` | one system of record, by its URL |
 //! | `load` | what a cache asks, and what is known about the question |
 //! | `source` | the two together, as the engine's contract |
+//! | `keys` | all keys that a query names, as a list |
 //! | `loads` | plan once, fetch often; the same for every database |
 //! | `pool`, `reach` | connections, and how a database that is down fails fast |
 //! | `statement` | `{id}` in SQL |
@@ -46,6 +47,7 @@ mod answers;
 mod database;
 mod error;
 mod json;
+mod keys;
 mod load;
 mod loads;
 mod pool;
@@ -59,5 +61,6 @@ mod tags;
 
 pub use answer::RESULT_BYTES_MAX;
 pub use database::{Database, Options};
+pub use keys::{SqlKeyPages, SqlKeys};
 pub use load::{Binding, Column, Format, Load, Report, Rows, Warning};
 pub use source::SqlSource;

@@ -5,6 +5,7 @@
 //! the server, which knows every type it has.
 
 mod encode;
+mod keys;
 pub(crate) mod parameters;
 mod shape;
 mod types;

@@ -8,6 +8,7 @@
 //! after a migration it would put values under the wrong names. A version that is not the
 //! plan's means that the plan is made anew.
 
+mod keys;
 mod shape;
 mod tags;
 

@@ -42,9 +42,23 @@ impl Statement {
     ///
     /// [`ErrorKind::Config`], saying what to write instead.
     pub(crate) fn parse(sql: &str, dialect: Dialect, parameters: &[Parameter]) -> Result<Self> {
+        Self::parse_as("load", sql, dialect, parameters)
+    }
+
+    /// The same for a query that is called `name` in errors.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`], saying what to write instead.
+    pub(crate) fn parse_as(
+        name: &str,
+        sql: &str,
+        dialect: Dialect,
+        parameters: &[Parameter],
+    ) -> Result<Self> {
         Reader { dialect, parameters, pieces: Vec::new(), used: Vec::new() }
             .read(sql)
-            .map_err(|what| Error::new(ErrorKind::Config, format!("load {what}")))
+            .map_err(|what| Error::new(ErrorKind::Config, format!("{name} {what}")))
     }
 
     /// Which parameters are bound, as indices into those of the key, in the order of first use.

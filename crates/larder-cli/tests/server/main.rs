@@ -22,3 +22,4 @@ mod secrets;
 mod stand_in;
 mod stop;
 mod support;
+mod warm;

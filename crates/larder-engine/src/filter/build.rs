@@ -3,16 +3,15 @@
 //! It doesn't know who runs it, nor on what.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::task::Poll;
 
 use larder_core::{Clock, Error, ErrorKind, KeyList, KeyPages, LoadError, Moment, Result};
 
 use super::bits::{Bits, Plan};
 use super::{BuildState, Filter};
-use crate::wait::{catch_panic, within};
+use crate::wait::{catch_panic, pass_the_turn, within};
 
 /// A build that is due and that nobody else runs. If it is dropped before it has ended it has
 /// failed, and another one is due after the usual pause.
@@ -131,17 +130,4 @@ impl<K: Hash> fmt::Debug for Build<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Build").field("began", &self.began).finish_non_exhaustive()
     }
-}
-
-/// Lets other tasks of the same thread run once.
-async fn pass_the_turn() {
-    let mut passed = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut passed, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

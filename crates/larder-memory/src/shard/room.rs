@@ -6,7 +6,7 @@ use larder_policy::Policy;
 use super::Writer;
 use crate::atomics::Ordering;
 use crate::bounds::Share;
-use crate::change::Expired;
+use crate::change::{Expired, Room};
 use crate::clock::Now;
 use crate::idle::{self, Idle};
 use crate::leftovers::Leftovers;
@@ -91,6 +91,15 @@ impl<K, V, P: Policy> Writer<'_, K, V, P> {
             self.reclaim_all(left);
         }
         Some(predecessor)
+    }
+
+    /// What can be stored under new keys without an eviction.
+    pub(crate) fn room(&self) -> Room {
+        let books = &*self.books;
+        Room {
+            entries: books.share.entries.saturating_sub(books.live.len()),
+            bytes: books.share.target().saturating_sub(books.bytes),
+        }
     }
 
     /// Removes at most `max` entries that have expired.

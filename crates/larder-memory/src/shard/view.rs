@@ -1,8 +1,8 @@
 //! What the policy sees of the entries.
 
-use larder_policy::Entries;
+use larder_policy::{Entries, Policy};
 
-use super::Books;
+use super::{Books, Writer};
 use crate::atomics::Ordering;
 use crate::slots::{Extra, LastPut, Slots};
 
@@ -14,6 +14,20 @@ impl<P> Books<P> {
     ) -> (&'a mut P, View<'a, K, V>) {
         let plain = self.share.weighs.then_some(self.share.overhead as u64);
         (&mut self.policy, View { slots, end: self.end, plain })
+    }
+
+    /// What the policy may see.
+    fn view<'a, K, V>(&self, slots: &'a Slots<K, V>) -> View<'a, K, V> {
+        let plain = self.share.weighs.then_some(self.share.overhead as u64);
+        View { slots, end: self.end, plain }
+    }
+}
+
+impl<K, V, P: Policy> Writer<'_, K, V, P> {
+    /// How often the entry in `slot`, which the policy holds, was used.
+    pub(super) fn uses(&self, slot: u32) -> u64 {
+        let books = &*self.books;
+        self.books.policy.uses(slot, &books.view(&self.shard.slots))
     }
 }
 

@@ -71,7 +71,12 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
 
     pub(crate) fn held(&self, slot: u32) -> Held<'_, V> {
         let weight = self.charge(slot) - Shard::<K, V, P>::ENTRY_OVERHEAD;
-        Held { value: &self.entry(slot).value, weight, expires_at: self.expires_at(slot) }
+        let uses = if self.is_candidate(slot) { self.uses(slot) } else { 0 };
+        Held { value: &self.entry(slot).value, weight, expires_at: self.expires_at(slot), uses }
+    }
+
+    pub(crate) fn value(&self, slot: u32) -> &V {
+        &self.entry(slot).value
     }
 
     pub(crate) fn key(&self, slot: u32) -> &K {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use toml::Spanned;
-use toml::de::{DeInteger, DeString, DeTable, DeValue};
+use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::findings::Findings;
 use super::options::{About, Heads, SECTIONS, Section};
@@ -23,7 +23,8 @@ pub(super) struct Document {
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) section: &'static Section,
-    /// `NAME` of `[cache.NAME]`; the section's own name where there is only one.
+    /// `NAME` of `[cache.NAME]` and `[cache.NAME.warm]`; the section's own name where there is only
+    /// one.
     pub(super) name: String,
     /// Where its name stands; `None` when the section wasn't written.
     pub(super) at: Option<Span>,
@@ -63,13 +64,22 @@ impl Document {
             .collect();
         for (key, value) in root {
             let name: &str = key.get_ref();
-            let Some(section) = SECTIONS.into_iter().find(|section| section.name == name) else {
+            let Some(section) = SECTIONS
+                .into_iter()
+                .find(|section| section.name == name && !matches!(section.heads, Heads::Within(_)))
+            else {
                 unknown::section(name, &key.span(), findings);
                 continue;
             };
             match (section.heads, value.get_ref()) {
                 (Heads::One, DeValue::Table(table)) => {
-                    sections.push(Written::read(section, key, table, findings));
+                    sections.push(Written::read(
+                        section,
+                        key.get_ref(),
+                        key.span(),
+                        table,
+                        findings,
+                    ));
                 }
                 (Heads::Named, DeValue::Table(tables)) => {
                     sections.extend(read_named(section, tables, findings));
@@ -103,17 +113,20 @@ impl Written {
 
     fn read(
         section: &'static Section,
-        name: &Spanned<DeString<'_>>,
+        name: &str,
+        at: Span,
         table: &DeTable<'_>,
         findings: &mut Findings<'_>,
     ) -> Self {
-        let mut written = Self {
-            section,
-            name: name.get_ref().to_string(),
-            at: Some(name.span()),
-            entries: BTreeMap::new(),
-        };
+        let mut written =
+            Self { section, name: name.to_owned(), at: Some(at), entries: BTreeMap::new() };
         for (key, value) in table {
+            if let Some(inner) = section.inner(key.get_ref()) {
+                if !matches!(value.get_ref(), DeValue::Table(_)) {
+                    unknown::not_a_section(inner, &key.span(), findings);
+                }
+                continue;
+            }
             match section.option(key.get_ref()) {
                 Some(option) => {
                     written.entries.insert(option.name, Entry::new(key.span(), value));
@@ -130,6 +143,7 @@ impl Written {
         match self.section.heads {
             Heads::One => format!("[{name}]"),
             Heads::Named => format!("[{}.{name}]", self.section.name),
+            Heads::Within(outer) => format!("[{outer}.{name}.{}]", self.section.name),
         }
     }
 
@@ -158,11 +172,19 @@ fn read_named(
     for (name, value) in tables {
         match value.get_ref() {
             DeValue::Table(table) => {
-                let written = Written::read(section, name, table, findings);
+                let text = name.get_ref();
+                let written = Written::read(section, text, name.span(), table, findings);
                 if !is_name(&written.name) {
                     unknown::bad_name(section, &name.span(), findings);
                 }
                 found.push(written);
+                for (key, value) in table {
+                    if let (Some(inner), DeValue::Table(table)) =
+                        (section.inner(key.get_ref()), value.get_ref())
+                    {
+                        found.push(Written::read(inner, text, key.span(), table, findings));
+                    }
+                }
             }
             _ => unknown::nameless(section, &name.span(), findings),
         }

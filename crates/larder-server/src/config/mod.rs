@@ -53,6 +53,7 @@ mod text;
 mod trace;
 mod unknown;
 mod value;
+mod warm;
 mod window;
 
 #[cfg(test)]
@@ -70,6 +71,7 @@ pub use reference::reference;
 pub use secret::{Secret, SecretUrl};
 pub use source::{Changes, SourceConfig};
 pub use trace::TraceConfig;
+pub use warm::WarmConfig;
 
 use cache::Known;
 use document::{Document, Written};
@@ -94,6 +96,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// The caches, in the file's order. No key belongs to two.
     pub caches: Vec<CacheConfig>,
+    /// What caches are filled with before anybody asks, at most one for each.
+    pub warm: Vec<WarmConfig>,
     /// The log of what is asked, if one is to be written.
     pub trace: Option<TraceConfig>,
     /// What is allowed and probably not meant.
@@ -183,11 +187,13 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         .map(|(written, key)| CacheConfig::resolve(written, key, &known, whole, scope))
         .collect();
 
+    let warm = WarmConfig::resolve_all(document, &declared, scope);
     let trace = TraceConfig::resolve(document.one(&options::trace::SECTION), scope);
 
     keyspace?;
     let (whole, plain_keys) = (whole?, plain_keys?);
     let caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let warm = WarmConfig::check(warm, &caches, &known, scope.findings);
     let homes: Vec<_> = declared.into_iter().zip(&caches).collect();
     let parts = memory::divide((memory, whole), (plain, plain_keys), &homes, scope.findings)?;
     let config = Config {
@@ -200,6 +206,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
             .map(|source| source.map(|(source, _)| source))
             .collect::<Result<_, _>>()?,
         caches,
+        warm: warm?,
         trace: trace?,
         warnings: Vec::new(),
     };

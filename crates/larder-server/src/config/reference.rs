@@ -64,6 +64,9 @@ pub fn reference() -> String {
         if section.heads == Heads::Named {
             page.push_str("It may stand any number of times, each with a name of its own.\n");
         }
+        if let Heads::Within(outer) = section.heads {
+            page.push_str(&format!("It may stand once for each {outer}.\n"));
+        }
         page.push_str("\n| option | value | default | what it is |\n|---|---|---|---|\n");
         for option in section.options {
             let default = match option.default {

@@ -1,5 +1,6 @@
 //! Configurations as users write them: what they resolve to, and what is said about mistakes.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use larder_memory::Candidates;
@@ -9,7 +10,7 @@ use larder_sql::{Format, Rows};
 use super::options::{self, Default, Heads, later::LATER};
 use super::reference::EXAMPLE;
 use super::value::size_text;
-use super::{Config, MemoryConfig, Problems, reference};
+use super::{Config, MemoryConfig, Problems, WarmConfig, reference};
 
 /// What must never be seen.
 const CANARY: &str = "c4n4ry";
@@ -143,6 +144,7 @@ cache prices: prices:{product:int} from source shop (postgres://app:***@localhos
   no rows are an answer like any other
   a read waits at most 500ms; the load that it waits for has 10s, and goes on without it
   keys that miss within 2ms of each other are loaded with one question
+  at the start it is filled, as far as there is free room, with the last run's hottest keys (/var/lib/larder/prices), then the keys of a query; 100000 keys at most
 
 source shop: postgres://app:***@localhost/shop
   at most 8 loads at once over 8 connections, each load for 10s at most; connecting has 1s
@@ -227,6 +229,13 @@ fn every_default_is_the_one_of_the_reference() {
         ("cache", "deadline", show(cache.deadline)),
         ("trace", "sample", config.trace.as_ref().unwrap().sample.to_string()),
     ];
+    let warmed = windows("max_staleness = \"1h\"\n[cache.user.warm]\nlog = \"keys\"");
+    let warm = parse(&warmed).unwrap().warm.remove(0);
+    let resolved = resolved.into_iter().chain([
+        ("warm", "keys_max", warm.keys_max.to_string()),
+        ("warm", "ready_waits", warm.ready_waits.to_string()),
+    ]);
+    let resolved: Vec<_> = resolved.collect();
     let mut checked = 0;
     for (section, about) in options::all() {
         let Default::Value(default) = about.default else {
@@ -312,7 +321,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_one() {
     check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
     check(
         "[zzzzzzzz]",
-        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME], [trace]",
+        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME], [cache.NAME.warm], [trace]",
     );
     check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
     check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");
@@ -967,4 +976,61 @@ fn the_reference_names_everything() {
     for line in page.lines().filter(|line| line.starts_with('|')) {
         assert!(matches!(line.matches('|').count(), 4 | 5), "{line}");
     }
+}
+
+#[test]
+fn a_cache_is_warmed_as_its_inner_section_says() {
+    let text = windows(
+        "max_staleness = \"1h\"
+         [cache.user.warm]
+         last_run = \"hot\"
+         log = \"log\"
+         query = \"SELECT id FROM users\"
+         keys_max = 7
+         loads_max = 2
+         per_second = 9
+         ready_waits = true",
+    );
+    let config = parse(&text).unwrap();
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let warm = WarmConfig {
+        cache: 0,
+        last_run: Some("hot".into()),
+        log: Some("log".into()),
+        query: Some("SELECT id FROM users".to_owned()),
+        keys_max: 7,
+        loads_max: Some(2),
+        per_second: NonZeroU32::new(9),
+        ready_waits: true,
+    };
+    assert_eq!(config.warm, [warm]);
+    assert!(config.report().contains(
+        "  at the start it is filled, as far as there is free room, with the last run's hottest \
+         keys (hot), then the keys in log, then the keys of a query; 7 keys at most; the server \
+         is ready after that\n"
+    ));
+    assert!(parse(SMALL).unwrap().warm.is_empty());
+}
+
+#[test]
+fn a_warming_that_can_be_none_is_an_error_with_the_cure() {
+    let hour = |lines: &str| windows(&format!("max_staleness = \"1h\"\n{lines}"));
+    for (text, part) in [
+        ("[cache.user.warm]", "[cache.user.warm] doesn't say what is loaded"),
+        ("[cache.user.warm]\nquery = \"DELETE FROM users\"", "the query for keys begins with"),
+        ("[cache.user.warm]\nquery = \"SELECT {id}\"", "it has nothing to bind"),
+        ("[cache.user.warm]\nlast = \"x\"", "`last` is no option of [cache.user.warm]"),
+        ("warm = true", "write [cache.NAME.warm] on a line of its own, once for each cache"),
+        ("[warm]\nlog = \"x\"", "`warm` is no section"),
+        ("[cache.other.warm]\nlog = \"x\"", "[cache.other] has no `key`"),
+        (
+            "[cache.user.warm]\nlast_run = \"x\"
+             [cache.item]\nkey = \"item:{id:int}\"\nload = \"SELECT {id}\"\nmax_staleness = \"1h\"
+             [cache.item.warm]\nlast_run = \"x\"",
+            "two caches save their keys in one file",
+        ),
+    ] {
+        check(&hour(text), part);
+    }
+    check_warning(&cache_with("[cache.user.warm]\nlog = \"x\""), "what is loaded is gone again");
 }

@@ -19,8 +19,10 @@ pub(super) fn section(name: &str, at: &Span, findings: &mut Findings<'_>) {
         return;
     }
     let planned = later::LATER.iter().find(|later| later.name == name);
+    let is_outer = |section: &&Section| !matches!(section.heads, Heads::Within(_));
+    let outer = || SECTIONS.into_iter().filter(is_outer).map(|section| section.name);
     let headers = || SECTIONS.into_iter().map(Section::header).collect::<Vec<_>>().join(", ");
-    let cure = if let Some(near) = nearest(name, SECTIONS.map(|section| section.name)) {
+    let cure = if let Some(near) = nearest(name, outer()) {
         format!("did you mean [{near}]? {}", sentence(WHY))
     } else if let Some((home, _)) = options::all().find(|(_, about)| about.name == name) {
         format!("`{name}` belongs to {}", home.header())
@@ -63,6 +65,7 @@ pub(super) fn not_a_section(section: &Section, at: &Span, findings: &mut Finding
     let cure = match section.heads {
         Heads::One => once,
         Heads::Named => format!("{once} for each name"),
+        Heads::Within(outer) => format!("{once} for each {outer}"),
     };
     findings.error([at], what, cure);
 }

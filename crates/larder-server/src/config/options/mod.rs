@@ -15,14 +15,16 @@ pub(super) mod memory;
 pub(super) mod plain;
 pub(super) mod source;
 pub(super) mod trace;
+pub(super) mod warm;
 
 /// Every section.
-pub(super) static SECTIONS: [&Section; 6] = [
+pub(super) static SECTIONS: [&Section; 7] = [
     &listen::SECTION,
     &memory::SECTION,
     &plain::SECTION,
     &source::SECTION,
     &cache::SECTION,
+    &warm::SECTION,
     &trace::SECTION,
 ];
 
@@ -44,6 +46,8 @@ pub(super) enum Heads {
     One,
     /// Once for each name: `[cache.NAME]`.
     Named,
+    /// Once within each section of this name: `[cache.NAME.warm]`.
+    Within(&'static str),
 }
 
 impl About {
@@ -62,7 +66,15 @@ impl Section {
         match self.heads {
             Heads::One => format!("[{}]", self.name),
             Heads::Named => format!("[{}.NAME]", self.name),
+            Heads::Within(outer) => format!("[{outer}.NAME.{}]", self.name),
         }
+    }
+
+    /// The section of this name that stands within it.
+    pub(super) fn inner(&self, name: &str) -> Option<&'static Self> {
+        let is_inner =
+            |inner: &&Self| inner.heads == Heads::Within(self.name) && inner.name == name;
+        SECTIONS.into_iter().find(is_inner)
     }
 
     /// The option of this name.
