@@ -61,7 +61,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             Some(None) => parts.look_closer(key, start),
             None => None,
         };
-        let answer = parts.go_on(key, seen, parts.patience, Loader::Source);
+        // In a box, so that the future of a hit stays small.
+        let answer = Box::pin(parts.go_on(key, seen, parts.patience, Loader::Source));
         Ok(answer.await?.value)
     }
 
