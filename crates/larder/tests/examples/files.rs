@@ -7,10 +7,16 @@ pub(crate) mod absence;
 pub(crate) mod api_responses;
 #[path = "../../examples/batching.rs"]
 pub(crate) mod batching;
+#[path = "../../examples/breaker.rs"]
+pub(crate) mod breaker;
+#[path = "../../examples/budget.rs"]
+pub(crate) mod budget;
 #[path = "../../examples/early_refresh.rs"]
 pub(crate) mod early_refresh;
 #[path = "../../examples/entity_cache.rs"]
 pub(crate) mod entity_cache;
+#[path = "../../examples/functions.rs"]
+pub(crate) mod functions;
 #[path = "../../examples/keys.rs"]
 pub(crate) mod keys;
 #[path = "../../examples/next_steps.rs"]
@@ -19,6 +25,8 @@ pub(crate) mod next_steps;
 pub(crate) mod overload;
 #[path = "../../examples/patience.rs"]
 pub(crate) mod patience;
+#[path = "../../examples/penetration.rs"]
+pub(crate) mod penetration;
 #[path = "../../examples/sessions.rs"]
 pub(crate) mod sessions;
 #[path = "../../examples/sql_source.rs"]
@@ -31,5 +39,9 @@ pub(crate) mod start;
 pub(crate) mod tags;
 #[path = "../../examples/tickets.rs"]
 pub(crate) mod tickets;
+#[path = "../../examples/verdict.rs"]
+pub(crate) mod verdict;
+#[path = "../../examples/warming.rs"]
+pub(crate) mod warming;
 #[path = "../../examples/windows.rs"]
 pub(crate) mod windows;

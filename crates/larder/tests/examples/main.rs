@@ -25,8 +25,9 @@ macro_rules! runs {
 }
 
 runs! {
-    absence api_responses batching early_refresh entity_cache keys overload patience sessions
-    sql_source stampede tags tickets windows
+    absence api_responses batching breaker budget early_refresh entity_cache functions keys overload
+    patience penetration sessions
+    sql_source stampede tags tickets verdict warming windows
 }
 
 /// Those that serve HTTP have tests of their own, in a file of the same name.
