@@ -180,7 +180,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
         match self.guard.enter(self.engine.now()) {
             Ok(place) => self.engine.spawn(departed.load(loader, place)),
-            Err(refused) => departed.land(Err(refused)),
+            Err(refused) => departed.refuse(&refused),
         }
     }
 
@@ -279,7 +279,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
         // The turn ends with the question: filling needs no permit.
         let turn = match place.turn(self.parts.engine.clock()).await {
             Ok(turn) => turn,
-            Err(refused) => return self.land(Err(refused)),
+            Err(refused) => return self.refuse(&refused),
         };
         let loaded_at = self.parts.engine.now();
         let (stale, held) = self.parts.stale(&self.key);
@@ -334,6 +334,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
             return Fence { born: self.parts.engine.events().count(), ..fence };
         }
         fence
+    }
+
+    /// Lands with what the guard said, about this key.
+    pub(crate) fn refuse(self, refused: &Error) {
+        let refused = refused.clone().for_key(KeyText::lossy(&self.key));
+        self.land(Err(refused));
     }
 
     /// Lands. The drop that follows finds the flight landed.

@@ -61,7 +61,11 @@ enum Begun<V> {
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Takes the key from memory, or joins its flight, or adds it to those that this call leads.
     fn begin(self: &Arc<Self>, key: &K, start: Moment, led: &mut Vec<Departed<K, V>>) -> Begun<V> {
-        if let Some(Seen::Served { answer, due }) = self.look(key, start) {
+        let seen = match self.look(key, start) {
+            None | Some(Seen::Past) => self.look_closer(key, self.engine.now()),
+            served => served,
+        };
+        if let Some(Seen::Served { answer, due }) = seen {
             // It is served now; its refresh is on the way with the others all the same.
             if let Some(held) = due {
                 let flight = self.begin_refresh(key, held);
@@ -102,7 +106,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             match self.guard.enter(self.engine.now()) {
                 Ok(place) => self.engine.spawn(load_batch(Arc::clone(self), batch, place)),
                 Err(refused) => {
-                    batch.into_iter().for_each(|departed| departed.land(Err(refused.clone())));
+                    batch.into_iter().for_each(|departed| departed.refuse(&refused));
                 }
             }
         }
@@ -140,7 +144,7 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
     let turn = match place.turn(parts.engine.clock()).await {
         Ok(turn) => turn,
         Err(refused) => {
-            return batch.into_iter().for_each(|departed| departed.land(Err(refused.clone())));
+            return batch.into_iter().for_each(|departed| departed.refuse(&refused));
         }
     };
     let loaded_at = parts.engine.now();

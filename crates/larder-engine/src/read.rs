@@ -202,8 +202,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         self.memory.get_with(key, start, |slot| self.seen(slot, start))
     }
 
-    /// The same for a read that has looked already, and found that the entry isn't calm.
-    fn look_closer(&self, key: &K, start: Moment) -> Option<Seen<V>> {
+    /// The same for a read that has looked already, which counts as one use.
+    pub(crate) fn look_closer(&self, key: &K, start: Moment) -> Option<Seen<V>> {
         self.memory.peek(key, start, |slot| self.seen(slot, start))
     }
 
@@ -261,6 +261,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         patience: Patience,
         loader: Loader<V>,
     ) -> Result<Answer<V>> {
+        let seen = match seen {
+            // The coarse clock may have been a few milliseconds ahead of an entry's end.
+            None | Some(Seen::Past) => self.look_closer(key, self.engine.now()),
+            served => served,
+        };
         if let Some(Seen::Served { answer, due }) = seen
             && patience.takes(&answer)
         {

@@ -3,11 +3,13 @@
 //! This is the one place where a cache meets its database: below it the engine knows no
 //! database, and the drivers know no cache.
 
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use larder_core::{Error, ErrorKind, Key, Result, Value};
-use larder_engine::{Cache, Engine, Guard, GuardBounds, MemoryTier, Plain, memory_tier};
+use foldhash::quality::RandomState;
+use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
+use larder_engine::{Cache, Engine, Guard, MemoryTier, Plain, memory_tier};
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
 use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
@@ -33,12 +35,7 @@ impl Source {
     ///
     /// `Config` when its URL or an option can't be.
     pub fn open(config: &SourceConfig) -> Result<Self> {
-        let bounds = GuardBounds {
-            loads_max: config.loads_max,
-            loads_waiting_max: config.loads_waiting_max,
-            ..GuardBounds::default()
-        };
-        let guard = Guard::new(bounds)?;
+        let guard = Guard::new(config.guard())?;
         Ok(Self { name: config.name.clone(), guard, database: config.open()? })
     }
 
@@ -107,6 +104,9 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
             .guard(source.guard.clone())
             .memory(memory)
             .weigher(weigh)
+            .changes(config.sources[cache.source].changes)
+            .key_parts_with(names(&cache.key), split(cache.key.clone()))
+            .fingerprint(fingerprint())
             .engine(engine)
             .build()?;
         declared.push(Declared { template: cache.key.clone(), cache: built });
@@ -142,10 +142,89 @@ impl Pools {
     }
 }
 
+/// What the parts of a key are called.
+fn names(template: &KeyTemplate) -> impl Iterator<Item = &str> {
+    template.parameters().iter().map(|parameter| parameter.name.as_str())
+}
+
+/// The parts of a key, as texts; none of a key that doesn't fit its template, of which a cache has
+/// none.
+fn split(template: KeyTemplate) -> impl Fn(&Key) -> Vec<String> {
+    move |key| {
+        let text = str::from_utf8(key.as_bytes()).unwrap_or_default();
+        let values = template.matches(text).unwrap_or_default();
+        values.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// What tells two values apart: a hash of their bytes, with a seed that nobody outside knows.
+fn fingerprint() -> impl Fn(&Value) -> u64 {
+    let seed = RandomState::default();
+    move |value| seed.hash_one(&value.bytes[..])
+}
+
 /// What a key and its value take on the heap. Bytes that are shared, as those of a value that is
 /// both held and being sent, have a header of four words in front of them.
 fn weigh(key: &Key, value: Option<&Value>) -> usize {
     const SHARED_HEADER: usize = 4 * size_of::<usize>();
     let value = value.filter(|value| !value.bytes.is_empty());
     key.heap_bytes() + value.map_or(0, |value| value.bytes.len() + SHARED_HEADER)
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_engine::Engine;
+    use larder_engine::verdict::Worth;
+    use tempfile::NamedTempFile;
+
+    use super::*;
+    use crate::host::ThisProcess;
+
+    /// What a cache of pages, each with the number of a request in its key, is worth once it was
+    /// asked for these keys, each after it was invalidated.
+    async fn worth(keys: impl Iterator<Item = (u32, u32)>) -> Worth {
+        let file = NamedTempFile::new().unwrap();
+        let text = format!(
+            "[source.site]
+             url = \"sqlite:{}\"
+             [cache.page]
+             key = \"page:{{page:int}}:{{request:int}}\"
+             load = \"SELECT {{page}} AS page, {{request}} >= 0 AS is_asked\"
+             max_staleness = \"1h\"",
+            file.path().display()
+        );
+        let config = Config::parse(&text, "larder.toml", &|_| None).unwrap();
+        let engine = Engine::on_tokio().unwrap();
+        let composition = compose(&config, &engine, Arc::new(ThisProcess { port: 0 })).unwrap();
+        let cache = &composition.service.keyspace().declared()[0].cache;
+        for (page, request) in keys {
+            let key = Key::new(format!("page:{page}:{request}").as_bytes());
+            cache.invalidate(&key).await.unwrap();
+            assert!(cache.get(&key).await.unwrap().is_some());
+        }
+        cache.worth()
+    }
+
+    #[tokio::test]
+    async fn the_part_that_makes_every_key_new_is_named_as_the_template_names_it() {
+        let worth = worth((0..200).map(|request| (request % 5, request))).await;
+        let fragment = worth.fragment.unwrap();
+        assert_eq!(fragment.name, "request");
+        assert!((4..=6).contains(&fragment.distinct_without), "{fragment:?}");
+        assert!((180..=220).contains(&worth.distinct), "{}", worth.distinct);
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_brings_the_same_bytes_is_known_as_such() {
+        let worth = worth((0..20).map(|_| (7, 7))).await;
+        assert_eq!((worth.loads, worth.reloads, worth.reloads_same), (20, 19, 19));
+    }
+
+    #[test]
+    fn other_bytes_have_another_fingerprint() {
+        let fingerprint = fingerprint();
+        let of = |text: &'static str| fingerprint(&Value::json(text));
+        assert_eq!(of("[1]"), of("[1]"));
+        assert_ne!(of("[1]"), of("[2]"));
+    }
 }

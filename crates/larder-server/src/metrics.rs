@@ -8,8 +8,11 @@ mod warm;
 use std::fmt;
 use std::sync::Arc;
 
+use larder_core::Clock;
 use larder_engine::counters::BUCKET_BOUNDS;
-use larder_engine::{CacheStats, HistogramSnapshot};
+use larder_engine::guard::Breaker;
+use larder_engine::verdict::{Worth, verdict};
+use larder_engine::{BreakerState, CacheStats, HistogramSnapshot};
 use larder_memory::{RemovalCause, Stats};
 use larder_resp::{Host, Service};
 use prometheus_client::collector::Collector;
@@ -29,16 +32,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The numbers of this service, its sources and its warmings.
+    /// The numbers of this service, its sources and its warmings; `clock` is the one that its
+    /// caches have.
     pub fn new(
         service: &Arc<Service>,
         sources: Vec<Source>,
         warmings: Warmings,
         host: Arc<dyn Host>,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let mut registry = Registry::with_prefix("larder");
         let service = Arc::clone(service);
-        registry.register_collector(Box::new(Numbers { service, sources, warmings, host }));
+        let numbers = Numbers { service, sources, warmings, host, clock };
+        registry.register_collector(Box::new(numbers));
         Self { registry }
     }
 
@@ -65,6 +71,7 @@ struct Numbers {
     sources: Vec<Source>,
     warmings: Warmings,
     host: Arc<dyn Host>,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Numbers {
@@ -77,9 +84,11 @@ impl Collector for Numbers {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         self.caches(&mut page)?;
+        self.worths(&mut page)?;
         warm::write(&self.warmings, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;
+        self.breakers(&mut page)?;
         self.resp(&mut page)?;
         self.process(&mut page)
     }
@@ -110,6 +119,26 @@ const CACHE_COUNTERS: [CacheCounter; 9] = [
     ("cache_sweeps", "Times that all keys, or all with a prefix, were invalidated", |stats| {
         stats.sweeps
     }),
+];
+
+/// A gauge of what a cache is worth: its name, its help, and where it is found.
+type WorthGauge = (&'static str, &'static str, fn(&Worth) -> f64);
+
+const WORTH_GAUGES: [WorthGauge; 2] = [
+    (
+        "cache_load_seconds_saved",
+        "How long the hits so far would have taken as loads, by the mean of all loads",
+        |worth| worth.load_time_saved.as_secs_f64(),
+    ),
+    ("cache_bytes", "Bytes that the cache holds", |worth| worth.bytes as f64),
+];
+
+/// A counter of a breaker: its name, its help, and where it is found.
+type BreakerCounter = (&'static str, &'static str, fn(&Breaker) -> u64);
+
+const BREAKER_COUNTERS: [BreakerCounter; 2] = [
+    ("source_breaker_opened", "Times that the source was left alone", Breaker::opened),
+    ("source_breaker_refused", "Loads refused because the source was left alone", Breaker::refused),
 ];
 
 /// A part of memory: its name, its bound, and what it holds and did.
@@ -188,6 +217,36 @@ impl Numbers {
         })
     }
 
+    fn worths(&self, page: &mut Page<'_>) -> fmt::Result {
+        let caches: Vec<(&str, Worth)> = self
+            .service
+            .keyspace()
+            .declared()
+            .iter()
+            .map(|declared| (declared.cache.name(), declared.cache.worth()))
+            .collect();
+        for (name, help, value) in WORTH_GAUGES {
+            page.family(name, help, MetricType::Gauge, |family| {
+                caches
+                    .iter()
+                    .try_for_each(|(cache, worth)| family.gauge(&[("cache", cache)], value(worth)))
+            })?;
+        }
+        let help = "Bytes that the cache held, times seconds";
+        page.family("cache_byte_seconds", help, MetricType::Counter, |family| {
+            caches.iter().try_for_each(|(cache, worth)| {
+                family.counter(&[("cache", cache)], &worth.byte_seconds)
+            })
+        })?;
+        let help = "1, with what the verdict on the cache comes down to";
+        page.family("cache_verdict", help, MetricType::Gauge, |family| {
+            caches.iter().try_for_each(|(cache, worth)| {
+                let kind = verdict(worth).kind.as_str();
+                family.gauge(&[("cache", cache), ("kind", kind)], 1.0)
+            })
+        })
+    }
+
     fn memory(&self, page: &mut Page<'_>) -> fmt::Result {
         let pools: Vec<MemoryPart> = self
             .service
@@ -238,6 +297,35 @@ impl Numbers {
                 family.counter(&[("source", &source.name)], &source.guard.shed())
             })
         })
+    }
+
+    /// Of the sources that have a breaker.
+    fn breakers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let now = self.clock.now();
+        let breakers: Vec<(&str, &Breaker)> = self
+            .sources
+            .iter()
+            .filter_map(|source| Some((source.name.as_str(), source.guard.breaker()?)))
+            .collect();
+        let help = "Whether the source is asked: 0 closed, 1 half-open, 2 open";
+        page.family("source_breaker_state", help, MetricType::Gauge, |family| {
+            breakers.iter().try_for_each(|(source, breaker)| {
+                let state = match breaker.state(now) {
+                    BreakerState::Closed => 0.0,
+                    BreakerState::HalfOpen => 1.0,
+                    BreakerState::Open => 2.0,
+                };
+                family.gauge(&[("source", source)], state)
+            })
+        })?;
+        for (name, help, count) in BREAKER_COUNTERS {
+            page.family(name, help, MetricType::Counter, |family| {
+                breakers.iter().try_for_each(|(source, breaker)| {
+                    family.counter(&[("source", source)], &count(breaker))
+                })
+            })?;
+        }
+        Ok(())
     }
 
     fn resp(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -72,7 +72,8 @@ impl Server {
             Some(address) => {
                 let listener = AdminListener::bind(resolve(address).await?).await?;
                 let sources = composition.sources.clone();
-                let metrics = Metrics::new(&composition.service, sources, warmings.clone(), host);
+                let (warmings, clock) = (warmings.clone(), Arc::clone(engine.clock()));
+                let metrics = Metrics::new(&composition.service, sources, warmings, host, clock);
                 let token = config.listen.token.as_ref().map(Secret::expose);
                 Some((listener, Arc::new(Admin::new(metrics, readiness.clone(), token))))
             }
@@ -155,7 +156,15 @@ impl Server {
         if tokio::time::timeout(STOP_WITHIN, self.warmings.save()).await.is_err() {
             tracing::warn!("the hottest keys couldn't be saved in time");
         }
+        tell_verdicts(service);
         ended
+    }
+}
+
+/// Says of each cache whether it was worth it.
+fn tell_verdicts(service: &Service) {
+    for declared in service.keyspace().declared() {
+        tracing::info!(cache = declared.cache.name(), "{}", declared.cache.verdict());
     }
 }
 

@@ -1,11 +1,13 @@
 //! The database is down at the start, dies, stands still, and comes back. What is fresh is still
-//! served; the rest fails soon and clearly, and works again without a restart.
+//! served; the rest fails soon and clearly, and works again without a restart. A database that
+//! fails again and again is left alone for a while.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use larder_test::{Larder, Postgres, Reply, RespClient};
 
+use crate::page::Page;
 use crate::support::{admin, connect, error_code, get, serve, until};
 
 /// So long may a read wait, and no failure in this file comes anywhere near it.
@@ -18,10 +20,16 @@ fn fill(postgres: &Postgres) {
     );
 }
 
+/// A server that asks its source however often that fails.
 fn start(postgres: &Postgres) -> Larder {
+    start_with(postgres, "breaker = false")
+}
+
+fn start_with(postgres: &Postgres, breaker: &str) -> Larder {
     serve(&format!(
         "[source.shop]
          url = \"{}\"
+         {breaker}
          connect_timeout = \"500ms\"
          load_timeout = \"500ms\"
          [cache.user]
@@ -141,4 +149,60 @@ fn two_hundred_loads_that_wait_for_a_dead_database_fail_together() {
     herd(&["SOURCEDOWN"], 300);
     postgres.restart();
     recovers(&mut connect(&larder), 600);
+}
+
+#[test]
+fn a_database_that_keeps_failing_is_left_alone_until_a_probe_finds_it_again() {
+    let postgres = Postgres::start();
+    fill(&postgres);
+    let larder = start_with(
+        &postgres,
+        "breaker_errors = 2
+         breaker_share = 0.1
+         breaker_window = \"10m\"
+         breaker_probe_after = \"1s\"
+         breaker_probe_after_max = \"1s\"",
+    );
+    let mut client = connect(&larder);
+    assert_eq!(get(&mut client, "user:1"), user(1));
+    let source: &[(&str, &str)] = &[("source", "shop")];
+    let page = Page::of(&larder);
+    assert_eq!(page.sum("larder_source_breaker_state", source), 0);
+    assert_eq!(page.sum("larder_source_breaker_opened_total", source), 0);
+
+    postgres.stop();
+    for id in [2, 3] {
+        let reply = get(&mut client, &format!("user:{id}"));
+        assert_eq!(error_code(&reply), "SOURCEDOWN");
+        assert!(!reply.text().contains("is left alone"), "{reply:?}");
+    }
+    // The next read is refused, unless a second has passed: then it is a probe, and the one after
+    // it is refused.
+    let mut refused = 0;
+    until("the source is left alone", || {
+        let reply = get(&mut client, "user:4");
+        assert_eq!(error_code(&reply), "SOURCEDOWN");
+        if reply.text().contains("is left alone") {
+            let (_, delay) = reply.text().rsplit_once("; retry after ").unwrap();
+            let millis: u64 = delay.strip_suffix(" ms").unwrap().parse().unwrap();
+            assert!(millis <= 1000, "{reply:?}");
+            refused += 1;
+        }
+        refused == 1
+    });
+    assert_eq!(get(&mut client, "user:1"), user(1));
+    let page = Page::of(&larder);
+    assert_eq!(page.sum("larder_source_breaker_opened_total", source), 1);
+    assert_eq!(page.sum("larder_source_breaker_refused_total", source), 1);
+    assert!(page.sum("larder_source_breaker_state", source) > 0);
+
+    postgres.restart();
+    recovers(&mut client, 5);
+    let page = Page::of(&larder);
+    assert_eq!(page.sum("larder_source_breaker_state", source), 0);
+    assert_eq!(page.sum("larder_source_breaker_opened_total", source), 1);
+    // Everybody is let in again.
+    for id in 10..20 {
+        assert_eq!(get(&mut client, &format!("user:{id}")), user(id));
+    }
 }

@@ -3,11 +3,15 @@
 use larder_test::Reply;
 
 use crate::page::Page;
-use crate::support::{account, accounts, bank, bank_config, connect, error_code, get, serve};
+use crate::support::{
+    account, accounts, bank, bank_config, connect, error_code, get, serve, until,
+};
 
 /// Everything that a server with plain keys shows.
-const FAMILIES: [(&str, &str); 29] = [
+const FAMILIES: [(&str, &str); 36] = [
     ("larder_cache_absent", "counter"),
+    ("larder_cache_byte_seconds", "counter"),
+    ("larder_cache_bytes", "gauge"),
     ("larder_cache_fills_refused", "counter"),
     ("larder_cache_hit_age_seconds", "histogram"),
     ("larder_cache_hits", "counter"),
@@ -15,11 +19,13 @@ const FAMILIES: [(&str, &str); 29] = [
     ("larder_cache_joined", "counter"),
     ("larder_cache_load_errors", "counter"),
     ("larder_cache_load_seconds", "histogram"),
+    ("larder_cache_load_seconds_saved", "gauge"),
     ("larder_cache_misses", "counter"),
     ("larder_cache_not_kept", "counter"),
     ("larder_cache_stood_in_age_seconds", "histogram"),
     ("larder_cache_sweeps", "counter"),
     ("larder_cache_unchanged", "counter"),
+    ("larder_cache_verdict", "gauge"),
     ("larder_memory_bytes", "gauge"),
     ("larder_memory_entries", "gauge"),
     ("larder_memory_limit_bytes", "gauge"),
@@ -34,6 +40,9 @@ const FAMILIES: [(&str, &str); 29] = [
     ("larder_resp_commands", "counter"),
     ("larder_resp_connections", "counter"),
     ("larder_resp_refused", "counter"),
+    ("larder_source_breaker_opened", "counter"),
+    ("larder_source_breaker_refused", "counter"),
+    ("larder_source_breaker_state", "gauge"),
     ("larder_source_loads", "gauge"),
     ("larder_source_shed", "counter"),
 ];
@@ -130,6 +139,12 @@ fn every_number_is_right_after_a_known_sequence() {
         ("larder_memory_no_room_total", &[], 0),
         ("larder_source_loads", source, 0),
         ("larder_source_shed_total", source, 0),
+        ("larder_source_breaker_state", source, 0),
+        ("larder_source_breaker_opened_total", source, 0),
+        ("larder_source_breaker_refused_total", source, 0),
+        ("larder_cache_bytes", broken, 0),
+        ("larder_cache_verdict", &[("cache", "account"), ("kind", "too_early")], 1),
+        ("larder_cache_verdict", &[], 3),
         ("larder_plain_hits_total", &[], 2),
         ("larder_plain_misses_total", &[], 1),
         ("larder_resp_clients", &[], 1),
@@ -161,6 +176,51 @@ fn every_number_is_right_after_a_known_sequence() {
     let keys = info.text().rsplit_once("db0:keys=").unwrap().1;
     assert!(keys.starts_with("4,expires=3,"), "{keys}");
     assert_eq!(client.command(&["DBSIZE"]), Reply::Integer(4));
+}
+
+#[test]
+fn each_cache_has_one_verdict_which_the_next_one_replaces() {
+    let bank = bank();
+    accounts(&bank, "judged");
+    let larder = serve(&format!(
+        "[source.bank]
+         url = \"{}\"
+         breaker = false
+         [cache.slow]
+         key = \"slow:{{aid:int}}\"
+         load = \"SELECT aid FROM judged, pg_sleep(0.02) WHERE aid = {{aid}}\"
+         max_staleness = \"10m\"
+         [cache.idle]
+         key = \"idle:{{aid:int}}\"
+         load = \"SELECT aid FROM judged WHERE aid = {{aid}}\"
+         max_staleness = \"10m\"\n",
+        bank.url()
+    ));
+    let of = |cache, kind| [("cache", cache), ("kind", kind)];
+    let page = Page::of(&larder);
+    assert_eq!(page.sum("larder_cache_verdict", &of("slow", "too_early")), 1);
+    assert_eq!(page.sum("larder_cache_bytes", &[("cache", "slow")]), 0);
+    let mut client = connect(&larder);
+    for _ in 0..200 {
+        assert_eq!(get(&mut client, "slow:1"), Reply::bulk("{\"aid\":1}"));
+    }
+    let page = Page::of(&larder);
+    assert_eq!(page.sum("larder_cache_verdict", &of("slow", "worth_it")), 1);
+    assert_eq!(page.sum("larder_cache_verdict", &of("idle", "too_early")), 1);
+    // However many kinds there are and keys were read: a number for each cache, and no more.
+    assert_eq!(page.sum("larder_cache_verdict", &[]), 2);
+    let bytes = page.sum("larder_cache_bytes", &[("cache", "slow")]);
+    assert!((50..1_000).contains(&bytes), "{bytes}");
+    assert_eq!(page.sum("larder_cache_bytes", &[("cache", "idle")]), 0);
+    let saved = page.value("larder_cache_load_seconds_saved", &[("cache", "slow")]);
+    assert!(saved >= 199.0 * 0.02, "{saved}");
+    // By a clock that is not the finest, so the first moments may not count yet.
+    let held =
+        |cache| Page::of(&larder).value("larder_cache_byte_seconds_total", &[("cache", cache)]);
+    until("bytes were held for some time", || held("slow") > 0.0);
+    assert_eq!(held("idle"), 0.0);
+    // A source without a breaker has no numbers of one.
+    assert!(!page.text().contains("source_breaker_state{"), "{}", page.text());
 }
 
 #[test]

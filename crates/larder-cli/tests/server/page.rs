@@ -92,6 +92,13 @@ impl Page {
 
     /// The sum of all samples of this name with these labels, which must be whole.
     pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let sum = self.value(name, labels);
+        assert!(sum >= 0.0 && sum.fract() == 0.0, "{name} is {sum}");
+        sum as u64
+    }
+
+    /// The sum of all samples of this name with these labels.
+    pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let fits = |sample: &&Sample| {
             let has = |(label, value): &(&str, &str)| {
                 sample.labels.get(*label).is_some_and(|given| given == value)
@@ -100,9 +107,7 @@ impl Page {
         };
         let found: Vec<&Sample> = self.samples.iter().filter(fits).collect();
         assert!(!found.is_empty(), "no {name} with {labels:?} in\n{}", self.text);
-        let sum: f64 = found.iter().map(|sample| sample.value).sum();
-        assert!(sum >= 0.0 && sum.fract() == 0.0, "{name} is {sum}");
-        sum as u64
+        found.iter().map(|sample| sample.value).sum()
     }
 
     fn check_histograms(&self) {

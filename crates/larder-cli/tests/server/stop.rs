@@ -127,6 +127,48 @@ fn who_sends_half_a_request_or_reads_nothing_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn the_end_says_of_each_cache_whether_it_was_worth_it() {
+    let bank = bank();
+    accounts(&bank, "told");
+    let larder = serve(&format!(
+        "[source.bank]
+         url = \"{}\"
+         [cache.slow]
+         key = \"slow:{{aid:int}}\"
+         load = \"SELECT aid FROM told, pg_sleep(0.02) WHERE aid = {{aid}}\"
+         max_staleness = \"10m\"
+         [cache.idle]
+         key = \"idle:{{aid:int}}\"
+         load = \"SELECT aid FROM told WHERE aid = {{aid}}\"
+         max_staleness = \"10m\"\n",
+        bank.url()
+    ));
+    let mut client = connect(&larder);
+    for _ in 0..200 {
+        assert_eq!(client.command(&["GET", "slow:814"]), Reply::bulk("{\"aid\":814}"));
+    }
+    let Reply::Array(stats) = client.command(&["LARDER.STATS", "slow"]) else { panic!("no map") };
+    let verdict = stats.chunks(2).find(|pair| pair[0] == Reply::bulk("verdict")).unwrap();
+    // A client is told it before the end.
+    assert!(verdict[1].text().starts_with("worth it: 99"), "{verdict:?}");
+    assert!(!larder.log().contains("worth it"));
+    signal(&larder, Signal::TERM);
+    ended(&larder);
+    let log = larder.log();
+    let of = |cache: &str| {
+        let cache = format!("cache=\"{cache}\"");
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(&cache)).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+        lines[0]
+    };
+    assert!(of("slow").contains("worth it: 99"), "{log}");
+    assert!(of("idle").contains("too early to say: 0 reads"), "{log}");
+    // What was read is nobody's business, and neither is where it comes from.
+    assert!(!log.contains("814") && !log.contains(&bank.url()), "{log}");
+    assert!(log.trim_end().ends_with("stopped"), "{log}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let larder = serve("");
     let mut client = connect(&larder);

@@ -2,7 +2,8 @@
 
 use larder_core::terms::TAGS_MAX;
 use larder_core::{Answer, Error, ErrorKind, Key, Moment, Result, Terms, Tier, Value};
-use larder_engine::{CacheStats, Fill, Lookup, Token};
+use larder_engine::verdict::verdict;
+use larder_engine::{Cache, Fill, Lookup, Token};
 
 use super::expiry::{self, Lifetime};
 use super::invalidate::read_tags;
@@ -164,11 +165,11 @@ pub(super) fn stats(call: &mut Call<'_>) -> Outcome {
             call.reply.map(declared.len());
             for declared in declared {
                 call.reply.bulk(declared.cache.name().as_bytes());
-                write_stats(&declared.cache.stats(), &mut call.reply);
+                write_stats(&declared.cache, &mut call.reply);
             }
         }
         Some(name) if call.request.len() == 2 => match call.service.keyspace.cache(name) {
-            Ok(declared) => write_stats(&declared.cache.stats(), &mut call.reply),
+            Ok(declared) => write_stats(&declared.cache, &mut call.reply),
             Err(sentence) => call.reply.error("ERR", sentence),
         },
         Some(_) => return call.wrong_arity("LARDER.STATS"),
@@ -176,7 +177,10 @@ pub(super) fn stats(call: &mut Call<'_>) -> Outcome {
     Outcome::Written
 }
 
-fn write_stats(stats: &CacheStats, reply: &mut Writer<'_>) {
+/// What a cache has counted, and what that comes down to.
+fn write_stats(cache: &Cache<Key, Value>, reply: &mut Writer<'_>) {
+    let (stats, worth) = (cache.stats(), cache.worth());
+    let verdict = verdict(&worth);
     let counts = [
         ("hits_fresh", stats.fresh_hit_age.count()),
         ("hits_stale", stats.stale_hit_age.count()),
@@ -191,17 +195,29 @@ fn write_stats(stats: &CacheStats, reply: &mut Writer<'_>) {
         ("not_kept", stats.not_kept),
         ("invalidations", stats.invalidations),
         ("sweeps", stats.sweeps),
+        ("filtered", stats.filtered),
+        ("bytes", worth.bytes),
     ];
-    reply.map(counts.len() + 2);
+    let sums = [
+        ("load_seconds", stats.loads.sum.as_secs_f64()),
+        ("load_seconds_saved", worth.load_time_saved.as_secs_f64()),
+        ("load_seconds_spent", worth.load_time_spent.as_secs_f64()),
+        ("byte_seconds", worth.byte_seconds),
+    ];
+    reply.map(counts.len() + sums.len() + 3);
     for (name, count) in counts {
         reply.bulk(name.as_bytes());
         reply.integer(i64::try_from(count).unwrap_or(i64::MAX));
     }
-    reply.bulk(b"load_seconds");
-    reply.double(stats.loads.sum.as_secs_f64());
+    for (name, sum) in sums {
+        reply.bulk(name.as_bytes());
+        reply.double(sum);
+    }
     reply.bulk(b"hit_ratio");
     match stats.hit_ratio() {
         Some(ratio) => reply.double(ratio),
         None => reply.null(),
     }
+    write_text("verdict_kind", verdict.kind.as_str(), reply);
+    write_text("verdict", &verdict.sentence, reply);
 }

@@ -263,7 +263,7 @@ pub(crate) static TABLE: &[Command] = table! {
         "Invalidates keys, or everything with a tag or prefix or of a cache, or marks it stale.";
     "LARDER.STATS" -1 Serves NONE, "larder",
         "[cache]", larder::stats,
-        "Returns what each cache has counted.";
+        "Returns what each cache has counted, and in a sentence whether it is worth it.";
     "PING" -1 Serves NONE, "connection",
         "[text]", connection::ping,
         "Answers.";

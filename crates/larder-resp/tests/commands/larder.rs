@@ -288,15 +288,77 @@ async fn stats_tell_what_each_cache_has_counted() {
             ("not_kept", 0),
             ("invalidations", 1),
             ("sweeps", 0),
+            ("filtered", 0),
         ];
         for (name, count) in counted {
             assert_eq!(field(user, name), &int(count), "{name}");
         }
-        assert_eq!(names(user).len(), counted.len() + 2);
+        let others = ["bytes", "load_seconds", "load_seconds_saved", "load_seconds_spent"];
+        let others = others.into_iter().chain(["byte_seconds", "hit_ratio"]);
+        let others = others.chain(["verdict_kind", "verdict"]);
+        let mut told = names(user);
+        told.sort_unstable();
+        let mut all: Vec<_> = counted.iter().map(|(name, _)| *name).chain(others).collect();
+        all.sort_unstable();
+        assert_eq!(told, all);
         assert_eq!(field(user, "hit_ratio"), &ratio);
         let reply = client.talk("LARDER.STATS nobody").await;
         assert_error(&reply, "ERR", "no cache of this name is declared");
         let reply = client.talk("LARDER.STATS usr").await;
         assert_error(&reply, "ERR", "did you mean user?");
+    }
+}
+
+/// A number of a reply, whichever protocol it is in.
+#[track_caller]
+fn number(reply: &Reply) -> f64 {
+    match reply {
+        Reply::Double(number) => *number,
+        other => text(other).parse().expect("a number in text"),
+    }
+}
+
+#[tokio::test]
+async fn stats_tell_what_a_cache_saves_and_what_it_costs() {
+    for hello in ["HELLO 2", "HELLO 3"] {
+        let bench = Bench::new();
+        let mut client = bench.client();
+        client.talk(hello).await;
+        let reply = client.talk("LARDER.STATS user").await;
+        assert_eq!(text(field(&reply, "verdict")), "too early to say: 0 reads");
+        assert_eq!(text(field(&reply, "verdict_kind")), "too_early");
+        assert_eq!(field(&reply, "bytes"), &int(0));
+
+        // A load of two seconds, and three hits that spare the same each.
+        bench.users().close();
+        let mut loading = bench.client();
+        let (first, ()) = tokio::join!(loading.talk("GET user:1"), async {
+            settle().await;
+            bench.clock.advance(2 * S);
+            bench.users().open();
+        });
+        assert_eq!(first, row("user:1"));
+        for _ in 0..3 {
+            assert_eq!(client.talk("GET user:1").await, row("user:1"));
+        }
+        bench.clock.advance(S);
+        let reply = client.talk("LARDER.STATS user").await;
+        assert_eq!(number(field(&reply, "load_seconds_spent")), 2.0);
+        assert_eq!(number(field(&reply, "load_seconds_saved")), 6.0);
+        let Reply::Integer(bytes) = *field(&reply, "bytes") else { panic!("{reply:?}") };
+        assert!(bytes > 0);
+        // It was there for a second.
+        assert_eq!(number(field(&reply, "byte_seconds")), bytes as f64);
+        assert_eq!(text(field(&reply, "verdict")), "too early to say: 4 reads");
+        let other = client.talk("LARDER.STATS note").await;
+        assert_eq!(text(field(&other, "verdict")), "too early to say: 0 reads");
+
+        // What can be told with a hundred reads is told.
+        for _ in 0..200 {
+            client.talk("GET user:1").await;
+        }
+        let reply = client.talk("LARDER.STATS user").await;
+        assert_eq!(text(field(&reply, "verdict_kind")), "worth_it", "{reply:?}");
+        assert!(text(field(&reply, "verdict")).starts_with("worth it"), "{reply:?}");
     }
 }

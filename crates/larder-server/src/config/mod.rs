@@ -24,12 +24,13 @@
 //!
 //! It goes in steps, each a file: the text is parsed to TOML and sorted by the table of options
 //! (`document`), each value is read by its kind (`scope`, `value`), each section is resolved and
-//! checked (`listen`, `source`, `cache`, `window`, `patience`, `tags`, `statement`, `trace`), then
-//! all keys together (`keyspace`), and then all memory (`memory`). No step stops at the first
-//! problem. Nothing here asks a database, opens a socket or looks at a clock; only [`read()`]
-//! touches a file and the environment.
+//! checked (`listen`, `source`, `breaker`, `cache`, `window`, `patience`, `tags`, `statement`,
+//! `trace`), then all keys together (`keyspace`), and then all memory (`memory`). No step stops at
+//! the first problem. Nothing here asks a database, opens a socket or looks at a clock; only
+//! [`read()`] touches a file and the environment.
 
 mod address;
+mod breaker;
 mod cache;
 mod document;
 mod environment;
@@ -69,7 +70,7 @@ pub use problem::{Place, Problem, Problems};
 pub use read::{FILE_BYTES_MAX, read};
 pub use reference::reference;
 pub use secret::{Secret, SecretUrl};
-pub use source::{Changes, SourceConfig};
+pub use source::SourceConfig;
 pub use trace::TraceConfig;
 pub use warm::WarmConfig;
 

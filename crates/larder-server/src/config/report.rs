@@ -4,12 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use humantime::format_duration;
+use larder_core::Changes;
 use larder_core::freshness::Early;
 use larder_memory::Candidates;
 use larder_sql::Rows;
 
 use super::cache::CacheConfig;
-use super::source::{Changes, SourceConfig};
+use super::source::SourceConfig;
 use super::value::size_text;
 use super::{Address, Config, MemoryConfig, Secret, TraceConfig};
 
@@ -121,13 +122,7 @@ fn write_promise(
     let absence = if cache.rows == Rows::Many { Duration::ZERO } else { window.missing_for };
     let held = window.fresh_for.saturating_add(window.stale_for).max(absence);
     let age = held.min(window.max_staleness);
-    let Changes::Unknown = source.changes;
-    writeln!(
-        out,
-        "  an answer is at most {} old: anyone may change the data behind our back \
-         (changes = \"unknown\"), so its age bounds its staleness",
-        show(age)
-    )?;
+    write_changes(source.changes, age, out)?;
     if age < window.max_staleness {
         writeln!(
             out,
@@ -174,6 +169,27 @@ fn write_promise(
     }
 }
 
+/// How old an answer is at most, and what that says about its staleness.
+fn write_changes(changes: Changes, age: Duration, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let reason = match changes {
+        Changes::Announced => {
+            "who changes the data announces it (changes = \"announced\"), and the promise counts \
+             from the moment that an announcement, an invalidation that isn't SOFT, has \
+             returned: nothing older is served"
+        }
+        Changes::Static => {
+            "nobody changes the data (changes = \"static\"), so it is right at any age, and loaded \
+             again all the same"
+        }
+        // Whatever is not known to be better.
+        _ => {
+            "anyone may change the data behind our back (changes = \"unknown\"), so its age \
+             bounds its staleness"
+        }
+    };
+    writeln!(out, "  an answer is at most {} old: {reason}", show(age))
+}
+
 /// When a read begins a refresh although what it finds is still served as it is.
 fn write_refresh(early: &Early, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let (part, xfetch) = (early.refresh_at(), early.xfetch());
@@ -204,7 +220,20 @@ fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Res
         out,
         "  {} more may wait; after that a read is told at once to come back later",
         source.loads_waiting_max
-    )
+    )?;
+    match &source.breaker {
+        None => writeln!(out, "  while it fails, it is asked all the same"),
+        Some(bounds) => writeln!(
+            out,
+            "  once {} loads within {} have failed, and {} of all of them, it is left alone for \
+             {}, then probed; while probes fail, for {} at most",
+            bounds.errors_min,
+            show(bounds.window),
+            bounds.error_share,
+            show(bounds.probe_after),
+            show(bounds.probe_after_max)
+        ),
+    }
 }
 
 /// What each part of memory may hold, and what leaves when it is full.

@@ -1,10 +1,12 @@
 //! `[source.NAME]` resolved: a system of record, and how hard it may be asked.
 
-use std::fmt;
 use std::time::Duration;
 
+use larder_core::Changes;
+use larder_engine::{BreakerBounds, GuardBounds};
 use larder_sql::{Database, Options};
 
+use super::breaker;
 use super::document::Written;
 use super::findings::Reported;
 use super::options::source as options;
@@ -31,6 +33,8 @@ pub struct SourceConfig {
     pub loads_max: usize,
     /// How many loads may wait for their turn; one more is shed.
     pub loads_waiting_max: usize,
+    /// When it is left alone because it fails; `None`: never.
+    pub breaker: Option<BreakerBounds>,
 }
 
 impl SourceConfig {
@@ -49,6 +53,16 @@ impl SourceConfig {
         Database::open(self.url.expose(), &options)
     }
 
+    /// How hard it may be asked.
+    #[must_use]
+    pub fn guard(&self) -> GuardBounds {
+        GuardBounds {
+            loads_max: self.loads_max,
+            loads_waiting_max: self.loads_waiting_max,
+            breaker: self.breaker,
+        }
+    }
+
     pub(super) fn resolve(
         written: &Written,
         scope: &mut Scope<'_, '_>,
@@ -60,6 +74,7 @@ impl SourceConfig {
         let load_timeout = scope.or_default(written, &options::LOAD_TIMEOUT);
         let loads_max = scope.get(written, &options::LOADS_MAX);
         let loads_waiting_max = scope.or_default(written, &options::LOADS_WAITING_MAX);
+        let breaker = breaker::resolve(written, scope);
         let connections = connections?.0;
         let source = Self {
             name: written.name.clone(),
@@ -70,6 +85,7 @@ impl SourceConfig {
             load_timeout: load_timeout?.0,
             loads_max: loads_max?.map_or(connections, |loads_max| loads_max.0),
             loads_waiting_max: loads_waiting_max?.0,
+            breaker: breaker?,
         };
         if source.loads_max > connections {
             scope.findings.warning(
@@ -92,33 +108,18 @@ impl SourceConfig {
     }
 }
 
-/// Who may change the data of a source: without knowing it, no promise about staleness is honest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Changes {
-    /// Anyone, at any time, behind larder's back: only its age bounds an answer's staleness.
-    Unknown,
-}
-
-impl fmt::Display for Changes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("unknown"),
-        }
-    }
-}
-
 impl OptionValue for Changes {
-    const WHAT: &'static str = "`\"unknown\"`";
+    const WHAT: &'static str = "`\"unknown\"`, `\"announced\"` or `\"static\"`";
 
     fn from_text(text: &str) -> Result<Self, Fault> {
         match text {
             "unknown" => Ok(Self::Unknown),
-            "announced" => Err(Fault::new(
-                "can't be \"announced\" in this version yet",
-                "leave it out, and set `max_staleness` to the age that you accept",
+            "announced" => Ok(Self::Announced),
+            "static" => Ok(Self::Static),
+            _ => Err(Fault::new(
+                "must be \"unknown\", \"announced\" or \"static\"",
+                "leave it out, unless you know who changes the data",
             )),
-            _ => Err(Fault::new("must be \"unknown\"", "leave it out")),
         }
     }
 }

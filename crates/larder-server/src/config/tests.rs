@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use larder_core::Changes;
+use larder_engine::BreakerBounds;
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
@@ -149,6 +151,7 @@ cache prices: prices:{product:int} from source shop (postgres://app:***@localhos
 source shop: postgres://app:***@localhost/shop
   at most 8 loads at once over 8 connections, each load for 10s at most; connecting has 1s
   1024 more may wait; after that a read is told at once to come back later
+  once 5 loads within 10s have failed, and 0.5 of all of them, it is left alone for 5s, then probed; while probes fail, for 30s at most
 
 keys of no cache: served as by Redis
 memory: 512MiB
@@ -185,6 +188,18 @@ fn the_report_tells_the_other_cases_too() {
             "  when the source fails, or takes longer than 100ms: answers up to 1h past the \
              promise, which say so\n",
         ),
+        (
+            source_with("changes = \"announced\""),
+            "  an answer is at most 2s old: who changes the data announces it (changes = \
+             \"announced\"), and the promise counts from the moment that an announcement, an \
+             invalidation that isn't SOFT, has returned: nothing older is served\n",
+        ),
+        (
+            source_with("changes = \"static\""),
+            "  an answer is at most 2s old: nobody changes the data (changes = \"static\"), so it \
+             is right at any age, and loaded again all the same\n",
+        ),
+        (source_with("breaker = false"), "  while it fails, it is asked all the same\n"),
         (format!("{SMALL}[plain]\nenabled = false\n"), "keys of no cache: refused"),
         (SMALL.to_owned(), "resp: not opened"),
         (SMALL.to_owned(), "trace: none\n"),
@@ -207,6 +222,7 @@ fn every_default_is_the_one_of_the_reference() {
     let (source, cache) = (&config.sources[0], &config.caches[0]);
     let (shared, plain) = (config.shared.unwrap(), config.plain.unwrap());
     let show = |duration| humantime::format_duration(duration).to_string();
+    let breaker = source.breaker.unwrap();
     let resolved = [
         ("listen", "plaintext", config.listen.plaintext.to_string()),
         ("listen", "clients_max", config.listen.clients_max.to_string()),
@@ -215,11 +231,16 @@ fn every_default_is_the_one_of_the_reference() {
         ("memory", "candidates", format!("{:?}", shared.candidates).to_lowercase()),
         ("plain", "enabled", config.plain.is_some().to_string()),
         ("plain", "policy", plain.policy.to_string()),
-        ("source", "changes", source.changes.to_string()),
+        ("source", "changes", format!("{:?}", source.changes).to_lowercase()),
         ("source", "connections", source.connections.to_string()),
         ("source", "connect_timeout", show(source.connect_timeout)),
         ("source", "load_timeout", show(source.load_timeout)),
         ("source", "loads_waiting_max", source.loads_waiting_max.to_string()),
+        ("source", "breaker", source.breaker.is_some().to_string()),
+        ("source", "breaker_errors", breaker.errors_min.to_string()),
+        ("source", "breaker_share", breaker.error_share.to_string()),
+        ("source", "breaker_window", show(breaker.window)),
+        ("source", "breaker_probe_after", show(breaker.probe_after)),
         ("cache", "rows", format!("{:?}", cache.rows).to_lowercase()),
         ("cache", "stale_for", show(cache.window.stale_for)),
         ("cache", "stale_on_error", show(cache.window.stale_on_error)),
@@ -253,6 +274,7 @@ fn every_default_is_the_one_of_the_reference() {
     assert!(config.listen.password.is_none() && config.listen.token.is_none());
     assert_eq!(config.listen.workers, None);
     assert_eq!(source.loads_max, source.connections);
+    assert_eq!(source.breaker, Some(BreakerBounds::default()));
     assert_eq!((shared.bytes, plain.bytes), (128 << 20, 128 << 20));
     assert_eq!((plain.candidates, cache.memory), (Candidates::All, None));
     assert_eq!((cache.source, cache.format), (0, Format::Json));
@@ -591,8 +613,10 @@ fn a_source_can_be_asked() {
         check(&url(bad), part);
     }
     check("[source.a]", "larder.toml:1:9: [source.a] has no `url`");
-    check(&source_with("changes = \"announced\""), "can't be \"announced\" in this version yet");
-    check(&source_with("changes = \"never\""), "`changes` must be \"unknown\"");
+    check(
+        &source_with("changes = \"never\""),
+        "`changes` must be \"unknown\", \"announced\" or \"static\"",
+    );
     check_warning(&source_with("loads_max = 17"), "`loads_max` is larger than `connections`");
     check_warning(
         &format!("{SMALL}[source.b]\nurl = \"sqlite:b\"\n")
@@ -600,6 +624,61 @@ fn a_source_can_be_asked() {
         "no cache loads from [source.b]",
     );
     check_warning("[plain]\nenabled = false", "nothing can be read");
+}
+
+#[test]
+fn a_breaker_is_what_its_numbers_say() {
+    let breaker = |line: &str| {
+        let config = parse(&source_with(line)).unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(config.warnings.is_empty());
+        let guard = config.sources[0].guard();
+        assert_eq!((guard.loads_max, guard.loads_waiting_max), (16, 1024));
+        guard.breaker
+    };
+    let given = "breaker_errors = 1\nbreaker_share = 0.25\nbreaker_window = \"20ms\"\n\
+                 breaker_probe_after = \"2s\"\nbreaker_probe_after_max = \"2s\"";
+    let two = Duration::from_secs(2);
+    let bounds = BreakerBounds {
+        errors_min: 1,
+        error_share: 0.25,
+        window: Duration::from_millis(20),
+        probe_after: two,
+        probe_after_max: two,
+        ..BreakerBounds::default()
+    };
+    assert_eq!(breaker(given), Some(bounds));
+    assert_eq!(breaker(&format!("breaker = true\n{given}")), Some(bounds));
+    assert_eq!(breaker("breaker = false"), None);
+    // The longest rest is never shorter than the first, if nothing is said.
+    let minute = Duration::from_secs(60);
+    let longest = breaker("breaker_probe_after = \"1m\"").unwrap().probe_after_max;
+    assert_eq!(longest, minute);
+
+    check(&source_with("breaker = \"on\""), "`breaker` must be true or false");
+    check(&source_with("breaker_errors = 0"), "`breaker_errors` must be a whole number from 1");
+    check(&source_with("breaker_share = 0"), "`breaker_share` must be a number above 0, up to 1");
+    check(&source_with("breaker_share = 1.1"), "`breaker_share` must be a number above 0, up to 1");
+    check(&source_with("breaker_window = \"9ms\""), "`breaker_window`: window must be at least 10");
+    check(&source_with("breaker_probe_after = \"0s\""), "`breaker_probe_after` must be from 1ms");
+    let short = "breaker_probe_after_max = \"4s\"";
+    check(&source_with(short), "`breaker_probe_after_max` is shorter than `breaker_probe_after`");
+    check(&source_with(short), "set it to \"5s\" or more, or leave it out");
+    check_warning(
+        &source_with("breaker = false\nbreaker_errors = 7"),
+        "`breaker_errors` never applies: `breaker = false`",
+    );
+}
+
+#[test]
+fn a_source_says_who_changes_its_data() {
+    for (line, changes) in [
+        ("", Changes::Unknown),
+        ("changes = \"unknown\"", Changes::Unknown),
+        ("changes = \"announced\"", Changes::Announced),
+        ("changes = \"static\"", Changes::Static),
+    ] {
+        assert_eq!(parse(&source_with(line)).unwrap().sources[0].changes, changes, "{line}");
+    }
 }
 
 #[test]

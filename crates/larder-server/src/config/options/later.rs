@@ -48,10 +48,6 @@ pub(in super::super) static LATER: &[Later] = &[
     listen("tls", "put something that ends TLS in front, and say `plaintext = true`"),
     listen("unix", "listen on loopback: `resp = \"127.0.0.1:7379\"`"),
     source("feed", AGE),
-    source(
-        "breaker",
-        "leave it out: `load_timeout` and `loads_max` bound what a failing source costs",
-    ),
     source("cancel_abandoned", "leave it out: a load goes on when its callers have given up"),
     source("replicas", "name the database to read from in `url`"),
     cache("store", "write to the database yourself; within `max_staleness` everybody sees it"),

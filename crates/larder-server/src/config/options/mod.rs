@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use super::value::{Form, OptionValue};
 
+pub(super) mod breaker;
 pub(super) mod cache;
 pub(super) mod later;
 pub(super) mod listen;

@@ -1,9 +1,10 @@
 //! `[source.NAME]`: the systems of record, and how hard they may be asked.
 
+use larder_core::Changes;
+
 use super::super::secret::SecretUrl;
-use super::super::source::Changes;
 use super::super::value::{Count, Timeout};
-use super::{Default, Heads, Opt, Section};
+use super::{Default, Heads, Opt, Section, breaker};
 
 pub(in super::super) static SECTION: Section = Section {
     name: "source",
@@ -17,6 +18,12 @@ pub(in super::super) static SECTION: Section = Section {
         &LOAD_TIMEOUT.about,
         &LOADS_MAX.about,
         &LOADS_WAITING_MAX.about,
+        &breaker::BREAKER.about,
+        &breaker::ERRORS.about,
+        &breaker::SHARE.about,
+        &breaker::WINDOW.about,
+        &breaker::PROBE_AFTER.about,
+        &breaker::PROBE_AFTER_MAX.about,
     ],
 };
 
@@ -31,7 +38,9 @@ pub(in super::super) static CHANGES: Opt<Changes> = Opt::new(
     "changes",
     Default::Value("unknown"),
     "Who may change the data. `unknown`: anyone may, behind larder's back, so that only an \
-     answer's age bounds its staleness.",
+     answer's age bounds its staleness. `announced`: whoever does invalidates through larder after \
+     the commit; from the moment that an invalidation has returned, nothing older is served. \
+     `static`: nobody.",
 );
 
 pub(in super::super) static CONNECTIONS: Opt<Count<1, 1_000>> =
