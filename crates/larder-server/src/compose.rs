@@ -13,7 +13,7 @@ use larder_engine::{Cache, Engine, Guard, MemoryTier, Plain, memory_tier};
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
 use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
-use larder_sql::{Database, SqlSource};
+use larder_sql::{Database, SqlKeys, SqlSource};
 
 use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
 
@@ -70,7 +70,8 @@ pub struct Composition {
     pub notes: Option<Receiver<Note>>,
 }
 
-/// The objects that `config` describes. Nothing is connected and nothing listens yet.
+/// The objects that `config` describes. Nothing listens yet, and nothing is connected but what a
+/// filter is built from.
 ///
 /// # Errors
 ///
@@ -92,6 +93,10 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
             return Err(Error::new(ErrorKind::Config, message));
         };
         let mut builder = Cache::builder(cache.name.as_str());
+        if let Some(bloom) = config.bloom_of(cache) {
+            let keys = SqlKeys::new(&source.database, &cache.key, &bloom.keys)?;
+            builder = builder.filter_with(bloom.options.clone(), keys);
+        }
         if let Some(gather) = cache.gather {
             builder = builder.gather(gather);
         }

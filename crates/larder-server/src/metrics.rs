@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use larder_core::Clock;
 use larder_engine::counters::BUCKET_BOUNDS;
+use larder_engine::filter::FilterStats;
 use larder_engine::guard::Breaker;
 use larder_engine::verdict::{Worth, verdict};
 use larder_engine::{BreakerState, CacheStats, HistogramSnapshot};
@@ -85,6 +86,7 @@ impl Collector for Numbers {
         let mut page = Page(encoder);
         self.caches(&mut page)?;
         self.worths(&mut page)?;
+        self.filters(&mut page)?;
         warm::write(&self.warmings, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;
@@ -139,6 +141,35 @@ type BreakerCounter = (&'static str, &'static str, fn(&Breaker) -> u64);
 const BREAKER_COUNTERS: [BreakerCounter; 2] = [
     ("source_breaker_opened", "Times that the source was left alone", Breaker::opened),
     ("source_breaker_refused", "Loads refused because the source was left alone", Breaker::refused),
+];
+
+/// A counter of a cache's filter: its name, its help, and where it is found.
+type FilterCounter = (&'static str, &'static str, fn(&FilterStats) -> u64);
+
+const FILTER_COUNTERS: [FilterCounter; 3] = [
+    ("cache_filtered", "Keys that the filter knew not to exist", |stats| stats.answered_absent),
+    (
+        "cache_filter_false_positives",
+        "Keys that the filter let through and the source doesn't have",
+        |stats| stats.false_positives,
+    ),
+    ("cache_filter_builds", "Times that the filter was built", |stats| stats.builds),
+];
+
+/// A gauge of a cache's filter: its name, its help, and where it is found.
+type FilterGauge = (&'static str, &'static str, fn(&FilterStats) -> f64);
+
+const FILTER_GAUGES: [FilterGauge; 4] = [
+    ("cache_filter_ready", "1 while the filter is built and nothing voided it", |stats| {
+        f64::from(u8::from(stats.ready))
+    }),
+    ("cache_filter_keys", "Keys in the filter", |stats| stats.keys as f64),
+    ("cache_filter_bytes", "Bytes that the filter takes", |stats| stats.bytes as f64),
+    (
+        "cache_filter_false_positive_ratio",
+        "The part of the keys that don't exist which the filter let through, as measured",
+        |stats| stats.rate_measured().unwrap_or(f64::NAN),
+    ),
 ];
 
 /// A part of memory: its name, its bound, and what it holds and did.
@@ -245,6 +276,31 @@ impl Numbers {
                 family.gauge(&[("cache", cache), ("kind", kind)], 1.0)
             })
         })
+    }
+
+    fn filters(&self, page: &mut Page<'_>) -> fmt::Result {
+        let declared = self.service.keyspace().declared().iter();
+        let filters: Vec<(&str, FilterStats)> = declared
+            .filter_map(|one| Some((one.cache.name(), one.cache.filter_stats()?)))
+            .collect();
+        if filters.is_empty() {
+            return Ok(());
+        }
+        for (name, help, count) in FILTER_COUNTERS {
+            page.family(name, help, MetricType::Counter, |family| {
+                filters.iter().try_for_each(|(cache, stats)| {
+                    family.counter(&[("cache", cache)], &count(stats))
+                })
+            })?;
+        }
+        for (name, help, value) in FILTER_GAUGES {
+            page.family(name, help, MetricType::Gauge, |family| {
+                filters
+                    .iter()
+                    .try_for_each(|(cache, stats)| family.gauge(&[("cache", cache)], value(stats)))
+            })?;
+        }
+        Ok(())
     }
 
     fn memory(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
 
 mod bank;
+mod bloom;
 mod clients;
 mod command_line;
 mod database_lost;

@@ -50,7 +50,11 @@ impl FilterOptions {
     const BYTES_MIN: usize = 1 << 10;
 
     /// Refuses what can't be kept.
-    pub(super) fn check(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// `Config`, saying what can be.
+    pub fn check(&self) -> Result<()> {
         let refuse = |message| Err(Error::new(ErrorKind::Config, message));
         // A rate that is no number is in no range.
         if !(f64::MIN_POSITIVE..=0.5).contains(&self.false_positives) {

@@ -30,6 +30,7 @@
 //! [`read()`] touches a file and the environment.
 
 mod address;
+mod bloom;
 mod breaker;
 mod cache;
 mod document;
@@ -63,6 +64,7 @@ mod tests;
 use toml::de::DeTable;
 
 pub use address::Address;
+pub use bloom::BloomConfig;
 pub use cache::CacheConfig;
 pub use listen::Listen;
 pub use memory::MemoryConfig;
@@ -99,6 +101,8 @@ pub struct Config {
     pub caches: Vec<CacheConfig>,
     /// What caches are filled with before anybody asks, at most one for each.
     pub warm: Vec<WarmConfig>,
+    /// The filters of caches, in the file's order.
+    pub bloom: Vec<BloomConfig>,
     /// The log of what is asked, if one is to be written.
     pub trace: Option<TraceConfig>,
     /// What is allowed and probably not meant.
@@ -127,6 +131,12 @@ impl Config {
         let config = resolve(&document, &mut scope);
         let (config, warnings) = findings.finish(config)?;
         Ok(Self { warnings, ..config })
+    }
+
+    /// The filter of `cache`, if it has one.
+    #[must_use]
+    pub fn bloom_of(&self, cache: &CacheConfig) -> Option<&BloomConfig> {
+        self.bloom.iter().find(|bloom| self.caches[bloom.cache].name == cache.name)
     }
 
     /// The source that `cache` loads from.
@@ -189,12 +199,16 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         .collect();
 
     let warm = WarmConfig::resolve_all(document, &declared, scope);
+    let bloom = BloomConfig::resolve_all(document, &declared, scope);
     let trace = TraceConfig::resolve(document.one(&options::trace::SECTION), scope);
 
     keyspace?;
     let (whole, plain_keys) = (whole?, plain_keys?);
     let caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
     let warm = WarmConfig::check(warm, &caches, &known, scope.findings);
+    let configs: Vec<_> =
+        sources.iter().filter_map(|source| Some(&source.as_ref().ok()?.0)).collect();
+    let bloom = BloomConfig::check(bloom, &caches, &known, &configs, scope.findings);
     let homes: Vec<_> = declared.into_iter().zip(&caches).collect();
     let parts = memory::divide((memory, whole), (plain, plain_keys), &homes, scope.findings)?;
     let config = Config {
@@ -208,6 +222,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
             .collect::<Result<_, _>>()?,
         caches,
         warm: warm?,
+        bloom: bloom?,
         trace: trace?,
         warnings: Vec::new(),
     };

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use larder_core::Changes;
 use larder_engine::BreakerBounds;
+use larder_engine::filter::FilterOptions;
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
@@ -12,7 +13,7 @@ use larder_sql::{Format, Rows};
 use super::options::{self, Default, Heads, later::LATER};
 use super::reference::EXAMPLE;
 use super::value::size_text;
-use super::{Config, MemoryConfig, Problems, WarmConfig, reference};
+use super::{BloomConfig, Config, MemoryConfig, Problems, WarmConfig, reference};
 
 /// What must never be seen.
 const CANARY: &str = "c4n4ry";
@@ -252,7 +253,12 @@ fn every_default_is_the_one_of_the_reference() {
     ];
     let warmed = windows("max_staleness = \"1h\"\n[cache.user.warm]\nlog = \"keys\"");
     let warm = parse(&warmed).unwrap().warm.remove(0);
+    let bloom = parse(&bloomed("static", "keys = \"SELECT id FROM users\"")).unwrap();
+    let bloom = bloom.bloom_of(&bloom.caches[0]).unwrap().options.clone();
     let resolved = resolved.into_iter().chain([
+        ("bloom", "false_positives", bloom.false_positives.to_string()),
+        ("bloom", "bytes_max", size_text(bloom.bytes_max as u64)),
+        ("bloom", "rebuild_after", "24h".to_owned()),
         ("warm", "keys_max", warm.keys_max.to_string()),
         ("warm", "ready_waits", warm.ready_waits.to_string()),
     ]);
@@ -343,7 +349,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_one() {
     check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
     check(
         "[zzzzzzzz]",
-        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME], [cache.NAME.warm], [trace]",
+        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME], [cache.NAME.bloom], [cache.NAME.warm], [trace]",
     );
     check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
     check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");
@@ -1054,6 +1060,44 @@ fn the_reference_names_everything() {
     }
     for line in page.lines().filter(|line| line.starts_with('|')) {
         assert!(matches!(line.matches('|').count(), 4 | 5), "{line}");
+    }
+}
+
+/// A configuration whose data `changes`, with this in the section of its filter.
+fn bloomed(changes: &str, bloom: &str) -> String {
+    source_with(&format!("changes = \"{changes}\"")) + &format!("\n[cache.user.bloom]\n{bloom}")
+}
+
+#[test]
+fn a_cache_has_a_filter_as_its_inner_section_says() {
+    let bloom = "keys = \"SELECT id FROM users\"\nfalse_positives = 0.001\nbytes_max = \"1MiB\"\n\
+                 rebuild_after = \"1h\"";
+    let config = parse(&bloomed("announced", bloom)).unwrap();
+    let options = FilterOptions {
+        false_positives: 0.001,
+        bytes_max: 1 << 20,
+        rebuild_after: Duration::from_secs(3600),
+        ..FilterOptions::default()
+    };
+    let keys = "SELECT id FROM users".to_owned();
+    assert_eq!(config.bloom, [BloomConfig { cache: 0, keys, options }]);
+    assert!(config.report().contains("about one in 1000 of them gets through"));
+    assert!(parse(SMALL).unwrap().bloom.is_empty());
+}
+
+#[test]
+fn a_filter_that_can_be_none_is_an_error_with_the_cure() {
+    let keys = "keys = \"SELECT id FROM users\"";
+    for (text, reason) in [
+        (bloomed("unknown", keys), "set `changes = \"announced\"` in the source"),
+        (bloomed("static", ""), "`keys`"),
+        (bloomed("static", "keys = \"DELETE FROM users\""), "the query for keys begins with"),
+        (bloomed("static", &format!("{keys}\nfalse_positives = 0.9")), "at most 0.5"),
+        (bloomed("static", &format!("{keys}\nrebuild_after = \"0s\"")), "needs time"),
+        (bloomed("static", &format!("{keys}\nbytes_max = \"1B\"")), "must be at least 1KiB"),
+    ] {
+        let problems = parse(&text).unwrap_err().to_string();
+        assert!(problems.contains(reason), "{reason}\nnot in\n{problems}");
     }
 }
 

@@ -56,7 +56,6 @@ pub(in super::super) static LATER: &[Later] = &[
     cache("consistency", "leave it out: every cache is bounded by its `max_staleness`"),
     cache("entries_max", BOUND),
     cache("bytes_max", BOUND),
-    cache("bloom", "leave it out: `missing_for` remembers that there is no row"),
     cache("schema", "put a version into the key: \"user:v2:{id:int}\""),
     cache("compression", "leave it out: entries are held as they are"),
     cache("feed", AGE),

@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 
 use super::value::{Form, OptionValue};
 
+pub(super) mod bloom;
 pub(super) mod breaker;
 pub(super) mod cache;
 pub(super) mod later;
@@ -19,12 +20,13 @@ pub(super) mod trace;
 pub(super) mod warm;
 
 /// Every section.
-pub(super) static SECTIONS: [&Section; 7] = [
+pub(super) static SECTIONS: [&Section; 8] = [
     &listen::SECTION,
     &memory::SECTION,
     &plain::SECTION,
     &source::SECTION,
     &cache::SECTION,
+    &bloom::SECTION,
     &warm::SECTION,
     &trace::SECTION,
 ];
