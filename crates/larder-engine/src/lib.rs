@@ -33,8 +33,8 @@
 //! | [`verdict`] | whether a cache is worth it, from what it counted |
 //!
 //! The engine knows the memory tier, and of everything else only the contracts in
-//! `larder-core`: no database, no protocol, no file. Lock order: a shard of the memory tier and a
-//! shard of the flight map are never held together; a flight's own lock is the innermost. No
+//! `larder-core`: no database, no protocol, no file. Lock order: a shard of the memory tier, then a
+//! shard of the flight map, never the other way round; a flight's own lock is the innermost. No
 //! lock is held across an `.await`.
 
 mod backoff;

@@ -56,7 +56,7 @@ pub(in super::super) static LATER: &[Later] = &[
     cache("consistency", "leave it out: every cache is bounded by its `max_staleness`"),
     cache("entries_max", BOUND),
     cache("bytes_max", BOUND),
-    cache("schema", "put a version into the key: \"user:v2:{id:int}\""),
+    cache("schema", "put a version into the key: \"user:{v:version}:{id:int}\""),
     cache("compression", "leave it out: entries are held as they are"),
     cache("feed", AGE),
 ];
