@@ -10,8 +10,8 @@ use std::sync::mpsc::sync_channel;
 use larder_core::{Answer, BoxFuture, CacheKey, Error, ErrorKind, LoadContext, LoadError, Result};
 
 use crate::cache::Cache;
+use crate::held::Seen;
 use crate::load::Loader;
-use crate::read::Seen;
 use crate::runtime::oneshot;
 
 /// A cache for code that can't await; see [`Cache::blocking`].

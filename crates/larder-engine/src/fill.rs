@@ -47,8 +47,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             penetration.loaded(key, loaded.value.is_some());
         }
         // A checker explores the order of steps, and statistics have none.
-        #[cfg(not(shuttle))]
-        self.notes.loaded(key, fence.hash, loaded.value.as_ref());
+        if !cfg!(shuttle) {
+            self.notes.loaded(key, fence.hash, loaded.value.as_ref());
+        }
         if loaded.terms.is_unchanged() {
             self.counters.unchanged.add(1);
         }

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `read` | the life of a read, on one page |
 //! | `blocking` | the same for code that can't await |
+//! | `held` | what memory has for a read |
+//! | `stand_in` | what a read gets that can't be given better |
 //! | `patience` | how long one read waits, and what it takes |
 //! | `load` | what the leader of a flight sets going |
 //! | `fill` | what was loaded goes into memory, if its fence holds |
@@ -52,6 +54,7 @@ pub mod filter;
 mod flight;
 mod gather;
 pub mod guard;
+mod held;
 mod invalidate;
 mod keys;
 mod ledger;
@@ -67,6 +70,7 @@ mod read;
 mod recent;
 pub mod runtime;
 mod slot;
+mod stand_in;
 mod ticket;
 pub mod verdict;
 mod wait;

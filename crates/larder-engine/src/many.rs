@@ -10,8 +10,9 @@ use larder_core::{
 use crate::cache::{Cache, Parts};
 use crate::flight::{Landing, Role};
 use crate::guard::Place;
+use crate::held::Seen;
 use crate::load::{Departed, Loader, no_source};
-use crate::read::{Reading, Seen, Step};
+use crate::read::{Reading, Step};
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// The values of `keys`, in their order; `None` where the source has none. Keys may repeat.

@@ -1,36 +1,32 @@
 //! The life of a read.
 //!
-//! 1. **Memory.** Fresh: return. Stale but servable, or fresh and near its end: return it, and let
-//!    exactly one flight refresh it.
+//! 1. **Memory** (see `held`). Fresh: return. Stale but servable, or fresh and near its end:
+//!    return it, and let exactly one flight refresh it.
 //! 2. **Flight.** Capture the fence before any I/O; join or lead the flight for the key, its epoch
 //!    and its cache's generation. A result carries its as-of, and every caller tests it against its
 //!    own start: who started at *t* takes it only if `as_of >= t - max_staleness`, and only if none
 //!    of its tags was struck between the start of the flight and its own; otherwise it reads again
 //!    in a newer flight.
 //! 3. **Source.** In the engine's own task, under the guard and a timeout (see `load`). Who waits
-//!    longer than it wants to, or meets an error, gets what may stand in, if anything may.
+//!    longer than it wants to, or meets an error, gets what may stand in, if anything may (see
+//!    `stand_in`).
 //! 4. **Fill**, under the fence (see `fill`). Refused: read again a bounded number of times, then
 //!    answer uncached.
 //! 5. **Answer**: value, tier, age, how current, state, reason.
 
-use std::borrow::Borrow;
-use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 
 use larder_core::{
-    Answer, CacheKey, Error, ErrorKind, LoadContext, LoadError, Moment, Reason, Result, State, Tier,
+    Answer, CacheKey, Error, ErrorKind, LoadContext, LoadError, Moment, Reason, Result, Tier,
 };
 
 use crate::cache::{Cache, Parts};
 use crate::events::Fate;
 use crate::fill::Fill;
 use crate::flight::{Landed, Landing};
-use crate::guard::is_failure;
+use crate::held::{Seen, held};
 use crate::load::{Loader, Seek};
-use crate::observe::What;
 use crate::patience::Patience;
-use crate::slot::{HORIZON, Slot};
 use crate::wait::within;
 
 /// How often a read begins again because its fill was refused, before it answers uncached.
@@ -100,74 +96,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let loader = Loader::Once(Box::new(move |context| Box::pin(async { load(context).await })));
         Ok(self.0.ask(key, self.0.patience, loader).await?.value)
     }
-
-    /// Reads what is held of `key` if it is fresh at `now`: without waiting, without a copy,
-    /// without touching the source. The argument of `read` is `None` for a remembered absence.
-    /// Where an early refresh is due, and nobody sees to it, it reads nothing: [`ask`](Self::ask)
-    /// begins it.
-    ///
-    /// `now` is the time of the engine's clock at which the read starts; reads that start
-    /// together may share it. The key may be borrowed: `&str` for `String`, `&[u8]` for
-    /// [`Key`](larder_core::Key).
-    pub fn fresh<Q, R>(&self, key: &Q, now: Moment, read: impl FnOnce(Option<&V>) -> R) -> Option<R>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        let parts = &*self.0;
-        let look = |slot: &Slot<V>| {
-            let calm = slot.is_calm(parts.ground(), now);
-            let serves = calm
-                || slot.state(parts.ground(), now) == State::Fresh
-                    && (!parts.is_due(slot, now) || parts.is_seen_to(key, now));
-            serves.then(|| (slot.age_nanos(now), read(slot.value.as_ref())))
-        };
-        let (age_nanos, result) = parts.memory.get_with(key, now, look).flatten()?;
-        parts.counters.fresh_hit(age_nanos);
-        Some(result)
-    }
-
-    /// What is held of `key` and could be served, without loading, counting, or keeping the
-    /// entry from eviction.
-    #[must_use]
-    pub fn peek(&self, key: &K) -> Option<Answer<V>> {
-        let now = self.0.engine.now();
-        self.0.memory.peek(key, now, |slot| self.0.answer_of(slot, now)).flatten()
-    }
-
-    /// Until when what is held of `key` may be served at most; `None` when no value is held. It
-    /// doesn't count as a use.
-    #[must_use]
-    pub fn held_until(&self, key: &K) -> Option<Moment> {
-        let parts = &self.0;
-        let now = parts.engine.now();
-        let until = |slot: &Slot<V>| {
-            slot.value.as_ref()?;
-            let until = parts.window.gone_after(&slot.times_now(parts.ground())?);
-            (now <= until).then_some(until)
-        };
-        parts.memory.peek(key, now, until).flatten()
-    }
-}
-
-/// What a look into memory found.
-pub(crate) enum Seen<V> {
-    /// It can be served; with `due`, when the value that is to be refreshed was loaded.
-    Served { answer: Answer<V>, due: Option<Moment> },
-    /// It is held, but can't be served as it is.
-    Past,
 }
 
 /// A read that memory alone couldn't serve.
 #[derive(Clone, Copy)]
 pub(crate) struct Reading {
-    start: Moment,
-    patience: Patience,
+    pub(crate) start: Moment,
+    pub(crate) patience: Patience,
     seek: Seek,
     /// How many events there had been when it began.
     since: u64,
     /// When a value that may stand in is returned, if there is one.
-    soft: Option<Moment>,
+    pub(crate) soft: Option<Moment>,
     rereads: u32,
 }
 
@@ -195,62 +135,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let start = self.engine.about_now();
         let seen = self.look(key, start);
         self.go_on(key, seen, patience, loader).await
-    }
-
-    /// What memory has for a read that starts at `start`.
-    pub(crate) fn look(&self, key: &K, start: Moment) -> Option<Seen<V>> {
-        self.memory.get_with(key, start, |slot| self.seen(slot, start))
-    }
-
-    /// The same for a read that has looked already, which counts as one use.
-    pub(crate) fn look_closer(&self, key: &K, start: Moment) -> Option<Seen<V>> {
-        self.memory.peek(key, start, |slot| self.seen(slot, start))
-    }
-
-    fn seen(&self, slot: &Slot<V>, start: Moment) -> Seen<V> {
-        if slot.is_calm(self.ground(), start) {
-            let age = start - slot.times.loaded_at();
-            return Seen::Served { answer: held(slot.value.clone(), age), due: None };
-        }
-        let Some(answer) = self.answer_of(slot, start) else { return Seen::Past };
-        let due = answer.state == State::Stale || self.is_due(slot, start);
-        Seen::Served { answer, due: due.then(|| slot.times.loaded_at()) }
-    }
-
-    /// Counts an answer from memory.
-    pub(crate) fn served(&self, answer: Answer<V>) -> Answer<V> {
-        self.counters.hit(answer.state, answer.age);
-        answer
-    }
-
-    /// What a fresh entry gives to a read that starts at `start`, counted as a hit.
-    pub(crate) fn fresh_answer(&self, key: &K, start: Moment) -> Option<Answer<V>> {
-        match self.look(key, start)? {
-            Seen::Served { answer, .. } if answer.state == State::Fresh => {
-                Some(self.served(answer))
-            }
-            _ => None,
-        }
-    }
-
-    /// The answer that an entry gives at `now`, if it may be given at all.
-    fn answer_of(&self, slot: &Slot<V>, now: Moment) -> Option<Answer<V>> {
-        let times = slot.times_now(self.ground())?;
-        let state = self.window.state(&times, HORIZON, now);
-        let reason = match state {
-            State::Fresh => Reason::Held,
-            State::Stale => Reason::Refreshing,
-            State::Gone => return None,
-        };
-        let current = now - times.as_of(HORIZON);
-        let age = now - slot.times.loaded_at();
-        Some(Answer { state, reason, current, ..held(slot.value.clone(), age) })
-    }
-
-    /// Whether a fresh entry is to be refreshed early.
-    fn is_due(&self, slot: &Slot<V>, now: Moment) -> bool {
-        slot.value.is_some()
-            && self.window.wants_refresh(&slot.times, slot.cost(), now, self.engine.draw())
     }
 
     /// Goes on from what was seen in memory: serves it, or reads.
@@ -291,15 +175,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             self.stand_in(key, start, &patience, Reason::Slow).map(|_| start + patience.wait);
         let since = self.engine.events().count();
         Reading { start, patience, seek, since, soft, rereads: 0 }
-    }
-
-    /// What stands in while the key rests after a failure, if it does.
-    pub(crate) fn resting(&self, key: &K, reading: &Reading) -> Option<Answer<V>> {
-        // Where nothing stands in there is no need to ask.
-        reading.soft?;
-        self.flights.rests_until(key, self.engine.now())?;
-        let answer = self.stand_in(key, reading.start, &reading.patience, Reason::Failing)?;
-        Some(self.stood_in(key, answer))
     }
 
     /// Reads what memory can't serve: joins or leads flights until one brings what this caller
@@ -385,52 +260,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         rider.is_some_and(|rider| self.rider_fate(rider, landed.born) != Fate::Stands)
     }
 
-    /// What may be given to a read that starts at `start` and can't be given better: what is
-    /// within the promise, and beyond it a value, for as long as that stands in. A reader that
-    /// named a limit of its own is given nothing beyond that.
-    fn stand_in(
-        &self,
-        key: &K,
-        start: Moment,
-        patience: &Patience,
-        reason: Reason,
-    ) -> Option<Answer<V>> {
-        let now = self.engine.now();
-        let stands_in = |slot: &Slot<V>| {
-            let times = slot.times_now(self.ground())?;
-            let promised = self.window.state(&times, HORIZON, start) != State::Gone;
-            let lenient = slot.value.is_some() && start <= self.window.stands_in_until(&times);
-            let strict = patience.max_staleness < self.window.max_staleness;
-            let too_old = strict && start - times.as_of(HORIZON) > patience.max_staleness;
-            // It is judged by the start of the read, but given now.
-            let (age, current) = (now - slot.times.loaded_at(), now - times.as_of(HORIZON));
-            ((promised || lenient) && !too_old).then(|| Answer {
-                state: State::Stale,
-                reason,
-                current,
-                ..held(slot.value.clone(), age)
-            })
-        };
-        self.memory.peek(key, start, stands_in).flatten()
-    }
-
-    /// Counts an answer that stands in.
-    fn stood_in(&self, key: &K, answer: Answer<V>) -> Answer<V> {
-        self.counters.stood_in(answer.age);
-        self.tell(key, What::StoodIn { age: answer.age, reason: answer.reason });
-        answer
-    }
-
-    /// What stands in for an error, or the error.
-    fn stand_in_for(&self, key: &K, reading: &Reading, error: Error) -> Result<Answer<V>> {
-        let stands_in =
-            is_failure(&error) || matches!(error.kind(), ErrorKind::Shed | ErrorKind::Internal);
-        let answer = stands_in
-            .then(|| self.stand_in(key, reading.start, &reading.patience, Reason::Failing))
-            .flatten();
-        answer.map(|answer| self.stood_in(key, answer)).ok_or(error)
-    }
-
     /// The answer to a caller for whom a flight has landed.
     fn answer(&self, landed: Landed<V>, led: bool) -> Answer<V> {
         let reason = match (landed.fill, led) {
@@ -450,10 +279,4 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         );
         Error::new(ErrorKind::Timeout, message).for_key(larder_core::KeyText::lossy(key))
     }
-}
-
-/// The answer that a held and fresh value gives.
-fn held<V>(value: Option<V>, age: Duration) -> Answer<V> {
-    let (tier, state, reason) = (Tier::Memory, State::Fresh, Reason::Held);
-    Answer { value, tier, age, current: age, state, reason }
 }

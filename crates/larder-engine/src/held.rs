@@ -1,0 +1,132 @@
+//! What memory has for a read: an answer, one that is to be refreshed, or nothing that serves.
+
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::time::Duration;
+
+use larder_core::{Answer, CacheKey, Moment, Reason, State, Tier};
+
+use crate::cache::{Cache, Parts};
+use crate::slot::{HORIZON, Slot};
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// Reads what is held of `key` if it is fresh at `now`: without waiting, without a copy,
+    /// without touching the source. The argument of `read` is `None` for a remembered absence.
+    /// Where an early refresh is due, and nobody sees to it, it reads nothing: [`ask`](Self::ask)
+    /// begins it.
+    ///
+    /// `now` is the time of the engine's clock at which the read starts; reads that start
+    /// together may share it. The key may be borrowed: `&str` for `String`, `&[u8]` for
+    /// [`Key`](larder_core::Key).
+    pub fn fresh<Q, R>(&self, key: &Q, now: Moment, read: impl FnOnce(Option<&V>) -> R) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let parts = &*self.0;
+        let look = |slot: &Slot<V>| {
+            let calm = slot.is_calm(parts.ground(), now);
+            let serves = calm
+                || slot.state(parts.ground(), now) == State::Fresh
+                    && (!parts.is_due(slot, now) || parts.is_seen_to(key, now));
+            serves.then(|| (slot.age_nanos(now), read(slot.value.as_ref())))
+        };
+        let (age_nanos, result) = parts.memory.get_with(key, now, look).flatten()?;
+        parts.counters.fresh_hit(age_nanos);
+        Some(result)
+    }
+
+    /// What is held of `key` and could be served, without loading, counting, or keeping the
+    /// entry from eviction.
+    #[must_use]
+    pub fn peek(&self, key: &K) -> Option<Answer<V>> {
+        let now = self.0.engine.now();
+        self.0.memory.peek(key, now, |slot| self.0.answer_of(slot, now)).flatten()
+    }
+
+    /// Until when what is held of `key` may be served at most; `None` when no value is held. It
+    /// doesn't count as a use.
+    #[must_use]
+    pub fn held_until(&self, key: &K) -> Option<Moment> {
+        let parts = &self.0;
+        let now = parts.engine.now();
+        let until = |slot: &Slot<V>| {
+            slot.value.as_ref()?;
+            let until = parts.window.gone_after(&slot.times_now(parts.ground())?);
+            (now <= until).then_some(until)
+        };
+        parts.memory.peek(key, now, until).flatten()
+    }
+}
+
+/// What a look into memory found.
+pub(crate) enum Seen<V> {
+    /// It can be served; with `due`, when the value that is to be refreshed was loaded.
+    Served { answer: Answer<V>, due: Option<Moment> },
+    /// It is held, but can't be served as it is.
+    Past,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// What memory has for a read that starts at `start`.
+    pub(crate) fn look(&self, key: &K, start: Moment) -> Option<Seen<V>> {
+        self.memory.get_with(key, start, |slot| self.seen(slot, start))
+    }
+
+    /// The same for a read that has looked already, which counts as one use.
+    pub(crate) fn look_closer(&self, key: &K, start: Moment) -> Option<Seen<V>> {
+        self.memory.peek(key, start, |slot| self.seen(slot, start))
+    }
+
+    fn seen(&self, slot: &Slot<V>, start: Moment) -> Seen<V> {
+        if slot.is_calm(self.ground(), start) {
+            let age = start - slot.times.loaded_at();
+            return Seen::Served { answer: held(slot.value.clone(), age), due: None };
+        }
+        let Some(answer) = self.answer_of(slot, start) else { return Seen::Past };
+        let due = answer.state == State::Stale || self.is_due(slot, start);
+        Seen::Served { answer, due: due.then(|| slot.times.loaded_at()) }
+    }
+
+    /// Counts an answer from memory.
+    pub(crate) fn served(&self, answer: Answer<V>) -> Answer<V> {
+        self.counters.hit(answer.state, answer.age);
+        answer
+    }
+
+    /// What a fresh entry gives to a read that starts at `start`, counted as a hit.
+    pub(crate) fn fresh_answer(&self, key: &K, start: Moment) -> Option<Answer<V>> {
+        match self.look(key, start)? {
+            Seen::Served { answer, .. } if answer.state == State::Fresh => {
+                Some(self.served(answer))
+            }
+            _ => None,
+        }
+    }
+
+    /// The answer that an entry gives at `now`, if it may be given at all.
+    fn answer_of(&self, slot: &Slot<V>, now: Moment) -> Option<Answer<V>> {
+        let times = slot.times_now(self.ground())?;
+        let state = self.window.state(&times, HORIZON, now);
+        let reason = match state {
+            State::Fresh => Reason::Held,
+            State::Stale => Reason::Refreshing,
+            State::Gone => return None,
+        };
+        let current = now - times.as_of(HORIZON);
+        let age = now - slot.times.loaded_at();
+        Some(Answer { state, reason, current, ..held(slot.value.clone(), age) })
+    }
+
+    /// Whether a fresh entry is to be refreshed early.
+    fn is_due(&self, slot: &Slot<V>, now: Moment) -> bool {
+        slot.value.is_some()
+            && self.window.wants_refresh(&slot.times, slot.cost(), now, self.engine.draw())
+    }
+}
+
+/// The answer that a held and fresh value gives.
+pub(crate) fn held<V>(value: Option<V>, age: Duration) -> Answer<V> {
+    let (tier, state, reason) = (Tier::Memory, State::Fresh, Reason::Held);
+    Answer { value, tier, age, current: age, state, reason }
+}
