@@ -11,7 +11,7 @@
 //! stale, it may return that under the rule for stale entries, and a refresh runs.
 
 use larder_core::{CacheKey, KeyText, Moment, Result};
-use larder_memory::{Change, Held, RemovalCause};
+use larder_memory::{Change, Held, Outcome, RemovalCause};
 
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
@@ -262,19 +262,28 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// Calls `raise` and strikes what is held of a key, under one lock.
     fn strike_held(&self, key: &K, now: Moment, what: Invalidation, raise: impl FnOnce()) -> bool {
-        let (_, was_held) = self.memory.compute(key, now, K::clone, |held| {
+        let mut put = 0;
+        let (outcome, was_held) = self.memory.compute(key, now, K::clone, |held| {
             raise();
             let was_held = held.as_ref().is_some_and(|held| {
                 let slot: &Slot<V> = held.value;
                 slot.times_now(self.ground()).is_some()
             });
             let change = change(held, self.permitted(what));
-            // What is put in its own place leaves and comes.
             if let Change::Put { value, .. } = &change {
-                self.notes.ledger.stored(self.notes.ledger.weight(key, value));
+                put = self.notes.ledger.weight(key, value);
             }
             (change, was_held)
         });
+        match outcome {
+            // What is put in its own place has left and come.
+            Outcome::Stored => self.notes.ledger.stored(put),
+            // It can't be held as stale, and must not stay as fresh.
+            Outcome::NoRoom => {
+                self.memory.remove(key, now, RemovalCause::Invalidated, |_| ());
+            }
+            Outcome::Kept | Outcome::Removed | Outcome::TooHeavy => {}
+        }
         if let Some(penetration) = &self.penetration {
             penetration.announced(key);
         }
