@@ -78,6 +78,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         self.memory.peek(key, start, |slot| self.seen(slot, start))
     }
 
+    /// The same for a read that found nothing which serves by the coarse clock, which may have
+    /// been a few milliseconds ahead of an entry's end.
+    pub(crate) fn look_by_the_precise_clock(&self, key: &K) -> Option<Seen<V>> {
+        self.look_closer(key, self.engine.now())
+    }
+
     fn seen(&self, slot: &Slot<V>, start: Moment) -> Seen<V> {
         if slot.is_calm(self.ground(), start) {
             let age = start - slot.times.loaded_at();

@@ -63,7 +63,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Takes the key from memory, or joins its flight, or adds it to those that this call leads.
     fn begin(self: &Arc<Self>, key: &K, start: Moment, led: &mut Vec<Departed<K, V>>) -> Begun<V> {
         let seen = match self.look(key, start) {
-            None | Some(Seen::Past) => self.look_closer(key, self.engine.now()),
+            None | Some(Seen::Past) => self.look_by_the_precise_clock(key),
             served => served,
         };
         if let Some(Seen::Served { answer, due }) = seen {

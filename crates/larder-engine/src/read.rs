@@ -146,8 +146,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         loader: Loader<V>,
     ) -> Result<Answer<V>> {
         let seen = match seen {
-            // The coarse clock may have been a few milliseconds ahead of an entry's end.
-            None | Some(Seen::Past) => self.look_closer(key, self.engine.now()),
+            None | Some(Seen::Past) => self.look_by_the_precise_clock(key),
             served => served,
         };
         if let Some(Seen::Served { answer, due }) = seen

@@ -11,7 +11,7 @@ mod explored;
 
 use std::time::Duration;
 
-use explored::{Explored, MINUTE, Way, explore, must_fail};
+use explored::{Explored, MINUTE, Way, explore, must_fail, must_fail_by_priorities};
 use larder_engine::Omit;
 use shuttle::future::{block_on, spawn};
 
@@ -138,7 +138,7 @@ fn overlapping_batches_load_each_key_once() {
 /// 3. A finds no flight, and loads again.
 #[test]
 fn without_the_second_look_a_late_reader_loads_again() {
-    must_fail(|| one_load_for_a_cold_key(Omit::SecondLook));
+    must_fail_by_priorities(|| one_load_for_a_cold_key(Omit::SecondLook));
 }
 
 /// 1. B's flight loads, and leaves the map,

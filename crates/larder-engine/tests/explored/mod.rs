@@ -244,3 +244,11 @@ pub(crate) fn must_fail(scenario: impl Fn() + Send + Sync + 'static + UnwindSafe
     let found = catch_unwind(|| shuttle::check_random(scenario, 100 * ITERATIONS));
     assert!(found.is_err(), "without this step the promise must break");
 }
+
+/// The same where one task must stand still while another does a lot. A coin for each step hardly
+/// ever falls so; priorities that change at few places do (Burckhardt and others, *A Randomized
+/// Scheduler with Probabilistic Guarantees of Finding Bugs*, ASPLOS 2010).
+pub(crate) fn must_fail_by_priorities(scenario: impl Fn() + Send + Sync + 'static + UnwindSafe) {
+    let found = catch_unwind(|| shuttle::check_pct(scenario, 100 * ITERATIONS, 3));
+    assert!(found.is_err(), "without this step the promise must break");
+}
