@@ -15,6 +15,7 @@
 //! Below this crate nobody reads a file or the environment, and above it there is only the
 //! command line.
 
+pub mod bloom;
 pub mod compose;
 pub mod config;
 pub mod host;

@@ -146,7 +146,7 @@ const BREAKER_COUNTERS: [BreakerCounter; 2] = [
 /// A counter of a cache's filter: its name, its help, and where it is found.
 type FilterCounter = (&'static str, &'static str, fn(&FilterStats) -> u64);
 
-const FILTER_COUNTERS: [FilterCounter; 3] = [
+const FILTER_COUNTERS: [FilterCounter; 4] = [
     ("cache_filtered", "Keys that the filter knew not to exist", |stats| stats.answered_absent),
     (
         "cache_filter_false_positives",
@@ -154,6 +154,7 @@ const FILTER_COUNTERS: [FilterCounter; 3] = [
         |stats| stats.false_positives,
     ),
     ("cache_filter_builds", "Times that the filter was built", |stats| stats.builds),
+    ("cache_filter_builds_failed", "Builds of the filter that failed", |stats| stats.builds_failed),
 ];
 
 /// A gauge of a cache's filter: its name, its help, and where it is found.

@@ -13,6 +13,7 @@ use larder_resp::Service;
 use tokio::net::lookup_host;
 use tokio::sync::watch;
 
+use crate::bloom;
 use crate::compose::{Composition, Question, compose};
 use crate::config::{Address, Config, Secret};
 use crate::host::ThisProcess;
@@ -64,6 +65,7 @@ impl Server {
         }
         let warmings = Warmings::new(config, &composition)?;
         warmings.prepare(&readiness).await?;
+        bloom::prepare(config, &composition).await?;
         let resp = match &config.listen.resp {
             Some(address) => Some(RespListener::bind(resolve(address).await?, setup(config))?),
             None => None,

@@ -1,9 +1,11 @@
 //! The filter in front of a database: what surely doesn't exist is never asked for.
 
+use std::process::Command;
+
 use larder_test::{Larder, Reply};
 
 use crate::page::Page;
-use crate::support::{connect, get, serve, until};
+use crate::support::{binary, connect, get, serve, until};
 
 const CACHE: &[(&str, &str)] = &[("cache", "number")];
 
@@ -54,4 +56,31 @@ fn a_key_that_surely_does_not_exist_is_answered_without_the_database() {
     let key = format!("number:{new}");
     client.command(&["LARDER.INVALIDATE", "KEYS", &key]);
     assert_eq!(get(&mut client, &key).text(), format!("{{\"n\":{new}}}"));
+}
+
+#[test]
+fn a_query_for_keys_that_the_database_refuses_is_told_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("numbers.db");
+    std::fs::File::create(&file).unwrap();
+    let config = format!(
+        "[listen]
+         resp = \"127.0.0.1:0\"
+         [source.numbers]
+         url = \"sqlite:{}\"
+         changes = \"static\"
+         [cache.number]
+         key = \"number:{{n:int}}\"
+         load = \"SELECT {{n}} AS n\"
+         max_staleness = \"1h\"
+         [cache.number.bloom]
+         keys = \"SELECT n FROM no_such_table\"\n",
+        file.display()
+    );
+    let path = folder.path().join("larder.toml");
+    std::fs::write(&path, config).unwrap();
+    let output = Command::new(binary()).arg("serve").arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("[cache.number.bloom]") && text.contains("no_such_table"), "{text}");
 }

@@ -4,14 +4,13 @@ use std::fmt;
 
 use larder_core::Changes;
 use larder_engine::filter::FilterOptions;
-use larder_sql::SqlKeys;
 
 use super::cache::{CacheConfig, Known};
 use super::document::{Document, Written};
 use super::findings::{Findings, Reported};
+use super::inner;
 use super::options::bloom as options;
 use super::scope::Scope;
-use super::source::SourceConfig;
 
 /// What a cache's filter is built from, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,12 +31,9 @@ impl BloomConfig {
         declared: &[&Written],
         scope: &mut Scope<'_, '_>,
     ) -> Vec<(&'d Written, Result<Self, Reported>)> {
-        let resolve = |written: &'d Written| {
-            let at = declared.iter().position(|cache| cache.name == written.name);
-            // A section within a cache is read with the cache.
-            (written, Self::resolve(written, at.unwrap_or(usize::MAX), scope))
-        };
-        document.named(&options::SECTION).map(resolve).collect()
+        inner::sections(document, &options::SECTION, declared)
+            .map(|(written, cache)| (written, Self::resolve(written, cache, scope)))
+            .collect()
     }
 
     /// Those that were `resolved`, held against their `caches` and the sources of those.
@@ -45,7 +41,6 @@ impl BloomConfig {
         resolved: Vec<(&Written, Result<Self, Reported>)>,
         caches: &[CacheConfig],
         sources: &[Known<'_>],
-        configs: &[&SourceConfig],
         findings: &mut Findings<'_>,
     ) -> Result<Vec<Self>, Reported> {
         let mut checked = Vec::new();
@@ -59,18 +54,13 @@ impl BloomConfig {
                 }
             };
             if let Some(cache) = caches.get(bloom.cache) {
-                if let Some(Err(error)) = sources[cache.source]
-                    .database
-                    .map(|database| SqlKeys::new(database, &cache.key, &bloom.keys))
+                let source = &sources[cache.source];
+                let at = (written, &options::KEYS.about);
+                if let Err(reported) = inner::check_query(at, &bloom.keys, cache, source, findings)
                 {
-                    fault = Some(findings.error(
-                        &written.value(&options::KEYS.about),
-                        error.to_string(),
-                        "write a query whose columns are the key's parameters: \"SELECT id FROM \
-                         users\"",
-                    ));
+                    fault = Some(reported);
                 }
-                if configs.get(cache.source).is_some_and(|s| s.changes == Changes::Unknown) {
+                if source.changes == Some(Changes::Unknown) {
                     fault = Some(findings.error(
                         &written.at,
                         "a filter denies a row that was inserted behind its back until it is \

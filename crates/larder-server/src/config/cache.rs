@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder_core::template::{TagTemplate, nearest};
-use larder_core::{KeyTemplate, Window};
+use larder_core::{Changes, KeyTemplate, Window};
 use larder_sql::{Database, Format, Load, Rows};
 
 use super::document::Written;
@@ -50,6 +50,8 @@ pub(super) struct Known<'s> {
     pub(super) name: &'s str,
     /// `None` when something about the source was reported.
     pub(super) database: Option<&'s Database>,
+    /// Who may change its data; `None` as above.
+    pub(super) changes: Option<Changes>,
 }
 
 impl CacheConfig {

@@ -36,6 +36,7 @@ mod cache;
 mod document;
 mod environment;
 mod findings;
+mod inner;
 mod keyspace;
 mod listen;
 mod memory;
@@ -184,6 +185,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         .map(|(written, source)| Known {
             name: &written.name,
             database: source.as_ref().ok().map(|(_, database)| database),
+            changes: source.as_ref().ok().map(|(source, _)| source.changes),
         })
         .collect();
 
@@ -206,9 +208,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let (whole, plain_keys) = (whole?, plain_keys?);
     let caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
     let warm = WarmConfig::check(warm, &caches, &known, scope.findings);
-    let configs: Vec<_> =
-        sources.iter().filter_map(|source| Some(&source.as_ref().ok()?.0)).collect();
-    let bloom = BloomConfig::check(bloom, &caches, &known, &configs, scope.findings);
+    let bloom = BloomConfig::check(bloom, &caches, &known, scope.findings);
     let homes: Vec<_> = declared.into_iter().zip(&caches).collect();
     let parts = memory::divide((memory, whole), (plain, plain_keys), &homes, scope.findings)?;
     let config = Config {

@@ -34,16 +34,14 @@ impl fmt::Display for Report<'_> {
 fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for cache in &config.caches {
         write_cache(cache, config.source_of(cache), out)?;
-        let is_this = |cached: &&CacheConfig| cached.name == cache.name;
+        let is_warmed = |cached: &&CacheConfig| cached.name == cache.name;
         for warm in &config.warm {
-            if config.caches.get(warm.cache).as_ref().is_some_and(is_this) {
+            if config.caches.get(warm.cache).as_ref().is_some_and(is_warmed) {
                 writeln!(out, "  {warm}")?;
             }
         }
-        for bloom in &config.bloom {
-            if config.caches.get(bloom.cache).as_ref().is_some_and(is_this) {
-                writeln!(out, "  {bloom}")?;
-            }
+        if let Some(bloom) = config.bloom_of(cache) {
+            writeln!(out, "  {bloom}")?;
         }
         writeln!(out)?;
     }

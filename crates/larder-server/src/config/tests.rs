@@ -1090,6 +1090,15 @@ fn a_filter_that_can_be_none_is_an_error_with_the_cure() {
     let keys = "keys = \"SELECT id FROM users\"";
     for (text, reason) in [
         (bloomed("unknown", keys), "set `changes = \"announced\"` in the source"),
+        // Another source is at fault: this one is told all the same.
+        (
+            "[source.a]\nurl = \"nosuch:\"\n[source.b]\nurl = \"sqlite:b.db\"\n\
+             changes = \"static\"\n[cache.user]\nsource = \"b\"\nkey = \"user:{id:int}\"\n\
+             load = \"SELECT name FROM users WHERE id = {id}\"\nmax_staleness = \"2s\"\n\
+             [cache.user.bloom]\nkeys = \"DELETE FROM users\""
+                .to_owned(),
+            "the query for keys begins with",
+        ),
         (bloomed("static", ""), "`keys`"),
         (bloomed("static", "keys = \"DELETE FROM users\""), "the query for keys begins with"),
         (bloomed("static", &format!("{keys}\nfalse_positives = 0.9")), "at most 0.5"),

@@ -5,11 +5,10 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use larder_sql::SqlKeys;
-
 use super::cache::{CacheConfig, Known};
 use super::document::{Document, Written};
 use super::findings::{Findings, Reported};
+use super::inner;
 use super::options::warm as options;
 use super::scope::Scope;
 
@@ -45,12 +44,9 @@ impl WarmConfig {
         declared: &[&Written],
         scope: &mut Scope<'_, '_>,
     ) -> Vec<(&'d Written, Result<Self, Reported>)> {
-        let resolve = |written: &'d Written| {
-            let at = declared.iter().position(|cache| cache.name == written.name);
-            // A section within a cache is read with the cache.
-            (written, Self::resolve(written, at.unwrap_or(usize::MAX), scope))
-        };
-        document.named(&options::SECTION).map(resolve).collect()
+        inner::sections(document, &options::SECTION, declared)
+            .map(|(written, cache)| (written, Self::resolve(written, cache, scope)))
+            .collect()
     }
 
     /// Those that were `resolved`, held against their `caches` and the `sources` of those.
@@ -78,17 +74,12 @@ impl WarmConfig {
                     "give each a file of its own",
                 ));
             }
-            let database = |cache: &CacheConfig| sources[cache.source].database;
-            if let (Some(query), Some(cache)) = (&warm.query, caches.get(warm.cache))
-                && let Some(Err(error)) =
-                    database(cache).map(|database| SqlKeys::new(database, &cache.key, query))
-            {
-                fault = Some(findings.error(
-                    &written.value(&options::QUERY.about),
-                    error.to_string(),
-                    "write a query whose columns are the key's parameters: \"SELECT id FROM \
-                     users\"",
-                ));
+            if let (Some(query), Some(cache)) = (&warm.query, caches.get(warm.cache)) {
+                let at = (written, &options::QUERY.about);
+                let source = &sources[cache.source];
+                if let Err(reported) = inner::check_query(at, query, cache, source, findings) {
+                    fault = Some(reported);
+                }
             }
             if let Some(cache) = caches.get(warm.cache)
                 && cache.window.max_staleness < SHORT
