@@ -9,6 +9,8 @@ use std::time::Duration;
 pub enum Tier {
     /// This process's own memory.
     Memory,
+    /// The tier that it shares with other processes.
+    Shared,
     /// The system of record.
     Source,
 }
@@ -19,6 +21,7 @@ impl Tier {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Shared => "shared",
             Self::Source => "source",
         }
     }

@@ -23,6 +23,9 @@ pub enum ErrorKind {
     BadKey,
     /// The system of record can't be reached. Ask again later.
     SourceDown,
+    /// The shared tier can't be reached. What was asked of it is done as soon as it can be, where
+    /// the message says so.
+    SharedDown,
     /// The caller's deadline or the load's own timeout passed. Ask again.
     Timeout,
     /// Too much is waiting already. Ask again after `retry_after`.
@@ -41,9 +44,10 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The table: kind, the word that opens a RESP error, the status of an HTTP problem.
-    const TABLE: [(Self, &'static str, u16); 9] = [
+    const TABLE: [(Self, &'static str, u16); 10] = [
         (Self::BadKey, "BADKEY", 400),
         (Self::SourceDown, "SOURCEDOWN", 503),
+        (Self::SharedDown, "SHAREDDOWN", 503),
         (Self::Timeout, "TIMEOUT", 504),
         (Self::Shed, "SHED", 503),
         (Self::Refused, "REFUSED", 403),

@@ -18,16 +18,22 @@
 //! | [`source`] | [`Source`]: the system of record, asked one key or many |
 //! | [`context`] | [`LoadContext`]: what the engine and a loader tell each other |
 //! | [`terms`] | [`Terms`]: on what terms a loaded value is kept |
+//! | [`shared`] | [`SharedTier`]: entries that other processes see too, and their leases |
+//! | [`envelope`] | what such an entry looks like, byte by byte |
+//! | [`bus`] | [`Bus`]: invalidations, from one process to all others |
 //! | [`spawn`] | [`Spawn`]: who runs the engine's own tasks |
 //! | [`sync`] | the locks and atomics of engine and memory tier, exchangeable for a checker's |
 
 pub mod answer;
+pub mod bus;
 pub mod context;
 mod counter;
+pub mod envelope;
 pub mod error;
 pub mod freshness;
 pub mod key;
 pub mod keys;
+pub mod shared;
 pub mod source;
 pub mod spawn;
 pub mod sync;
@@ -40,11 +46,13 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use answer::{Answer, Reason, State, Tier};
+pub use bus::Bus;
 pub use context::LoadContext;
 pub use error::{Error, ErrorKind, Result};
 pub use freshness::{Times, Window};
 pub use key::{CacheKey, Key, KeyText};
 pub use keys::{KeyList, KeyPages, keys_of};
+pub use shared::SharedTier;
 pub use source::{Changes, LoadError, Source};
 pub use spawn::Spawn;
 pub use template::KeyTemplate;

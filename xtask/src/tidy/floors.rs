@@ -31,7 +31,7 @@ const BESIDE: [&str; 3] = ["larder-bench", "larder-test", "xtask"];
 
 /// The crates that name all that they may depend on.
 const ALLOWED: [(&str, &[&str]); 2] =
-    [("larder-core", &["bytes", "shuttle"]), ("larder-policy", &[])];
+    [("larder-core", &["bytes", "futures-core", "shuttle"]), ("larder-policy", &[])];
 
 /// Of larder's own crates, the engine knows the memory tier and the contracts.
 const ENGINE_KNOWS: [&str; 2] = ["larder-core", "larder-memory"];
