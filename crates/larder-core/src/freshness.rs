@@ -41,6 +41,9 @@ pub struct Window {
     pub stale_on_error: Duration,
     /// When a fresh entry that is read is refreshed already.
     pub early: Early,
+    /// Whether a stream of changes vouches for entries: then the promise counts from its horizon,
+    /// and an entry may be fresh for longer than `max_staleness`.
+    pub vouched: bool,
 }
 
 /// What a user wrote; [`Window::resolve`] fills in the rest.
@@ -62,6 +65,8 @@ pub struct Declared {
     pub refresh_at: Option<f64>,
     /// `xfetch`, if given; otherwise 1.
     pub xfetch: Option<f64>,
+    /// Whether a stream of changes vouches for entries.
+    pub vouched: bool,
 }
 
 impl Window {
@@ -70,9 +75,12 @@ impl Window {
     pub const MISSING_FOR_DEFAULT: Duration = Duration::from_secs(30);
     /// The most that jitter takes by default.
     pub const JITTER_DEFAULT_MAX: Duration = Duration::from_secs(60);
+    /// How long an entry is fresh that a stream vouches for, if nothing is said.
+    pub const VOUCHED_FRESH_FOR_DEFAULT: Duration = Duration::from_secs(3600);
 
-    /// The windows that follow from what was declared, for data that anyone may change at any
-    /// time: nothing but age bounds the staleness.
+    /// The windows that follow from what was declared. For data that anyone may change at any time
+    /// nothing but age bounds the staleness; where a stream of changes vouches for entries, they
+    /// may be fresh for longer than the promise.
     ///
     /// ```
     /// use larder_core::freshness::{Declared, Window};
@@ -97,12 +105,15 @@ impl Window {
                 ));
             }
             (Some(fresh_for), None) => (fresh_for, fresh_for.saturating_add(stale_for)),
+            (None, Some(max_staleness)) if declared.vouched && !max_staleness.is_zero() => {
+                (max_staleness.max(Self::VOUCHED_FRESH_FOR_DEFAULT), max_staleness)
+            }
             (None, Some(max_staleness)) => (max_staleness, max_staleness),
             (Some(fresh_for), Some(max_staleness)) => (fresh_for, max_staleness),
         };
-        if fresh_for > max_staleness {
+        if fresh_for > max_staleness && !declared.vouched {
             return Err(config(
-                "fresh_for is longer than max_staleness: without a feed of changes nothing but \
+                "fresh_for is longer than max_staleness: without a stream of changes nothing but \
                  age bounds the staleness, so an entry can't stay fresh longer than the promise. \
                  Shorten fresh_for or widen max_staleness",
             ));
@@ -114,7 +125,7 @@ impl Window {
         }
         let missing_for =
             declared.missing_for.unwrap_or(Self::MISSING_FOR_DEFAULT.min(max_staleness));
-        if missing_for > max_staleness {
+        if missing_for > max_staleness && !declared.vouched {
             return Err(config(
                 "missing_for is longer than max_staleness: absence is an answer too, and the \
                  promise covers it. Shorten missing_for or widen max_staleness",
@@ -128,7 +139,16 @@ impl Window {
                  is. Leave it out, or widen max_staleness",
             ));
         }
-        Ok(Self { fresh_for, stale_for, max_staleness, missing_for, jitter, stale_on_error, early })
+        Ok(Self {
+            fresh_for,
+            stale_for,
+            max_staleness,
+            missing_for,
+            jitter,
+            stale_on_error,
+            early,
+            vouched: declared.vouched,
+        })
     }
 
     /// Whether anything may be kept at all. With `max_staleness = 0` every read asks the source.
@@ -148,14 +168,27 @@ impl Window {
         } else {
             (loaded.fresh_for.unwrap_or(self.missing_for), Duration::ZERO)
         };
-        let fresh_until = loaded.at + fresh_for;
-        let promised_until = fresh_until.min(loaded.at + self.max_staleness);
-        let calm_until = if loaded.present {
-            promised_until.min(self.early.calm_until(loaded.at, fresh_until, loaded.cost))
+        let lasting = Lasting { fresh_for, stale_for, cost: loaded.cost };
+        self.times_of_lasting(loaded.at, loaded.present, lasting)
+    }
+
+    /// The times of an entry whose lifetime was drawn already, in another process for instance.
+    #[must_use]
+    pub fn times_of_lasting(&self, at: Moment, present: bool, lasting: Lasting) -> Times {
+        let fresh_until = at + lasting.fresh_for;
+        let promised_until = fresh_until.min(self.promised_until(at));
+        let calm_until = if present {
+            promised_until.min(self.early.calm_until(at, fresh_until, lasting.cost))
         } else {
             promised_until
         };
-        Times::new(loaded.at, fresh_until, fresh_until + stale_for, calm_until)
+        Times::new(at, fresh_until, fresh_until + lasting.stale_for, calm_until)
+    }
+
+    /// Until when an entry may be served at most that was loaded at `at`, and that nothing has
+    /// vouched for since: for ever, where something may vouch for it later.
+    fn promised_until(&self, at: Moment) -> Moment {
+        if self.vouched { Moment::MAX } else { at + self.max_staleness }
     }
 
     /// What chance may take of a lifetime: as large a part of it as `jitter` is of `fresh_for`,
@@ -172,7 +205,7 @@ impl Window {
     /// stream vouches for; it must have been read before the entry was.
     #[must_use]
     pub fn state(&self, times: &Times, horizon: Moment, now: Moment) -> State {
-        if now - times.as_of(horizon) > self.max_staleness || now > times.stale_until() {
+        if !self.keeps_promise(times.as_of(horizon), now) || now > times.stale_until() {
             State::Gone
         } else if times.is_frozen() || now > times.fresh_until() {
             State::Stale
@@ -188,17 +221,38 @@ impl Window {
         self.early.wants_refresh(times.loaded_at(), times.fresh_until(), cost, now, draw)
     }
 
-    /// When an entry is certainly gone, where no horizon will lift it.
+    /// When an entry is gone, if its stream vouches for nothing beyond `horizon`.
     #[must_use]
-    pub fn gone_after(&self, times: &Times) -> Moment {
-        times.stale_until().min(times.as_of(Moment::ZERO) + self.max_staleness)
+    pub fn gone_after(&self, times: &Times, horizon: Moment) -> Moment {
+        times.stale_until().min(times.as_of(horizon) + self.max_staleness)
     }
 
-    /// Until when the value of an entry may stand in while the source fails. Memory may forget
-    /// the entry just after.
+    /// When an entry is certainly gone, whatever its stream will vouch for.
     #[must_use]
-    pub fn stands_in_until(&self, times: &Times) -> Moment {
-        self.gone_after(times) + self.stale_on_error
+    pub fn surely_gone_after(&self, times: &Times) -> Moment {
+        let horizon = if self.vouched { Moment::MAX } else { Moment::ZERO };
+        self.gone_after(times, horizon)
+    }
+
+    /// Until when the value of an entry may stand in while the source fails.
+    #[must_use]
+    pub fn stands_in_until(&self, times: &Times, horizon: Moment) -> Moment {
+        self.gone_after(times, horizon) + self.stale_on_error
+    }
+
+    /// After which a tier may forget an entry: neither it nor its value is of use any more.
+    #[must_use]
+    pub fn forgotten_after(&self, times: &Times, present: bool) -> Moment {
+        let gone_after = self.surely_gone_after(times);
+        if present { gone_after + self.stale_on_error } else { gone_after }
+    }
+
+    /// Whether something that is known to be current at `as_of` keeps the promise to who starts at
+    /// `now`.
+    #[inline]
+    #[must_use]
+    pub fn keeps_promise(&self, as_of: Moment, now: Moment) -> bool {
+        now.since(as_of) <= self.max_staleness
     }
 }
 
@@ -217,6 +271,17 @@ pub struct Loaded {
     pub fresh_for: Option<Duration>,
     /// Its own `stale_for`, if its loader said one.
     pub stale_for: Option<Duration>,
+}
+
+/// How long an entry lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lasting {
+    /// How long it is served as it is.
+    pub fresh_for: Duration,
+    /// How long after that it may be served while a refresh runs.
+    pub stale_for: Duration,
+    /// How long its load took.
+    pub cost: Duration,
 }
 
 impl Loaded {

@@ -161,7 +161,7 @@ pub struct Marked {
     pub position: Option<Position>,
 }
 
-/// A lease's length and what it may be used for.
+/// What a tier can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // Each is an ability of its own.
 pub struct Abilities {

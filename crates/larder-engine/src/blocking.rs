@@ -11,6 +11,7 @@ use larder_core::{Answer, BoxFuture, CacheKey, Error, ErrorKind, LoadContext, Lo
 
 use crate::cache::Cache;
 use crate::held::Seen;
+use crate::invalidate::Invalidated;
 use crate::load::Loader;
 use crate::runtime::oneshot;
 
@@ -117,7 +118,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Blocking<'_, K, V> {
     /// # Errors
     ///
     /// As [`Cache::invalidate`]; `Refused` on a thread that must not wait.
-    pub fn invalidate(&self, key: &K) -> Result<bool> {
+    pub fn invalidate(&self, key: &K) -> Result<Invalidated> {
         let (cache, key) = (self.0.clone(), key.clone());
         self.wait(async move { cache.invalidate(&key).await })?
     }
@@ -127,7 +128,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Blocking<'_, K, V> {
     /// # Errors
     ///
     /// As [`Cache::invalidate_tags`]; `Refused` on a thread that must not wait.
-    pub fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+    pub fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<Invalidated> {
         let cache = self.0.clone();
         let tags: Vec<String> = tags.iter().map(|tag| tag.as_ref().to_owned()).collect();
         self.wait(async move { cache.invalidate_tags(&tags).await })?
@@ -138,7 +139,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Blocking<'_, K, V> {
     /// # Errors
     ///
     /// As [`Cache::invalidate_all`]; `Refused` on a thread that must not wait.
-    pub fn invalidate_all(&self) -> Result<()> {
+    pub fn invalidate_all(&self) -> Result<Invalidated> {
         let cache = self.0.clone();
         self.wait(async move { cache.invalidate_all().await })?
     }

@@ -1,6 +1,6 @@
 //! The builder of a cache: it reads like a sentence, and refuses nonsense with the reason.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use larder_core::freshness::Declared;
@@ -10,6 +10,7 @@ use larder_memory::{Bounds, Candidates};
 
 use crate::budget::Budget;
 use crate::cache::{Cache, Parts};
+use crate::consistency::Consistency;
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::erased::DynSource;
@@ -24,6 +25,8 @@ use crate::memory::{MemoryTier, memory_tier};
 use crate::observe::{Observer, Observers};
 use crate::patience::Patience;
 use crate::penetration::Penetration;
+use crate::shared::codec::Codec;
+use crate::shared::{COMPRESS_FROM_DEFAULT, Member, Part};
 use crate::worth::{Fingerprint, KeyParts, Notes, parts_of_tuples};
 
 /// A load is dropped after this long, if nothing else is said.
@@ -36,6 +39,9 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
 const ENTRIES_DEFAULT: usize = 10_000;
 /// A cache of its own takes at most so many bytes, if nothing else is said.
 const BYTES_DEFAULT: usize = 64 << 20;
+
+/// The longest name of a cache that keeps entries in a shared tier.
+const NAME_BYTES_MAX: usize = 128;
 
 /// Everything that a cache can be told, each with a default but the window.
 #[must_use = "a builder does nothing until it is built"]
@@ -63,6 +69,10 @@ pub struct CacheBuilder<K, V> {
     key_parts: Option<KeyParts<K>>,
     fingerprint: Option<Fingerprint<V>>,
     observers: Observers,
+    codec: Option<Box<dyn Codec<V>>>,
+    schema: u32,
+    compress_from: usize,
+    consistency: Option<Consistency>,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
@@ -91,6 +101,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             key_parts: None,
             fingerprint: None,
             observers: Observers::default(),
+            codec: None,
+            schema: 0,
+            compress_from: COMPRESS_FROM_DEFAULT,
+            consistency: None,
         }
     }
 
@@ -305,6 +319,33 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// Keeps entries in the engine's [shared tier](Engine::share) too, written so.
+    /// [`MessagePack`](crate::MessagePack) does for every type with `serde`. What was invalidated
+    /// is announced to other processes with or without it.
+    pub fn shared(mut self, codec: impl Codec<V>) -> Self {
+        self.codec = Some(Box::new(codec));
+        self
+    }
+
+    /// The version of what its values mean in the shared tier; 0 by default. Programs of other
+    /// versions don't read them.
+    pub fn schema(mut self, schema: u32) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// Values that take so many bytes or more are compressed in the shared tier; 1 KiB by default.
+    pub fn compress_from(mut self, bytes: usize) -> Self {
+        self.compress_from = bytes;
+        self
+    }
+
+    /// What is promised while processes can't hear of each other; see [`Consistency`].
+    pub fn consistency(mut self, consistency: Consistency) -> Self {
+        self.consistency = Some(consistency);
+        self
+    }
+
     /// The engine to share with other caches; one on the current tokio runtime otherwise.
     pub fn engine(mut self, engine: &Engine) -> Self {
         self.engine = Some(engine.clone());
@@ -319,7 +360,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// there is neither an engine nor a tokio runtime.
     pub fn build(self) -> Result<Cache<K, V>> {
         let Self { name, declared, window, engine, memory, bounds, policy, .. } = self;
+        let engine = match engine {
+            Some(engine) => engine,
+            None => Engine::on_tokio()?,
+        };
+        let vouched = match (self.consistency.unwrap_or_default(), self.changes) {
+            (Consistency::Eventual, _) | (_, Changes::Unknown) => false,
+            (Consistency::Bounded, _) => engine.shared().is_some_and(|shared| shared.has_bus()),
+        };
+        let declared = Declared { vouched, ..declared };
         let window = window.map_or_else(|| Window::resolve(declared), Ok)?;
+        if window.vouched && !vouched {
+            return Err(config(
+                "these windows count on a stream of changes, and none reaches this cache: its \
+                 engine must share through a bus, and every change must be announced",
+            ));
+        }
+        if self.codec.is_some() {
+            check_shared(&name, &engine)?;
+        }
         if self.load_timeout.is_zero() || self.deadline.is_zero() {
             return Err(config("load_timeout and deadline must be longer than zero"));
         }
@@ -373,10 +432,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             None => Arc::new(memory_tier(bounds, policy, self.idle_for)),
         };
         let seat = self.budget.map(|budget| budget.join(&memory)).transpose()?;
-        let engine = match engine {
-            Some(engine) => engine,
-            None => Engine::on_tokio()?,
-        };
         let patience = Patience {
             wait: self.wait,
             waits_for_fresh: false,
@@ -387,6 +442,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         let ledger = Ledger::new(weigh, Arc::clone(engine.clock()));
         let number = memory.keep(&ledger);
         let notes = Notes::new(ledger, number, engine.now(), self.key_parts, self.fingerprint);
+        let (schema, compress_from) = (self.schema, self.compress_from);
+        let part = self.codec.map(|codec| Part { codec, schema, compress_from });
         let parts = Arc::new(Parts {
             name,
             scope: engine.new_scope(),
@@ -395,6 +452,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             seat,
             window,
             source: self.source,
+            part,
             guard: self.guard.map_or_else(|| Guard::new(GuardBounds::default()), Ok)?,
             gathering: self.gather.map(Gathering::new),
             load_timeout: self.load_timeout,
@@ -406,9 +464,28 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             sweeps: Sweeps::default(),
             counters: Counters::default(),
         });
+        let member: Weak<dyn Member> = Arc::downgrade(&parts) as _;
+        parts.engine.members().add(&parts.name, member);
         parts.see_to_filter();
         Ok(Cache(parts))
     }
+}
+
+/// Whether a cache of this name can keep entries in the engine's shared tier.
+fn check_shared(name: &str, engine: &Engine) -> Result<()> {
+    if engine.shared().is_none() {
+        return Err(config(
+            "this cache keeps entries in a shared tier, and its engine has none: await \
+             Engine::share before the cache is built, or leave `shared` out",
+        ));
+    }
+    if name.contains('/') || name.len() > NAME_BYTES_MAX {
+        return Err(config(
+            "the name of a cache that shares is part of its entries' names: at most 128 bytes, \
+             without a slash",
+        ));
+    }
+    Ok(())
 }
 
 fn config(message: &'static str) -> Error {

@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result, Window};
+use larder_core::{CacheKey, Error, ErrorKind, KeyText, Moment, Result, Window};
 
 use crate::budget::Seat;
 use crate::builder::CacheBuilder;
@@ -21,6 +21,7 @@ use crate::memory::MemoryTier;
 use crate::observe::Observers;
 use crate::patience::Patience;
 use crate::penetration::Penetration;
+use crate::shared::Part;
 use crate::slot::Ground;
 use crate::worth::Notes;
 
@@ -58,6 +59,8 @@ pub(crate) struct Parts<K, V> {
     pub(crate) seat: Option<Seat>,
     pub(crate) window: Window,
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
+    /// What it needs to keep its entries in the shared tier too.
+    pub(crate) part: Option<Part<V>>,
     pub(crate) guard: Guard,
     pub(crate) gathering: Option<Gathering<K, V>>,
     pub(crate) load_timeout: Duration,
@@ -114,10 +117,21 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         self.engine.epochs().capture(self.scope, key, born)
     }
 
-    /// What its entries are judged by.
+    /// Up to when a stream of changes vouches for its entries.
+    #[inline]
+    pub(crate) fn horizon(&self) -> Moment {
+        if self.window.vouched { self.engine.horizon() } else { Moment::ZERO }
+    }
+
+    /// What its entries are judged by; to be taken before an entry is read.
     #[inline]
     pub(crate) fn ground(&self) -> Ground<'_> {
-        Ground { window: &self.window, sweeps: &self.sweeps, events: self.engine.events() }
+        Ground {
+            window: &self.window,
+            horizon: self.horizon(),
+            sweeps: &self.sweeps,
+            events: self.engine.events(),
+        }
     }
 
     /// The text of `key`, which everything but memory knows it by.

@@ -119,6 +119,12 @@ pub(crate) struct Counters {
     pub(crate) filtered: Counter,
     pub(crate) keys_loaded: Counter,
     pub(crate) keys_failed: Counter,
+    shared_age: Histogram,
+    pub(crate) shared_busy: Counter,
+    pub(crate) shared_unreadable: Counter,
+    pub(crate) shared_errors: Counter,
+    pub(crate) shared_fills: Counter,
+    pub(crate) shared_refused: Counter,
     /// How long those who load for themselves took, in nanoseconds.
     pub(crate) aside_nanos: Counter,
 }
@@ -141,6 +147,11 @@ impl Counters {
         self.stood_in_age.record(age);
     }
 
+    /// Counts a flight that the shared tier landed, with an entry of that age.
+    pub(crate) fn shared_hit(&self, age: Duration) {
+        self.shared_age.record(age);
+    }
+
     pub(crate) fn snapshot(&self) -> CacheStats {
         CacheStats {
             fresh_hit_age: self.fresh_age.snapshot(),
@@ -157,6 +168,12 @@ impl Counters {
             invalidations: self.invalidations.get(),
             sweeps: self.sweeps.get(),
             filtered: self.filtered.get(),
+            shared_hit_age: self.shared_age.snapshot(),
+            shared_busy: self.shared_busy.get(),
+            shared_unreadable: self.shared_unreadable.get(),
+            shared_errors: self.shared_errors.get(),
+            shared_fills: self.shared_fills.get(),
+            shared_fills_refused: self.shared_refused.get(),
         }
     }
 }
@@ -195,6 +212,19 @@ pub struct CacheStats {
     /// Reads that the filter answered: the key surely doesn't exist. They are neither hits nor
     /// misses.
     pub filtered: u64,
+    /// The ages of the entries that the shared tier had for a flight. A flight is a miss, and
+    /// others may have joined it.
+    pub shared_hit_age: HistogramSnapshot,
+    /// Questions for a lease that another process had; each is asked again after a while.
+    pub shared_busy: u64,
+    /// Entries of the shared tier that couldn't be read: another version wrote them.
+    pub shared_unreadable: u64,
+    /// Keys that the shared tier was asked for in vain: it failed, or was left alone.
+    pub shared_errors: u64,
+    /// Keys that were filled into the shared tier.
+    pub shared_fills: u64,
+    /// Keys whose lease was void when they were to be filled.
+    pub shared_fills_refused: u64,
 }
 
 impl CacheStats {

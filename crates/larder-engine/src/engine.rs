@@ -2,21 +2,27 @@
 //! their fills: the epochs of keys, and the events of tags and whole caches.
 
 use std::hash::BuildHasher;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::RandomState;
 use larder_core::sync::{AtomicU64, Counter, Ordering};
-use larder_core::{Clock, Moment, Result, Spawn};
+use larder_core::{Clock, Error, ErrorKind, Moment, Result, Spawn};
 
 use crate::events::Events;
 use crate::fence::{EPOCHS_DEFAULT, Epochs};
+use crate::invalidate::Invalidation;
 use crate::runtime;
+use crate::shared::{Members, Shared};
 
 /// The shared ground of several caches. Cloning it is cheap and shares it.
 #[derive(Clone)]
-pub struct Engine(Arc<Shared>);
+pub struct Engine(Arc<Inner>);
 
-struct Shared {
+/// An engine that may be gone already.
+#[derive(Clone)]
+pub(crate) struct WeakEngine(Weak<Inner>);
+
+struct Inner {
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     epochs: Epochs,
@@ -24,6 +30,9 @@ struct Shared {
     nonce: u64,
     scopes: AtomicU64,
     draws: Counter,
+    horizon: AtomicU64,
+    members: Arc<Members>,
+    shared: OnceLock<Arc<Shared>>,
     #[cfg(shuttle)]
     omit: Omit,
 }
@@ -97,7 +106,7 @@ impl Engine {
 
     /// An engine with a clock and a spawner of your own.
     pub fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(Inner {
             clock,
             spawn,
             epochs: Epochs::new(EPOCHS_DEFAULT),
@@ -105,6 +114,9 @@ impl Engine {
             nonce: RandomState::default().hash_one("nonce"),
             scopes: AtomicU64::new(0),
             draws: Counter::default(),
+            horizon: AtomicU64::new(0),
+            members: Arc::default(),
+            shared: OnceLock::new(),
             #[cfg(shuttle)]
             omit: Omit::Nothing,
         }))
@@ -117,7 +129,7 @@ impl Engine {
         epochs.omit(omit);
         let mut events = Events::new();
         events.omit(omit);
-        Self(Arc::new(Shared {
+        Self(Arc::new(Inner {
             clock,
             spawn,
             epochs,
@@ -125,6 +137,9 @@ impl Engine {
             nonce: 0,
             scopes: AtomicU64::new(0),
             draws: Counter::default(),
+            horizon: AtomicU64::new(0),
+            members: Arc::default(),
+            shared: OnceLock::new(),
             omit,
         }))
     }
@@ -161,6 +176,51 @@ impl Engine {
         &self.0.events
     }
 
+    /// Up to when the stream of changes that reaches this process vouches for entries: every
+    /// change that it covers, up to this moment, has been applied here.
+    #[inline]
+    pub(crate) fn horizon(&self) -> Moment {
+        Moment::from_nanos(self.0.horizon.load(Ordering::Acquire))
+    }
+
+    /// Moves the horizon forward; to be called when what comes before `to` has been applied.
+    pub(crate) fn advance_horizon(&self, to: Moment) {
+        self.0.horizon.fetch_max(to.as_nanos(), Ordering::AcqRel);
+    }
+
+    /// Forgets the horizon: nothing vouches for anything until it is learnt again.
+    pub(crate) fn clear_horizon(&self) {
+        self.0.horizon.store(0, Ordering::Release);
+    }
+
+    /// The caches of this engine, by name.
+    pub(crate) fn members(&self) -> &Arc<Members> {
+        &self.0.members
+    }
+
+    /// What it shares with other processes, if anything.
+    #[inline]
+    pub(crate) fn shared(&self) -> Option<&Arc<Shared>> {
+        self.0.shared.get()
+    }
+
+    /// Begins to share.
+    pub(crate) fn begin_sharing(&self, shared: &Arc<Shared>) -> Result<()> {
+        self.0.shared.set(Arc::clone(shared)).map_err(|_| {
+            let message = "this engine shares already; it has one shared tier and one bus";
+            Error::new(ErrorKind::Config, message)
+        })
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakEngine {
+        WeakEngine(Arc::downgrade(&self.0))
+    }
+
+    /// Strikes everything here that has a tag of one of these hashes.
+    pub(crate) fn strike_tag_hashes(&self, hashes: &[u64], what: Invalidation) {
+        self.events().strike_tags(hashes.iter().copied(), what);
+    }
+
     /// Different in every run of the program: what another run gave out is not taken for ours.
     pub(crate) fn nonce(&self) -> u64 {
         self.0.nonce
@@ -171,20 +231,32 @@ impl Engine {
         self.0.scopes.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A random number for jitter. It decides nothing but when entries expire, so a weak
-    /// generator does (SplitMix64: Steele, Lea, Flood 2014).
+    /// A random number for jitter.
     pub(crate) fn draw(&self) -> u32 {
+        (self.stamp() >> 32) as u32
+    }
+
+    /// A number that no other process has, for all that is likely. It decides nothing but when
+    /// entries expire and which fill is which, so a weak generator does (SplitMix64: Steele, Lea,
+    /// Flood 2014).
+    pub(crate) fn stamp(&self) -> u64 {
         self.0.draws.add(1);
         let mut x =
             self.0.nonce.wrapping_add(self.0.draws.get().wrapping_mul(0x9e37_79b9_7f4a_7c15));
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (x >> 32) as u32
+        x
     }
 
     #[cfg(shuttle)]
     pub(crate) fn omits(&self, step: Omit) -> bool {
         self.0.omit == step
+    }
+}
+
+impl WeakEngine {
+    pub(crate) fn upgrade(&self) -> Option<Engine> {
+        self.0.upgrade().map(Engine)
     }
 }
 

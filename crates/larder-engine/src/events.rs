@@ -18,10 +18,8 @@
 //! came, one comparison does. The count is read before the marks are, so that an event in between
 //! makes the next reader look again.
 
-use std::hash::BuildHasher;
 use std::sync::OnceLock;
 
-use foldhash::fast::RandomState;
 use larder_core::sync::{AtomicU64, Mutex, Ordering};
 
 use crate::invalidate::Invalidation;
@@ -51,7 +49,6 @@ pub(crate) struct Events {
     applying: Mutex<()>,
     /// Allocated when the first tag is invalidated.
     marks: OnceLock<Box<[Mark]>>,
-    hasher: RandomState,
     #[cfg(shuttle)]
     omit: crate::engine::Omit,
 }
@@ -90,7 +87,6 @@ impl Events {
             tags: AtomicU64::new(0),
             applying: Mutex::new(()),
             marks: OnceLock::new(),
-            hasher: RandomState::default(),
             #[cfg(shuttle)]
             omit: crate::engine::Omit::Nothing,
         }
@@ -116,11 +112,6 @@ impl Events {
         self.tags.load(Ordering::Acquire)
     }
 
-    /// Where a tag is marked.
-    pub(crate) fn place(&self, tag: &str) -> u32 {
-        ((self.hasher.hash_one(tag) >> 32) % MARKS as u64) as u32
-    }
-
     /// Applies an event: `strike` writes its number wherever it must stand.
     pub(crate) fn apply(&self, strike: impl FnOnce(u64)) {
         let _applying = self.applying.lock();
@@ -135,21 +126,32 @@ impl Events {
     }
 
     /// Strikes everything that depends on one of these tags.
-    pub(crate) fn strike_tags<'t>(&self, tags: impl Iterator<Item = &'t str>, what: Invalidation) {
+    pub(crate) fn strike_tags(&self, tags: impl Iterator<Item = u64>, what: Invalidation) {
         let new = || (0..MARKS).map(|_| Mark::default()).collect();
         self.apply(|event| {
             let marks = self.marks.get_or_init(new);
-            tags.for_each(|tag| marks[self.place(tag) as usize].strike(event, what));
+            tags.for_each(|tag| marks[place(tag)].strike(event, what));
             self.tags.store(event, Ordering::Release);
         });
     }
 
     /// What became of an entry whose load began at the count `born`, through its tags.
-    pub(crate) fn fate(&self, places: &[u32], born: u64) -> Fate {
+    pub(crate) fn fate(&self, tags: &[u64], born: u64) -> Fate {
         let Some(marks) = self.marks.get() else { return Fate::Stands };
-        let fates = places.iter().map(|&place| marks[place as usize].fate(born));
+        let fates = tags.iter().map(|&tag| marks[place(tag)].fate(born));
         fates.max().unwrap_or(Fate::Stands)
     }
+}
+
+/// The hash of a tag, by which it is known to everything but its loader: the same in every
+/// process, for ever.
+pub(crate) fn tag_hash(tag: &str) -> u64 {
+    rapidhash::v3::rapidhash_v3(tag.as_bytes())
+}
+
+/// Where a tag of this hash is marked.
+fn place(hash: u64) -> usize {
+    (hash >> 48) as usize % MARKS
 }
 
 /// The events that struck a whole cache.
@@ -218,10 +220,10 @@ mod tests {
     #[test]
     fn a_tag_strikes_what_was_loaded_before_and_nothing_later() {
         let events = Events::new();
-        let [a, b] = ["tenant:1", "tenant:2"].map(|tag| events.place(tag));
-        assert_ne!(a, b, "the tags of this test share a mark; choose others");
+        let [a, b] = ["tenant:1", "tenant:2"].map(tag_hash);
+        assert_ne!(place(a), place(b), "the tags of this test share a mark; choose others");
         let before = events.count();
-        events.strike_tags(["tenant:1"].into_iter(), Invalidation::Drop);
+        events.strike_tags([a].into_iter(), Invalidation::Drop);
         assert_eq!(events.fate(&[a], before), Fate::Dropped);
         assert_eq!(events.fate(&[b], before), Fate::Stands);
         assert_eq!(events.fate(&[b, a], before), Fate::Dropped);
@@ -231,15 +233,15 @@ mod tests {
     #[test]
     fn the_harder_fate_wins() {
         let events = Events::new();
-        let place = [events.place("t")];
+        let tag = [tag_hash("t")];
         let before = events.count();
-        events.strike_tags(["t"].into_iter(), Invalidation::MarkStale);
-        assert_eq!(events.fate(&place, before), Fate::Staled);
+        events.strike_tags(tag.into_iter(), Invalidation::MarkStale);
+        assert_eq!(events.fate(&tag, before), Fate::Staled);
         let between = events.count();
-        events.strike_tags(["t"].into_iter(), Invalidation::Drop);
-        events.strike_tags(["t"].into_iter(), Invalidation::MarkStale);
-        assert_eq!(events.fate(&place, before), Fate::Dropped);
-        assert_eq!(events.fate(&place, between), Fate::Dropped);
+        events.strike_tags(tag.into_iter(), Invalidation::Drop);
+        events.strike_tags(tag.into_iter(), Invalidation::MarkStale);
+        assert_eq!(events.fate(&tag, before), Fate::Dropped);
+        assert_eq!(events.fate(&tag, between), Fate::Dropped);
     }
 
     #[test]

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_core::{CacheKey, Error, ErrorKind, Moment, Result, Terms, freshness, terms};
+use larder_core::envelope::Envelope;
+use larder_core::{
+    CacheKey, Error, ErrorKind, Moment, Result, State, Terms, Tier, Times, freshness, terms,
+};
 
 use crate::cache::Parts;
-use crate::events::Fate;
+use crate::events::{Fate, tag_hash};
 use crate::fence::Fence;
 use crate::flight::Landed;
 use crate::observe::What;
+use crate::shared::Opened;
 use crate::slot::{Rider, Slot};
 
 /// Whether a loaded value was kept.
@@ -37,8 +41,14 @@ pub(crate) struct Loaded<'t, V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// Keeps what was loaded, if its fence still holds.
-    pub(crate) fn fill(&self, key: &K, loaded: Loaded<'_, V>, fence: Fence) -> Landed<V> {
+    /// Keeps what was loaded, if its fence still holds; not at all unless it `keeps`.
+    pub(crate) fn fill(
+        &self,
+        key: &K,
+        loaded: Loaded<'_, V>,
+        fence: Fence,
+        keeps: bool,
+    ) -> Landed<V> {
         self.counters.keys_loaded.add(1);
         if loaded.value.is_none() {
             self.counters.absent.add(1);
@@ -54,7 +64,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             self.counters.unchanged.add(1);
         }
         let rider = self.rider(loaded.terms, loaded.held.as_deref());
-        let fill = self.keep(key, &loaded, fence, rider.clone());
+        let times = self.times_of(&loaded);
+        let fill = match keeps {
+            true => self.keep(key, &loaded, times, fence, rider.clone()),
+            false => Fill::NotKept,
+        };
         match fill {
             Fill::Stored => {}
             Fill::Refused => self.counters.refused.add(1),
@@ -62,15 +76,67 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
         let present = loaded.value.is_some();
         self.tell(key, What::Loaded { present, took: loaded.cost, fill });
-        Landed { value: loaded.value, as_of: loaded.at, fill, born: fence.born, rider }
+        Landed {
+            value: loaded.value,
+            times,
+            as_of: loaded.at,
+            fill,
+            born: fence.born,
+            rider,
+            tier: Tier::Source,
+            state: State::Fresh,
+        }
+    }
+
+    /// Copies an entry of the shared tier into memory, if its fence still holds.
+    pub(crate) fn promote(
+        &self,
+        key: &K,
+        opened: Opened<V>,
+        state: State,
+        fence: Fence,
+    ) -> Landed<V> {
+        let Opened { value, envelope, times, as_of } = opened;
+        let rider = rider_of(&envelope);
+        if let (Some(penetration), false) = (&self.penetration, envelope.tags.is_empty()) {
+            penetration.tagged();
+        }
+        let slot = Slot {
+            value,
+            times,
+            born: fence.born,
+            cost_micros: u32::try_from(envelope.cost.as_micros()).unwrap_or(u32::MAX),
+            ledger: self.notes.ledger_number,
+            rider,
+        };
+        let fill = self.insert(key, slot.clone(), fence);
+        let Slot { value, rider, .. } = slot;
+        Landed { value, times, as_of, fill, born: fence.born, rider, tier: Tier::Shared, state }
+    }
+
+    /// The times of what was loaded.
+    fn times_of(&self, loaded: &Loaded<'_, V>) -> Times {
+        self.window.times(&freshness::Loaded {
+            at: loaded.at,
+            present: loaded.value.is_some(),
+            cost: loaded.cost,
+            draw: self.engine.draw(),
+            // Where no stream vouches nothing outlives the promise, and the early refresh goes by
+            // the end that there is.
+            fresh_for: loaded.terms.own_fresh_for().map(|own| match self.window.vouched {
+                true => own,
+                false => own.min(self.window.max_staleness),
+            }),
+            stale_for: loaded.terms.own_stale_for(),
+        })
     }
 
     /// What is kept beside the value, if anything was said. A value that is unchanged keeps its
     /// tags, unless new ones were said: otherwise their next invalidation would miss it.
     fn rider(&self, terms: &Terms, held: Option<&Rider>) -> Option<Arc<Rider>> {
-        let tags: Box<[u32]> = match held {
+        let tags: Box<[u64]> = match held {
             Some(held) if terms.is_unchanged() && terms.tags().is_empty() => held.tags.clone(),
-            _ => terms.tags().iter().map(|tag| self.engine.events().place(tag)).collect(),
+            _ => terms.tags().iter().map(|tag| tag_hash(tag)).collect(),
         };
         if let (Some(penetration), false) = (&self.penetration, tags.is_empty()) {
             penetration.tagged();
@@ -86,24 +152,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         &self,
         key: &K,
         loaded: &Loaded<'_, V>,
+        times: Times,
         fence: Fence,
         rider: Option<Arc<Rider>>,
     ) -> Fill {
         let now = self.engine.now();
-        let times = self.window.times(&freshness::Loaded {
-            at: loaded.at,
-            present: loaded.value.is_some(),
-            cost: loaded.cost,
-            draw: self.engine.draw(),
-            // Without a feed nothing outlives the promise, and the early refresh goes by the end
-            // that there is.
-            fresh_for: loaded.terms.own_fresh_for().map(|own| own.min(self.window.max_staleness)),
-            stale_for: loaded.terms.own_stale_for(),
-        });
-        let expires_at = match loaded.value {
-            Some(_) => self.window.stands_in_until(&times),
-            None => self.window.gone_after(&times),
-        };
+        let expires_at = self.window.forgotten_after(&times, loaded.value.is_some());
         if !self.window.keeps() || !loaded.terms.is_stored() || expires_at < now {
             return Fill::NotKept;
         }
@@ -120,19 +174,28 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             ledger: self.notes.ledger_number,
             rider,
         };
+        let fill = self.insert(key, slot, fence);
+        if let (Fill::Stored, Some(seat)) = (fill, &self.seat) {
+            seat.filled(key, loaded.cost);
+        }
+        fill
+    }
+
+    /// Puts an entry into memory under its fence.
+    fn insert(&self, key: &K, slot: Slot<V>, fence: Fence) -> Fill {
+        let now = self.engine.now();
+        let (at, present) = (slot.times.loaded_at(), slot.value.is_some());
+        let expires_at = self.window.forgotten_after(&slot.times, present);
         let weight = self.notes.ledger.weight(key, &slot);
         // Called under the lock under which an invalidation raises the epoch and removes.
         let holds = |held: Option<&Slot<V>>| {
             // Of two fills the one that was loaded later stays, whichever comes last.
-            let newest = held.is_none_or(|held| held.times.loaded_at() <= loaded.at);
+            let newest = held.is_none_or(|held| held.times.loaded_at() <= at);
             newest && self.fence_holds(fence)
         };
         match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             larder_memory::Insert::Stored => {
                 self.notes.ledger.stored(weight);
-                if let Some(seat) = &self.seat {
-                    seat.filled(key, loaded.cost);
-                }
                 Fill::Stored
             }
             larder_memory::Insert::Refused => Fill::Refused,
@@ -153,6 +216,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) fn rider_fate(&self, rider: &Rider, born: u64) -> Fate {
         rider.fate(self.engine.events(), born)
     }
+}
+
+/// What is kept beside a value of the shared tier.
+pub(crate) fn rider_of(envelope: &Envelope) -> Option<Arc<Rider>> {
+    let weight = envelope.weight.map(|weight| weight as usize);
+    let is_bare = envelope.tags.is_empty() && envelope.validator.is_none() && weight.is_none();
+    let rider = || Rider::new(envelope.tags.clone().into(), envelope.validator.clone(), weight);
+    (!is_bare).then(|| Arc::new(rider()))
 }
 
 /// Whether an entry may be kept on these terms.

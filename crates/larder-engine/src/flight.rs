@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use foldhash::fast::RandomState;
 use larder_core::sync::Mutex;
-use larder_core::{CacheKey, Moment, Result};
+use larder_core::{CacheKey, Moment, Result, State, Tier, Times};
 
 use crate::backoff::Failures;
 use crate::fence::Fence;
@@ -26,13 +26,19 @@ use crate::slot::Rider;
 #[derive(Clone, Debug)]
 pub(crate) struct Landed<V> {
     pub(crate) value: Option<V>,
-    /// When the load began: the value was the source's at some moment since.
+    pub(crate) times: Times,
+    /// The value was the source's at some moment since: when its load began, or what its stream
+    /// vouched for before it was read in the shared tier.
     pub(crate) as_of: Moment,
     pub(crate) fill: Fill,
     /// How many events there had been when the load began.
     pub(crate) born: u64,
     /// Its tags, by which a caller that came later tests it.
     pub(crate) rider: Option<Arc<Rider>>,
+    /// Where it comes from.
+    pub(crate) tier: Tier,
+    /// What it is worth: stale only from the shared tier.
+    pub(crate) state: State,
 }
 
 /// One running load.

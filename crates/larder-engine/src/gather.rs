@@ -9,14 +9,21 @@ use larder_core::sync::Mutex;
 
 use crate::cache::Parts;
 use crate::flight::Flight;
-use crate::load::Departed;
+use crate::load::{Departed, Seek};
 
 /// Flights whose loads wait for company.
 ///
 /// At most as many wait as the source takes in one question: the last one makes them depart.
 pub(crate) struct Gathering<K, V> {
     window: Duration,
-    waiting: Mutex<Vec<(K, Arc<Flight<V>>)>>,
+    waiting: Mutex<Vec<Waiting<K, V>>>,
+}
+
+/// A flight that waits.
+struct Waiting<K, V> {
+    key: K,
+    flight: Arc<Flight<V>>,
+    seek: Seek,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Gathering<K, V> {
@@ -27,11 +34,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Gathering<K, V> {
 
     /// Adds a flight to those that wait. They depart when the window of the first has passed, or
     /// when they fill a question.
-    pub(crate) fn gather(&self, parts: &Arc<Parts<K, V>>, key: &K, flight: &Arc<Flight<V>>) {
+    pub(crate) fn gather(
+        &self,
+        parts: &Arc<Parts<K, V>>,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        seek: Seek,
+    ) {
         let batch_max = parts.source.as_ref().map_or(1, |source| source.batch_max());
         let waiting = {
             let mut waiting = self.waiting.lock();
-            waiting.push((key.clone(), Arc::clone(flight)));
+            waiting.push(Waiting { key: key.clone(), flight: Arc::clone(flight), seek });
             waiting.len()
         };
         if waiting >= batch_max {
@@ -45,7 +58,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Gathering<K, V> {
     /// Those that wait, who don't wait any more.
     fn take(&self, parts: &Arc<Parts<K, V>>) -> Vec<Departed<K, V>> {
         let waiting = std::mem::take(&mut *self.waiting.lock());
-        waiting.iter().map(|(key, flight)| Departed::new(parts, key, flight)).collect()
+        let departed = |of: &Waiting<K, V>| Departed::new(parts, &of.key, &of.flight, of.seek);
+        waiting.iter().map(departed).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use larder_core::{Answer, CacheKey, Moment, Reason, State, Tier};
 
 use crate::cache::{Cache, Parts};
-use crate::slot::{HORIZON, Slot};
+use crate::slot::{Ground, Slot};
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// Reads what is held of `key` if it is fresh at `now`: without waiting, without a copy,
@@ -24,10 +24,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let parts = &*self.0;
+        let ground = parts.ground();
         let look = |slot: &Slot<V>| {
-            let calm = slot.is_calm(parts.ground(), now);
+            let calm = slot.is_calm(ground, now);
             let serves = calm
-                || slot.state(parts.ground(), now) == State::Fresh
+                || slot.state(ground, now) == State::Fresh
                     && (!parts.is_due(slot, now) || parts.is_seen_to(key, now));
             serves.then(|| (slot.age_nanos(now), read(slot.value.as_ref())))
         };
@@ -40,8 +41,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// entry from eviction.
     #[must_use]
     pub fn peek(&self, key: &K) -> Option<Answer<V>> {
-        let now = self.0.engine.now();
-        self.0.memory.peek(key, now, |slot| self.0.answer_of(slot, now)).flatten()
+        let (now, ground) = (self.0.engine.now(), self.0.ground());
+        self.0.memory.peek(key, now, |slot| answer_of(slot, ground, now)).flatten()
     }
 
     /// Until when what is held of `key` may be served at most; `None` when no value is held. It
@@ -49,10 +50,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     #[must_use]
     pub fn held_until(&self, key: &K) -> Option<Moment> {
         let parts = &self.0;
-        let now = parts.engine.now();
+        let (now, ground) = (parts.engine.now(), parts.ground());
         let until = |slot: &Slot<V>| {
             slot.value.as_ref()?;
-            let until = parts.window.gone_after(&slot.times_now(parts.ground())?);
+            let until = parts.window.gone_after(&slot.times_now(ground)?, ground.horizon);
             (now <= until).then_some(until)
         };
         parts.memory.peek(key, now, until).flatten()
@@ -70,12 +71,14 @@ pub(crate) enum Seen<V> {
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// What memory has for a read that starts at `start`.
     pub(crate) fn look(&self, key: &K, start: Moment) -> Option<Seen<V>> {
-        self.memory.get_with(key, start, |slot| self.seen(slot, start))
+        let ground = self.ground();
+        self.memory.get_with(key, start, |slot| self.seen(slot, ground, start))
     }
 
     /// The same for a read that has looked already, which counts as one use.
     pub(crate) fn look_closer(&self, key: &K, start: Moment) -> Option<Seen<V>> {
-        self.memory.peek(key, start, |slot| self.seen(slot, start))
+        let ground = self.ground();
+        self.memory.peek(key, start, |slot| self.seen(slot, ground, start))
     }
 
     /// The same for a read that found nothing which serves by the coarse clock, which may have
@@ -84,12 +87,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         self.look_closer(key, self.engine.now())
     }
 
-    fn seen(&self, slot: &Slot<V>, start: Moment) -> Seen<V> {
-        if slot.is_calm(self.ground(), start) {
+    fn seen(&self, slot: &Slot<V>, ground: Ground<'_>, start: Moment) -> Seen<V> {
+        if slot.is_calm(ground, start) {
             let age = start - slot.times.loaded_at();
-            return Seen::Served { answer: held(slot.value.clone(), age), due: None };
+            let current = start - slot.times.as_of(ground.horizon);
+            let answer = Answer { current, ..held(slot.value.clone(), age) };
+            return Seen::Served { answer, due: None };
         }
-        let Some(answer) = self.answer_of(slot, start) else { return Seen::Past };
+        let Some(answer) = answer_of(slot, ground, start) else { return Seen::Past };
         let due = answer.state == State::Stale || self.is_due(slot, start);
         Seen::Served { answer, due: due.then(|| slot.times.loaded_at()) }
     }
@@ -110,25 +115,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
     }
 
-    /// The answer that an entry gives at `now`, if it may be given at all.
-    fn answer_of(&self, slot: &Slot<V>, now: Moment) -> Option<Answer<V>> {
-        let times = slot.times_now(self.ground())?;
-        let state = self.window.state(&times, HORIZON, now);
-        let reason = match state {
-            State::Fresh => Reason::Held,
-            State::Stale => Reason::Refreshing,
-            State::Gone => return None,
-        };
-        let current = now - times.as_of(HORIZON);
-        let age = now - slot.times.loaded_at();
-        Some(Answer { state, reason, current, ..held(slot.value.clone(), age) })
-    }
-
     /// Whether a fresh entry is to be refreshed early.
     fn is_due(&self, slot: &Slot<V>, now: Moment) -> bool {
         slot.value.is_some()
             && self.window.wants_refresh(&slot.times, slot.cost(), now, self.engine.draw())
     }
+}
+
+/// The answer that an entry gives at `now`, if it may be given at all.
+fn answer_of<V: Clone>(slot: &Slot<V>, ground: Ground<'_>, now: Moment) -> Option<Answer<V>> {
+    let times = slot.times_now(ground)?;
+    let state = ground.window.state(&times, ground.horizon, now);
+    let reason = match state {
+        State::Fresh => Reason::Held,
+        State::Stale => Reason::Refreshing,
+        State::Gone => return None,
+    };
+    let current = now - times.as_of(ground.horizon);
+    let age = now - slot.times.loaded_at();
+    Some(Answer { state, reason, current, ..held(slot.value.clone(), age) })
 }
 
 /// The answer that a held and fresh value gives.

@@ -1,52 +1,60 @@
 //! The one door through which every invalidation goes.
 //!
-//! - **A key.** Under the memory tier's lock of the key: raise the epoch, so that whatever was read
-//!   before can't be filled any more, then drop the entry or mark it stale.
-//! - **Tags, a whole cache.** An event (see [`events`](crate::events)): entries and loads of before
-//!   are struck, each in the same time, however many there are.
-//! - **A prefix.** An event that voids every load of the cache under way, since nobody knows which
-//!   of them have the prefix, and then each held key that has it, one by one.
+//! 1. In this process: raise the epoch and drop, or mark stale (see [`strike`](crate::strike)).
+//! 2. In the shared tier: void the lease and drop, or mark stale; for tags, a whole cache or a
+//!    prefix, set a mark.
+//! 3. On the bus: tell the others.
+//! 4. In this process once more: a flight that began in between may have read the old value in the
+//!    shared tier.
 //!
-//! Once the call has returned, a get that starts returns nothing that was loaded before; marked
-//! stale, it may return that under the rule for stale entries, and a refresh runs.
+//! The steps 2 to 4 are the keeper's (see [`shared`](crate::shared)), who repeats them until they
+//! are done. Until then what is concerned isn't trusted here.
+//!
+//! Once the call has returned, a get that starts here returns nothing that was loaded before, and
+//! one that starts in another process nothing older than its promise, counted from the return;
+//! marked stale, it may be returned under the rule for stale entries, and a refresh runs.
 
-use larder_core::{CacheKey, KeyText, Moment, Result};
-use larder_memory::{Change, Held, Outcome, RemovalCause};
+use larder_core::bus::{Announcement, Position};
+use larder_core::shared::Mark;
+use larder_core::{CacheKey, Error, ErrorKind, Result};
 
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
+use crate::events::tag_hash;
 use crate::observe::What;
-use crate::slot::{HORIZON, Slot};
+use crate::shared::{Shared, Work, bucket};
 
-/// What an invalidation leaves of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalidation {
-    /// Nothing.
-    Drop,
-    /// The entry, stale: as current as it will ever be.
-    MarkStale,
+pub use larder_core::shared::Strike as Invalidation;
+
+/// What an invalidation came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Invalidated {
+    /// How many entries of this process it struck, where it looks at them one by one: for keys and
+    /// prefixes.
+    pub entries: usize,
+    /// Where it stands on the bus, if there is one: who reads [at](crate::Read::at) this position,
+    /// in whatever process, reads what was written.
+    pub position: Option<Position>,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
-    /// Forgets what is held of `key`, because the data changed. Call it after the commit. Returns
-    /// whether something was held.
-    ///
-    /// It is async because tiers beyond this process must hear of it too.
+    /// Forgets what is held of `key`, here and everywhere, because the data changed. Call it after
+    /// the commit.
     ///
     /// # Errors
     ///
-    /// `BadKey` when the key has no valid text; nothing is held of such a key.
+    /// `BadKey` when the key has no valid text; nothing is held of such a key. `SharedDown` when
+    /// the shared tier or the bus doesn't answer: it is done in this process, kept, and carried
+    /// out as soon as they answer.
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn invalidate(&self, key: &K) -> Result<bool> {
-        self.invalidate_here(key, Invalidation::Drop)
+    /// Once polled it is done in this process, and in the others sooner or later.
+    pub async fn invalidate(&self, key: &K) -> Result<Invalidated> {
+        self.strike_keys(std::slice::from_ref(key), Invalidation::Drop).await
     }
 
-    /// Marks what is held of `key` stale: it is served while one refresh runs, for as long as
-    /// the windows allow. Returns whether something was held.
+    /// Forgets what is held of these keys, with one announcement.
     ///
     /// # Errors
     ///
@@ -54,10 +62,36 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn mark_stale(&self, key: &K) -> Result<bool> {
-        self.invalidate_here(key, Invalidation::MarkStale)
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_many(&self, keys: &[K]) -> Result<Invalidated> {
+        self.strike_keys(keys, Invalidation::Drop).await
+    }
+
+    /// Marks what is held of `key` stale: it is served while one refresh runs, for as long as
+    /// the windows allow.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn mark_stale(&self, key: &K) -> Result<Invalidated> {
+        self.strike_keys(std::slice::from_ref(key), Invalidation::MarkStale).await
+    }
+
+    /// Marks what is held of these keys stale, with one announcement.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn mark_many_stale(&self, keys: &[K]) -> Result<Invalidated> {
+        self.strike_keys(keys, Invalidation::MarkStale).await
     }
 
     /// Forgets everything that has one of these tags, in every cache of this engine: see
@@ -65,13 +99,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     ///
-    /// None in this process; tiers beyond it may have some.
+    /// As [`Engine::invalidate_tags`].
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<Invalidated> {
         self.0.engine.invalidate_tags(tags).await
     }
 
@@ -79,13 +112,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     ///
-    /// As [`invalidate_tags`](Self::invalidate_tags).
+    /// As [`Engine::invalidate_tags`].
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<Invalidated> {
         self.0.engine.mark_tags_stale(tags).await
     }
 
@@ -94,15 +126,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     ///
-    /// None in this process; tiers beyond it may have some.
+    /// As [`invalidate`](Self::invalidate). `Refused` where the shared tier keeps no marks, and so
+    /// can't forget a whole cache: it is done in this process alone.
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn invalidate_all(&self) -> Result<()> {
-        self.invalidate_all_here(Invalidation::Drop);
-        Ok(())
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_all(&self) -> Result<Invalidated> {
+        self.begin_all(Invalidation::Drop)?.carry_out().await
     }
 
     /// Marks everything stale that this cache holds.
@@ -113,210 +144,226 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn mark_all_stale(&self) -> Result<()> {
-        self.invalidate_all_here(Invalidation::MarkStale);
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn mark_all_stale(&self) -> Result<Invalidated> {
+        self.begin_all(Invalidation::MarkStale)?.carry_out().await
+    }
+
+    /// Forgets everything whose key's text begins with `prefix`. It looks at every entry of this
+    /// process's memory: where a tag can be used, use a tag.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate_all`](Self::invalidate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_prefix(&self, prefix: &str) -> Result<Invalidated> {
+        self.begin_prefix(prefix, Invalidation::Drop)?.carry_out().await
+    }
+
+    /// Marks everything stale whose key's text begins with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// As [`invalidate_all`](Self::invalidate_all).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate`](Self::invalidate).
+    pub async fn mark_prefix_stale(&self, prefix: &str) -> Result<Invalidated> {
+        self.begin_prefix(prefix, Invalidation::MarkStale)?.carry_out().await
+    }
+
+    /// The part of [`invalidate_many`](Self::invalidate_many) or
+    /// [`mark_many_stale`](Self::mark_many_stale) that needs no waiting: when it returns it is done
+    /// in this process, and handed over for the others. Returns how many entries it struck.
+    ///
+    /// # Errors
+    ///
+    /// `BadKey` when a key has no valid text.
+    pub fn invalidate_here(&self, keys: &[K], what: Invalidation) -> Result<usize> {
+        let begun = self.begin(keys, what)?;
+        Ok(begun.hand_over())
+    }
+
+    /// The same part of [`invalidate_all`](Self::invalidate_all) or
+    /// [`mark_all_stale`](Self::mark_all_stale).
+    ///
+    /// # Errors
+    ///
+    /// `Refused` where the shared tier keeps no marks.
+    pub fn invalidate_all_here(&self, what: Invalidation) -> Result<()> {
+        self.begin_all(what)?.hand_over();
         Ok(())
     }
 
-    /// Forgets everything whose key's text begins with `prefix`. Returns how many entries that
-    /// were. It looks at every entry of the memory tier: where a tag can be used, use a tag.
+    /// The same part of [`invalidate_prefix`](Self::invalidate_prefix) or
+    /// [`mark_prefix_stale`](Self::mark_prefix_stale). Returns how many entries it struck.
     ///
     /// # Errors
     ///
-    /// None in this process; tiers beyond it may have some.
-    ///
-    /// # Cancel safety
-    ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn invalidate_prefix(&self, prefix: &str) -> Result<usize> {
-        Ok(self.invalidate_prefix_here(prefix, Invalidation::Drop))
+    /// `Refused` where the shared tier keeps no marks.
+    pub fn invalidate_prefix_here(&self, prefix: &str, what: Invalidation) -> Result<usize> {
+        Ok(self.begin_prefix(prefix, what)?.hand_over())
     }
 
-    /// Marks everything stale whose key's text begins with `prefix`. Returns how many entries
-    /// that were.
-    ///
-    /// # Errors
-    ///
-    /// As [`invalidate_prefix`](Self::invalidate_prefix).
-    ///
-    /// # Cancel safety
-    ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn mark_prefix_stale(&self, prefix: &str) -> Result<usize> {
-        Ok(self.invalidate_prefix_here(prefix, Invalidation::MarkStale))
+    async fn strike_keys(&self, keys: &[K], what: Invalidation) -> Result<Invalidated> {
+        self.begin(keys, what)?.carry_out().await
     }
 
-    /// The part of an invalidation that concerns this process, without waiting. Returns whether
-    /// something was held.
-    ///
-    /// # Errors
-    ///
-    /// As [`invalidate`](Self::invalidate).
-    pub fn invalidate_here(&self, key: &K, what: Invalidation) -> Result<bool> {
+    fn begin(&self, keys: &[K], what: Invalidation) -> Result<Begun<'_>> {
         let parts = &self.0;
-        parts.text(key)?;
-        parts.counters.invalidations.add(1);
-        let was_held = parts.strike(key, parts.engine.now(), what);
-        parts.tell(key, What::Invalidated(what));
-        Ok(was_held)
-    }
-
-    /// The part of [`invalidate_all`](Self::invalidate_all) or
-    /// [`mark_all_stale`](Self::mark_all_stale) that concerns this process, without waiting.
-    pub fn invalidate_all_here(&self, what: Invalidation) {
-        let parts = &self.0;
-        parts.counters.sweeps.add(1);
-        parts.engine.events().apply(|event| parts.sweeps.strike(event, what));
-        parts.void_filter();
-        parts.tell_of_all(What::Swept(what));
-    }
-
-    /// The part of [`invalidate_prefix`](Self::invalidate_prefix) or
-    /// [`mark_prefix_stale`](Self::mark_prefix_stale) that concerns this process, without
-    /// waiting. Returns how many entries it struck.
-    pub fn invalidate_prefix_here(&self, prefix: &str, what: Invalidation) -> usize {
-        let parts = &self.0;
-        parts.counters.sweeps.add(1);
-        parts.engine.events().apply(|event| parts.sweeps.fence(event));
-        parts.void_filter();
+        let texts = keys.iter().map(|key| parts.text(key)).collect::<Result<Vec<_>>>()?;
         let now = parts.engine.now();
-        let mut struck = Vec::new();
-        let walk = parts.sweeps.walk();
-        parts.memory.for_each(now, |key, held| {
-            let is_plain = held.value.born == Slot::<V>::BORN_PLAIN;
-            if !is_plain && KeyText::of(key).is_ok_and(|text| text.starts_with(prefix)) {
-                struck.push(key.clone());
-            }
-        });
-        drop(walk);
-        let entries = struck.into_iter().filter(|key| parts.strike(key, now, what)).count();
+        let mut entries = 0;
+        for key in keys {
+            parts.counters.invalidations.add(1);
+            entries += usize::from(parts.strike(key, now, what));
+            parts.tell(key, What::Invalidated(what));
+        }
+        let shared = parts.beyond(false)?.filter(|_| !keys.is_empty());
+        let work = |_| Work::Keys {
+            cache: parts.name.clone(),
+            in_tier: parts.part.is_some(),
+            strike: what,
+            keys: texts.into_iter().map(Box::from).collect(),
+        };
+        Ok(Begun { entries, beyond: shared.map(|shared| (shared, work(()))) })
+    }
+
+    fn begin_all(&self, what: Invalidation) -> Result<Begun<'_>> {
+        let parts = &self.0;
+        parts.counters.sweeps.add(1);
+        parts.strike_whole(what);
+        parts.tell_of_all(What::Swept(what));
+        let cache = parts.name.clone();
+        let announcement = Announcement::Cache { strike: what, cache: cache.clone() };
+        let work = mark(Mark::Cache(cache), what, announcement);
+        Ok(Begun { entries: 0, beyond: parts.beyond(true)?.map(|shared| (shared, work)) })
+    }
+
+    fn begin_prefix(&self, prefix: &str, what: Invalidation) -> Result<Begun<'_>> {
+        let parts = &self.0;
+        parts.counters.sweeps.add(1);
+        let entries = parts.strike_prefix(prefix, what);
         parts.tell_of_all(What::SweptPrefix { prefix, what, entries });
-        entries
+        let (cache, prefix): (Box<str>, Box<str>) = (parts.name.clone(), prefix.into());
+        let (of, begin) = (cache.clone(), prefix.clone());
+        let announcement = Announcement::Prefix { strike: what, cache: of, prefix: begin };
+        let work = mark(Mark::Prefix { cache, prefix }, what, announcement);
+        Ok(Begun { entries, beyond: parts.beyond(true)?.map(|shared| (shared, work)) })
     }
 }
 
-impl Engine {
-    /// Forgets everything that has one of these tags, in every cache of this engine. It takes the
-    /// same time however much that is.
-    ///
-    /// # Errors
-    ///
-    /// None in this process; tiers beyond it may have some.
-    ///
-    /// # Cancel safety
-    ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
-        self.invalidate_tags_here(tags, Invalidation::Drop);
-        Ok(())
+/// An invalidation that is done in this process.
+struct Begun<'a> {
+    entries: usize,
+    beyond: Option<(&'a Shared, Work)>,
+}
+
+impl Begun<'_> {
+    /// Waits until it is done beyond this process.
+    async fn carry_out(self) -> Result<Invalidated> {
+        let position = match self.beyond {
+            Some((shared, work)) => shared.invalidate(work).await?,
+            None => None,
+        };
+        Ok(Invalidated { entries: self.entries, position })
     }
 
-    /// Marks everything stale that has one of these tags, in every cache of this engine.
+    /// Waits for nothing.
+    fn hand_over(self) -> usize {
+        if let Some((shared, work)) = self.beyond {
+            shared.hand_over(work);
+        }
+        self.entries
+    }
+}
+
+fn mark(mark: Mark, what: Invalidation, announcement: Announcement) -> Work {
+    Work::Marks { strike: what, marks: vec![mark], announcement }
+}
+
+impl Engine {
+    /// Forgets everything that has one of these tags, in every cache of this engine, and of those
+    /// that share with it. It takes the same time however much that is.
     ///
     /// # Errors
     ///
-    /// As [`invalidate_tags`](Self::invalidate_tags).
+    /// As [`Cache::invalidate`].
     ///
     /// # Cancel safety
     ///
-    /// Once polled it is done in this process.
-    #[allow(clippy::unused_async)]
-    pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<()> {
-        self.invalidate_tags_here(tags, Invalidation::MarkStale);
-        Ok(())
+    /// As [`Cache::invalidate`].
+    pub async fn invalidate_tags<T: AsRef<str>>(&self, tags: &[T]) -> Result<Invalidated> {
+        self.strike_tags(tags, Invalidation::Drop).await
+    }
+
+    /// Marks everything stale that has one of these tags.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::invalidate`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Cache::invalidate`].
+    pub async fn mark_tags_stale<T: AsRef<str>>(&self, tags: &[T]) -> Result<Invalidated> {
+        self.strike_tags(tags, Invalidation::MarkStale).await
     }
 
     /// The part of [`invalidate_tags`](Self::invalidate_tags) or
-    /// [`mark_tags_stale`](Self::mark_tags_stale) that concerns this process, without waiting.
+    /// [`mark_tags_stale`](Self::mark_tags_stale) that needs no waiting: when it returns it is done
+    /// in this process, and handed over for the others.
     pub fn invalidate_tags_here<T: AsRef<str>>(&self, tags: &[T], what: Invalidation) {
-        if !tags.is_empty() {
-            self.events().strike_tags(tags.iter().map(AsRef::as_ref), what);
+        self.begin_tags(tags, what).hand_over();
+    }
+
+    async fn strike_tags<T: AsRef<str>>(
+        &self,
+        tags: &[T],
+        what: Invalidation,
+    ) -> Result<Invalidated> {
+        self.begin_tags(tags, what).carry_out().await
+    }
+
+    fn begin_tags<T: AsRef<str>>(&self, tags: &[T], what: Invalidation) -> Begun<'_> {
+        let hashes: Vec<u64> = tags.iter().map(|tag| tag_hash(tag.as_ref())).collect();
+        if hashes.is_empty() {
+            return Begun { entries: 0, beyond: None };
         }
+        self.strike_tag_hashes(&hashes, what);
+        // What has tags is not in a tier that keeps no marks.
+        let concerns = |shared: &&Shared| shared.has_bus() || shared.link.abilities().marks;
+        let shared = self.shared().map(|shared| &**shared).filter(concerns);
+        let beyond = shared.map(|shared| {
+            let mut marks: Vec<u16> = hashes.iter().map(|&hash| bucket(hash)).collect();
+            marks.sort_unstable();
+            marks.dedup();
+            let marks = marks.into_iter().map(Mark::Tag).collect();
+            let announcement = Announcement::Tags { strike: what, hashes };
+            (shared, Work::Marks { strike: what, marks, announcement })
+        });
+        Begun { entries: 0, beyond }
     }
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// Keys may be new that nobody named.
-    fn void_filter(&self) {
-        if let Some(penetration) = &self.penetration {
-            penetration.void();
+    /// Who must be told beyond this process, if anybody. `needs_marks` where keys don't do.
+    fn beyond(&self, needs_marks: bool) -> Result<Option<&Shared>> {
+        let Some(shared) = self.engine.shared() else { return Ok(None) };
+        if needs_marks && self.part.is_some() && !shared.link.abilities().marks {
+            let message = format!(
+                "the shared tier of the cache {} keeps no marks, so other processes' entries of \
+                 a whole cache or a prefix can't be invalidated; invalidate keys, or share \
+                 through Redis",
+                self.name
+            );
+            return Err(Error::new(ErrorKind::Refused, message));
         }
-    }
-
-    /// Strikes one key. Returns whether something was held.
-    fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
-        let raise = || self.engine.epochs().raise(self.scope, key);
-        #[cfg(shuttle)]
-        if self.engine.omits(crate::engine::Omit::EpochUnderLock) {
-            let was_held = self.strike_held(key, now, what, || ());
-            raise();
-            return was_held;
-        }
-        self.strike_held(key, now, what, raise)
-    }
-
-    /// Calls `raise` and strikes what is held of a key, under one lock.
-    fn strike_held(&self, key: &K, now: Moment, what: Invalidation, raise: impl FnOnce()) -> bool {
-        let mut put = 0;
-        let (outcome, was_held) = self.memory.compute(key, now, K::clone, |held| {
-            raise();
-            let was_held = held.as_ref().is_some_and(|held| {
-                let slot: &Slot<V> = held.value;
-                slot.times_now(self.ground()).is_some()
-            });
-            let change = change(held, self.permitted(what));
-            if let Change::Put { value, .. } = &change {
-                put = self.notes.ledger.weight(key, value);
-            }
-            (change, was_held)
-        });
-        match outcome {
-            // What is put in its own place has left and come.
-            Outcome::Stored => self.notes.ledger.stored(put),
-            // It can't be held as stale, and must not stay as fresh.
-            Outcome::NoRoom => {
-                self.memory.remove(key, now, RemovalCause::Invalidated, |_| ());
-            }
-            Outcome::Kept | Outcome::Removed | Outcome::TooHeavy => {}
-        }
-        if let Some(penetration) = &self.penetration {
-            penetration.announced(key);
-        }
-        was_held
-    }
-
-    /// What is done where `what` was asked for. An entry that is marked stale takes another place
-    /// in memory, and so could slip past somebody who walks through it to drop a prefix:
-    ///
-    /// 1. A looks for the prefix in the first half of memory, and lets go of the lock,
-    /// 2. B marks an entry of the second half stale, which now stands in the first,
-    /// 3. A looks through the second half and doesn't find it.
-    ///
-    /// While somebody walks it is dropped instead. Asked under the lock, under which A looks, so
-    /// either B knows of A, or A finds what B left.
-    fn permitted(&self, what: Invalidation) -> Invalidation {
-        #[cfg(shuttle)]
-        if self.engine.omits(crate::engine::Omit::DropWhileWalking) {
-            return what;
-        }
-        if self.sweeps.is_walked() { Invalidation::Drop } else { what }
-    }
-}
-
-/// What an invalidation makes of what is held.
-fn change<V: Clone>(held: Option<Held<'_, Slot<V>>>, what: Invalidation) -> Change<Slot<V>> {
-    match (held, what) {
-        (None, _) => Change::Keep,
-        (Some(_), Invalidation::Drop) => Change::Remove(RemovalCause::Invalidated),
-        (Some(held), Invalidation::MarkStale) => {
-            let mut slot = held.value.clone();
-            slot.times.mark_stale(HORIZON);
-            Change::Put { value: slot, weight: held.weight, expires_at: held.expires_at }
-        }
+        let concerns = self.part.is_some() || shared.has_bus();
+        Ok(concerns.then_some(&**shared))
     }
 }

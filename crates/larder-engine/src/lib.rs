@@ -8,6 +8,7 @@
 //! | `blocking` | the same for code that can't await |
 //! | `held` | what memory has for a read |
 //! | `stand_in` | what a read gets that can't be given better |
+//! | `consistency` | what is promised across processes |
 //! | `patience` | how long one read waits, and what it takes |
 //! | `load` | what the leader of a flight sets going |
 //! | `fill` | what was loaded goes into memory, if its fence holds |
@@ -19,6 +20,7 @@
 //! | `events` | tags, whole caches, prefixes: invalidations that name no single key |
 //! | `ticket` | cache-aside without the race |
 //! | `invalidate` | the one door of every invalidation |
+//! | `strike` | what it does in this process |
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
 //! | `filter` | keys that surely don't exist never reach the source |
@@ -30,6 +32,7 @@
 //! | `worth` | what a cache saved and spent, for a verdict |
 //! | `warm` | a memory tier is filled before it is asked |
 //! | `guard` | how much a source is asked at a time, and whether at all |
+//! | [`shared`] | entries that other processes see too, and what they are told |
 //! | `recent` | what a thread last knew of the time |
 //! | `runtime` | the only file that knows tokio |
 //! | [`verdict`] | whether a cache is worth it, from what it counted |
@@ -44,6 +47,7 @@ mod blocking;
 pub mod budget;
 mod builder;
 mod cache;
+mod consistency;
 pub mod counters;
 mod engine;
 mod erased;
@@ -69,8 +73,10 @@ mod read;
 #[cfg(target_os = "linux")]
 mod recent;
 pub mod runtime;
+pub mod shared;
 mod slot;
 mod stand_in;
+mod strike;
 mod ticket;
 pub mod verdict;
 mod wait;
@@ -81,17 +87,20 @@ pub use blocking::Blocking;
 pub use budget::Budget;
 pub use builder::CacheBuilder;
 pub use cache::Cache;
+pub use consistency::Consistency;
 pub use counters::{CacheStats, HistogramSnapshot};
 pub use engine::Engine;
 #[cfg(shuttle)]
 pub use engine::Omit;
 pub use fill::Fill;
 pub use guard::{BreakerBounds, BreakerState, Guard, GuardBounds};
-pub use invalidate::Invalidation;
+pub use invalidate::{Invalidated, Invalidation};
 pub use keys::{AnyKeyList, AnyKeyPages};
 pub use memory::{MemoryTier, memory_tier};
 pub use patience::Read;
 pub use plain::{Plain, PlainChange, PlainHeld};
+pub use shared::codec::{Codec, MessagePack, Raw};
+pub use shared::{SharedStats, Sharing, SharingBounds};
 pub use slot::Slot;
 pub use ticket::{Lookup, NotAToken, Ticket, Token};
 pub use warm::{Warm, WarmEnd, WarmReport, Warming};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use larder_core::context::Stale;
 use larder_core::{
     BoxFuture, CacheKey, Error, ErrorKind, KeyText, LoadContext, LoadError, Moment, Result, State,
-    Terms,
+    Terms, Tier,
 };
 
 use crate::backoff::BACKOFF_MIN;
@@ -23,6 +23,7 @@ use crate::fill::{Fill, Loaded, check_terms};
 use crate::flight::{Flight, Landed, Landing, Role};
 use crate::guard::{Place, is_failure};
 use crate::observe::What;
+use crate::shared::{Opened, Passed, SharedFilling};
 use crate::slot::Rider;
 use crate::wait::{catch_panic, within};
 
@@ -42,10 +43,35 @@ pub(crate) enum Loader<V> {
 /// What a caller takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seek {
-    /// The earliest moment at which the load may have begun.
-    pub(crate) loaded_since: Moment,
+    /// The earliest moment at which it may have been the source's value for the last time.
+    pub(crate) as_of_since: Moment,
+    /// The value that is held was loaded then, and something newer is sought.
+    pub(crate) newer_than: Option<Moment>,
     /// How many events there must have been when the load began.
     pub(crate) born_since: u64,
+    /// Whether something stale in the shared tier is taken, while a refresh runs.
+    pub(crate) takes_stale: bool,
+}
+
+/// By the clocks of two machines the same load seems to begin at moments that differ by the way
+/// between them. What was loaded later by less than this isn't taken for newer.
+const NEWER_BY: Duration = Duration::from_millis(20);
+
+impl Seek {
+    /// What is as current as this.
+    pub(crate) fn since(as_of_since: Moment) -> Self {
+        Self { as_of_since, newer_than: None, born_since: 0, takes_stale: false }
+    }
+
+    /// Whether what is held in memory, as of then and loaded then, is what is sought.
+    fn takes_held(self, as_of: Moment, loaded_at: Moment) -> bool {
+        as_of >= self.as_of_since && self.newer_than.is_none_or(|held| loaded_at > held)
+    }
+
+    /// Whether what the shared tier holds is.
+    pub(crate) fn takes_shared(self, as_of: Moment, loaded_at: Moment) -> bool {
+        as_of >= self.as_of_since && self.newer_than.is_none_or(|held| loaded_at > held + NEWER_BY)
+    }
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
@@ -64,10 +90,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             Role::Lead(flight) => {
                 let landing = flight.landing();
-                if self.land_from_memory(key, &flight, seek.loaded_since) {
+                if self.land_from_memory(key, &flight, seek) {
                     return Ok((landing, false));
                 }
-                self.depart(key, &flight, loader.take().unwrap_or(Loader::Source));
+                self.depart(key, &flight, seek, loader.take().unwrap_or(Loader::Source));
                 Ok((landing, true))
             }
         }
@@ -77,20 +103,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Does nothing when the guard refuses, or while the key rests after a failure: what is
     /// held stands, and a later reader tries again.
     pub(crate) fn refresh(self: &Arc<Self>, key: &K, held: Moment, loader: Loader<V>) {
-        if let Some(flight) = self.begin_refresh(key, held) {
-            self.depart(key, &flight, loader);
+        if let Some((flight, seek)) = self.begin_refresh(key, held) {
+            self.depart(key, &flight, seek, loader);
         }
     }
 
     /// The flight of a refresh, if one is to begin.
-    pub(crate) fn begin_refresh(self: &Arc<Self>, key: &K, held: Moment) -> Option<Arc<Flight<V>>> {
+    pub(crate) fn begin_refresh(
+        self: &Arc<Self>,
+        key: &K,
+        held: Moment,
+    ) -> Option<(Arc<Flight<V>>, Seek)> {
         if self.is_seen_to(key, self.engine.now()) {
             return None;
         }
-        let newer = held + Duration::from_nanos(1);
-        let seek = Seek { loaded_since: newer, born_since: 0 };
+        let seek = Seek { newer_than: Some(held), ..Seek::since(Moment::ZERO) };
         match self.join_or_lead(key, seek) {
-            Ok(Role::Lead(flight)) if !self.land_from_memory(key, &flight, newer) => Some(flight),
+            Ok(Role::Lead(flight)) if !self.land_from_memory(key, &flight, seek) => {
+                Some((flight, seek))
+            }
             _ => None,
         }
     }
@@ -103,7 +134,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let fence = self.fence(key);
-        let seek = Seek { loaded_since: now, born_since: 0 };
+        let seek = Seek::since(now);
         self.flights.is_seen_to(key, now, |began| self.may_join(began, fence, seek))
     }
 
@@ -141,26 +172,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// 1. A finds nothing in memory,
     /// 2. B's flight fills memory and lands,
     /// 3. A finds no flight and loads again.
-    pub(crate) fn land_from_memory(
-        &self,
-        key: &K,
-        flight: &Arc<Flight<V>>,
-        loaded_since: Moment,
-    ) -> bool {
+    pub(crate) fn land_from_memory(&self, key: &K, flight: &Arc<Flight<V>>, seek: Seek) -> bool {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::SecondLook) {
             return false;
         }
-        let now = self.engine.now();
+        let (now, ground) = (self.engine.now(), self.ground());
         let held = self.memory.peek(key, now, |slot| {
-            let serves = slot.times.loaded_at() >= loaded_since
-                && slot.state(self.ground(), now) == State::Fresh;
+            let as_of = slot.times.as_of(ground.horizon);
+            let serves = seek.takes_held(as_of, slot.times.loaded_at())
+                && slot.state(ground, now) == State::Fresh;
             serves.then(|| Landed {
                 value: slot.value.clone(),
-                as_of: slot.times.loaded_at(),
+                times: slot.times,
+                as_of,
                 fill: Fill::Stored,
                 born: slot.born,
                 rider: slot.rider.clone(),
+                tier: Tier::Source,
+                state: State::Fresh,
             })
         });
         let Some(landed) = held.flatten() else { return false };
@@ -169,12 +199,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// Starts the load of a flight that this caller leads.
-    fn depart(self: &Arc<Self>, key: &K, flight: &Arc<Flight<V>>, loader: Loader<V>) {
+    fn depart(self: &Arc<Self>, key: &K, flight: &Arc<Flight<V>>, seek: Seek, loader: Loader<V>) {
         if let (Loader::Source, Some(_), Some(gathering)) = (&loader, &self.source, &self.gathering)
         {
-            return gathering.gather(self, key, flight);
+            return gathering.gather(self, key, flight, seek);
         }
-        let departed = Departed::new(self, key, flight);
+        let departed = Departed::new(self, key, flight, seek);
+        if self.part.is_some() {
+            return self.depart_through_tier(vec![departed], Some(loader));
+        }
+        self.load_alone(departed, loader);
+    }
+
+    /// Starts the load of one flight.
+    pub(crate) fn load_alone(&self, departed: Departed<K, V>, loader: Loader<V>) {
         if matches!(loader, Loader::Source) && self.source.is_none() {
             return departed.land(Err(no_source()));
         }
@@ -218,9 +256,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// What is held of `key`, for its loader to go by, and what stands beside it.
     pub(crate) fn stale(&self, key: &K) -> (Option<Stale>, Option<Arc<Rider>>) {
-        let now = self.engine.now();
+        let (now, ground) = (self.engine.now(), self.ground());
         let stale = |slot: &crate::slot::Slot<V>| {
-            slot.times_now(self.ground())?;
+            slot.times_now(ground)?;
             let value = slot.value.as_ref();
             let stale = Stale {
                 value: value.map(|value| Arc::new(value.clone()) as Arc<dyn Any + Send + Sync>),
@@ -258,11 +296,56 @@ pub(crate) struct Departed<K: CacheKey, V: Clone + Send + Sync + 'static> {
     parts: Arc<Parts<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
+    seek: Seek,
+    /// What it has from the shared tier, if its cache has one.
+    passed: Option<Box<Passed<V>>>,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
-    pub(crate) fn new(parts: &Arc<Parts<K, V>>, key: &K, flight: &Arc<Flight<V>>) -> Self {
-        Self { parts: Arc::clone(parts), key: key.clone(), flight: Arc::clone(flight) }
+    pub(crate) fn new(
+        parts: &Arc<Parts<K, V>>,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        seek: Seek,
+    ) -> Self {
+        let (parts, flight) = (Arc::clone(parts), Arc::clone(flight));
+        Self { parts, key: key.clone(), flight, seek, passed: None }
+    }
+
+    pub(crate) fn parts(&self) -> &Arc<Parts<K, V>> {
+        &self.parts
+    }
+
+    /// What its leader takes.
+    pub(crate) fn seek(&self) -> Seek {
+        self.seek
+    }
+
+    /// It has asked the shared tier, and must load.
+    pub(crate) fn has_passed(mut self, passed: Passed<V>) -> Self {
+        self.passed = Some(Box::new(passed));
+        self
+    }
+
+    /// Lands with an entry of the shared tier, which is copied into memory.
+    pub(crate) fn land_from_tier(self, opened: Opened<V>, state: State) {
+        let landed = self.parts.promote(&self.key, opened, state, self.flight.fence());
+        self.land(Ok(landed));
+    }
+
+    /// What it has from the shared tier.
+    pub(crate) fn passed(&mut self) -> Option<&mut Passed<V>> {
+        self.passed.as_deref_mut()
+    }
+
+    /// What is held of its key, for its loader to go by, and what stands beside it.
+    pub(crate) fn stale(&self) -> (Option<Stale>, Option<Arc<Rider>>) {
+        match self.parts.stale(&self.key) {
+            (None, _) => {
+                self.passed.as_ref().map_or((None, None), |passed| passed.stale(&self.parts))
+            }
+            held => held,
+        }
     }
 
     pub(crate) fn key(&self) -> &K {
@@ -275,14 +358,15 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
     }
 
     /// The same at a place that is used for more.
-    pub(crate) async fn load_at(self, loader: Loader<V>, place: &Place) {
+    pub(crate) async fn load_at(mut self, loader: Loader<V>, place: &Place) {
         // The turn ends with the question: filling needs no permit.
         let turn = match place.turn(self.parts.engine.clock()).await {
             Ok(turn) => turn,
             Err(refused) => return self.refuse(&refused),
         };
+        self.keep_lease().await;
         let loaded_at = self.parts.engine.now();
-        let (stale, held) = self.parts.stale(&self.key);
+        let (stale, held) = self.stale();
         let context = LoadContext::with_stale(self.parts.load_timeout, vec![stale]);
         let mut lent = context.clone();
         let question: BoxFuture<'_, _> = match (loader, &self.parts.source) {
@@ -293,29 +377,39 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
         let (result, cost) = self.parts.ask_source(place, question).await;
         drop(turn);
         let terms = context.take_terms().pop().unwrap_or_default();
-        self.fill_and_land(result, &terms, held, loaded_at, cost);
+        if let Some(sharing) = self.fill_and_land(result, &terms, held, loaded_at, cost) {
+            sharing.settle().await;
+        }
     }
 
-    /// Fills memory with what was loaded, then lands.
+    /// Fills memory with what was loaded, then lands. What is left to do in the shared tier is
+    /// returned: nobody waits for it.
+    #[must_use]
     pub(crate) fn fill_and_land(
-        self,
+        mut self,
         result: Result<Option<V>>,
         terms: &Terms,
         held: Option<Arc<Rider>>,
         at: Moment,
         cost: Duration,
-    ) {
+    ) -> Option<SharedFilling<K, V>> {
         #[cfg(shuttle)]
         if self.parts.engine.omits(crate::engine::Omit::FillBeforeLeaving) {
             self.parts.flights.leave(&self.key, &self.flight);
         }
         let result = result.and_then(|value| check_terms(terms).map(|()| value));
+        let passed = self.passed.take();
+        let keeps = passed.as_ref().is_none_or(|passed| passed.keeps);
         let outcome = match result {
             Ok(value) => {
                 let loaded = Loaded { value, terms, held, at, cost };
-                Ok(self.parts.fill(&self.key, loaded, self.fence()))
+                Ok(self.parts.fill(&self.key, loaded, self.fence(), keeps))
             }
             Err(error) => {
+                // Before the failure is noted: what stands in lets the key rest.
+                if let Some(stand_in) = passed.as_ref().and_then(|passed| passed.stand_in()) {
+                    self.parts.promote(&self.key, stand_in, State::Gone, self.flight.fence());
+                }
                 self.parts.counters.keys_failed.add(1);
                 let error = self.parts.failed(&self.key, error);
                 self.parts.tell(&self.key, What::Failed { error: &error, took: cost });
@@ -323,7 +417,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
                 Err(if named { error } else { error.for_key(KeyText::lossy(&self.key)) })
             }
         };
+        let landed = outcome.as_ref().ok().filter(|_| terms.is_stored());
+        let sharing = passed
+            .and_then(|passed| SharedFilling::new(&self.parts, &self.key, *passed, landed, cost));
         self.land(outcome);
+        sharing
     }
 
     /// The fence under which its flight began.
@@ -337,7 +435,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
     }
 
     /// Lands with what the guard said, about this key.
-    pub(crate) fn refuse(self, refused: &Error) {
+    pub(crate) fn refuse(mut self, refused: &Error) {
+        let passed = self.passed.take();
+        let unused = passed.and_then(|passed| {
+            SharedFilling::new(&self.parts, &self.key, *passed, None, Duration::ZERO)
+        });
+        if let Some(unused) = unused {
+            self.parts.engine.spawn(unused.settle());
+        }
         let refused = refused.clone().for_key(KeyText::lossy(&self.key));
         self.land(Err(refused));
     }

@@ -13,6 +13,7 @@ use crate::guard::Place;
 use crate::held::Seen;
 use crate::load::{Departed, Loader, no_source};
 use crate::read::{Reading, Step};
+use crate::shared::settle;
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// The values of `keys`, in their order; `None` where the source has none. Keys may repeat.
@@ -69,8 +70,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if let Some(Seen::Served { answer, due }) = seen {
             // It is served now; its refresh is on the way with the others all the same.
             if let Some(held) = due {
-                let flight = self.begin_refresh(key, held);
-                led.extend(flight.map(|flight| Departed::new(self, key, &flight)));
+                let begun = self.begin_refresh(key, held);
+                led.extend(begun.map(|(flight, seek)| Departed::new(self, key, &flight, seek)));
             }
             return Begun::Done(Ok(self.served(answer)));
         }
@@ -90,17 +91,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             Ok(Role::Lead(flight)) => {
                 let landing = flight.landing();
-                let loads = !self.land_from_memory(key, &flight, reading.seek().loaded_since);
+                let loads = !self.land_from_memory(key, &flight, reading.seek());
                 if loads {
-                    led.push(Departed::new(self, key, &flight));
+                    led.push(Departed::new(self, key, &flight, reading.seek()));
                 }
                 Begun::Flying { reading, landing, led: loads }
             }
         }
     }
 
+    /// Starts all led flights: through the shared tier, if there is one.
+    pub(crate) fn depart_many(self: &Arc<Self>, led: Vec<Departed<K, V>>) {
+        if self.part.is_some() {
+            return self.depart_through_tier(led, None);
+        }
+        self.load_many(led);
+    }
+
     /// Starts the loads of all led flights, as many keys to a question as the source takes.
-    pub(crate) fn depart_many(self: &Arc<Self>, mut led: Vec<Departed<K, V>>) {
+    pub(crate) fn load_many(self: &Arc<Self>, mut led: Vec<Departed<K, V>>) {
         let batch_max = self.source.as_ref().map_or(1, |source| source.batch_max());
         while !led.is_empty() {
             let batch = led.split_off(led.len().saturating_sub(batch_max));
@@ -148,9 +157,12 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
             return batch.into_iter().for_each(|departed| departed.refuse(&refused));
         }
     };
+    for departed in &mut batch {
+        departed.keep_lease().await;
+    }
     let loaded_at = parts.engine.now();
     let keys: Vec<K> = batch.iter().map(|departed| departed.key().clone()).collect();
-    let (stale, held): (Vec<_>, Vec<_>) = keys.iter().map(|key| parts.stale(key)).unzip();
+    let (stale, held): (Vec<_>, Vec<_>) = batch.iter().map(Departed::stale).unzip();
     let context = LoadContext::with_stale(parts.load_timeout, stale);
     let mut lent = context.clone();
     let question = Box::pin(async {
@@ -164,11 +176,11 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
             // What a key cost is its share of what they cost together.
             let share = cost / u32::try_from(keys.len()).unwrap_or(u32::MAX);
             let terms = context.take_terms();
-            for (((departed, value), terms), held) in
-                batch.into_iter().zip(values).zip(terms).zip(held)
-            {
-                departed.fill_and_land(Ok(value), &terms, held, loaded_at, share);
-            }
+            let loaded = batch.into_iter().zip(values).zip(terms).zip(held);
+            let sharing = loaded.filter_map(|(((departed, value), terms), held)| {
+                departed.fill_and_land(Ok(value), &terms, held, loaded_at, share)
+            });
+            settle(sharing.collect()).await;
         }
         // One bad key must not fail its neighbours: each is asked for alone, one by one, in
         // this batch's place.
@@ -178,15 +190,11 @@ async fn load_batch<K: CacheKey, V: Clone + Send + Sync + 'static>(
             }
         }
         Err(error) => {
-            for departed in batch {
-                departed.fill_and_land(
-                    Err(error.clone()),
-                    &Terms::default(),
-                    None,
-                    loaded_at,
-                    cost,
-                );
-            }
+            let terms = Terms::default();
+            let sharing = batch.into_iter().filter_map(|departed| {
+                departed.fill_and_land(Err(error.clone()), &terms, None, loaded_at, cost)
+            });
+            settle(sharing.collect()).await;
         }
     }
 }

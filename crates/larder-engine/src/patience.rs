@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use larder_core::bus::Position;
 use larder_core::{Answer, CacheKey, LoadContext, LoadError, Result, State};
 
 use crate::cache::Cache;
 use crate::load::Loader;
+use crate::wait::within;
 
 /// How long a read waits, and how old an answer it takes.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,7 @@ pub struct Read<'a, K, V> {
     cache: &'a Cache<K, V>,
     key: &'a K,
     patience: Patience,
+    at: Option<Position>,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
@@ -53,7 +56,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// # Ok(()) }
     /// ```
     pub fn read<'a>(&'a self, key: &'a K) -> Read<'a, K, V> {
-        Read { cache: self, key, patience: self.0.patience }
+        Read { cache: self, key, patience: self.0.patience, at: None }
     }
 }
 
@@ -80,6 +83,43 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Read<'_, K, V> {
         self
     }
 
+    /// Reads what was written before this [position](crate::Invalidated::position), in whatever
+    /// process that was. It waits, for no longer than [`wait`](Self::wait) says, until the
+    /// announcement has arrived here; otherwise it asks the source, whatever is held.
+    ///
+    /// ```
+    /// # use larder_engine::Cache;
+    /// # use larder_core::bus::Position;
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let prices: Cache<u64, u32> =
+    /// #     Cache::builder("price").max_staleness(Duration::from_secs(60)).build()?;
+    /// let position: Position = "5eed0001-42".parse().unwrap(); // what the writer was given
+    /// let price = prices.read(&7).at(position).get_or_load(|_| async { Ok(Some(1999)) }).await?;
+    /// # assert_eq!(price, Some(1999));
+    /// # Ok(()) }
+    /// ```
+    pub fn at(mut self, position: Position) -> Self {
+        self.at = Some(position);
+        self
+    }
+
+    /// What it takes, once the position has been reached or waited for long enough.
+    async fn arrived(&self) -> Patience {
+        let Some(position) = self.at else { return self.patience };
+        let engine = &self.cache.0.engine;
+        if let Some(shared) = engine.shared() {
+            let wait = self.patience.wait.min(self.patience.deadline);
+            let until = engine.now() + wait;
+            let reached = shared.applied.reached(position);
+            if within(&**engine.clock(), until, reached).await.is_some() {
+                return self.patience;
+            }
+        }
+        // Nobody knows whether what is held is from before: only a load that begins now will do.
+        Patience { max_staleness: Duration::ZERO, ..self.patience }
+    }
+
     /// As [`Cache::get`].
     ///
     /// # Errors
@@ -103,7 +143,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Read<'_, K, V> {
     ///
     /// As [`Cache::ask`].
     pub async fn ask(self) -> Result<Answer<V>> {
-        self.cache.0.ask(self.key, self.patience, Loader::Source).await
+        let patience = self.arrived().await;
+        self.cache.0.ask(self.key, patience, Loader::Source).await
     }
 
     /// As [`Cache::get_or_load`].
@@ -121,6 +162,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Read<'_, K, V> {
         L: Future<Output = Result<Option<V>, LoadError>> + Send + 'static,
     {
         let loader = Loader::Once(Box::new(move |context| Box::pin(async { load(context).await })));
-        Ok(self.cache.0.ask(self.key, self.patience, loader).await?.value)
+        let patience = self.arrived().await;
+        Ok(self.cache.0.ask(self.key, patience, loader).await?.value)
     }
 }

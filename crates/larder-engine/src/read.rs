@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use larder_core::{
-    Answer, CacheKey, Error, ErrorKind, LoadContext, LoadError, Moment, Reason, Result, Tier,
+    Answer, CacheKey, Error, ErrorKind, LoadContext, LoadError, Moment, Reason, Result, State, Tier,
 };
 
 use crate::cache::{Cache, Parts};
@@ -45,9 +45,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub async fn get(&self, key: &K) -> Result<Option<V>> {
         let parts = &self.0;
         let start = parts.engine.about_now();
+        let ground = parts.ground();
         // Most reads end here, so this is the least that can be done.
         let held = parts.memory.get_with(key, start, |slot| {
-            slot.is_calm(parts.ground(), start).then(|| (slot.value.clone(), slot.age_nanos(start)))
+            slot.is_calm(ground, start).then(|| (slot.value.clone(), slot.age_nanos(start)))
         });
         let seen = match held {
             Some(Some((value, age_nanos))) => {
@@ -169,7 +170,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Its start is taken by the precise clock: a load that begins now is never too old for it.
     pub(crate) fn reading(&self, key: &K, patience: Patience) -> Reading {
         let start = self.engine.now();
-        let seek = Seek { loaded_since: start.before(patience.max_staleness), born_since: 0 };
+        let seek = Seek {
+            takes_stale: !patience.waits_for_fresh,
+            ..Seek::since(start.before(patience.max_staleness))
+        };
         let soft =
             self.stand_in(key, start, &patience, Reason::Slow).map(|_| start + patience.wait);
         let since = self.engine.events().count();
@@ -237,7 +241,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// How a caller that can't take this result reads again; `None` if it can.
     fn rejected(&self, landed: &Landed<V>, reading: &Reading) -> Option<Reading> {
-        if landed.as_of < reading.seek.loaded_since {
+        if landed.as_of < reading.seek.as_of_since {
             return Some(*reading);
         }
         // The flight began before this read, and what was struck since may have been struck
@@ -246,7 +250,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let seek = Seek { born_since: reading.since, ..reading.seek };
             return Some(Reading { seek, ..*reading });
         }
-        let again = landed.fill == Fill::Refused && reading.rereads < REREADS_MAX;
+        let is_too_stale = landed.state == State::Stale && !reading.seek.takes_stale;
+        let again = (landed.fill == Fill::Refused || is_too_stale) && reading.rereads < REREADS_MAX;
         again.then_some(Reading { rereads: reading.rereads + 1, ..*reading })
     }
 
@@ -261,14 +266,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// The answer to a caller for whom a flight has landed.
     fn answer(&self, landed: Landed<V>, led: bool) -> Answer<V> {
-        let reason = match (landed.fill, led) {
-            (Fill::Stored, true) => Reason::Loaded,
-            (Fill::Stored, false) => Reason::Joined,
-            (Fill::Refused | Fill::NotKept, _) => Reason::Uncached,
+        let reason = match (landed.tier, landed.state, landed.fill, led) {
+            (Tier::Shared, State::Fresh, ..) => Reason::Held,
+            (Tier::Shared, ..) => Reason::Refreshing,
+            (_, _, Fill::Stored, true) => Reason::Loaded,
+            (_, _, Fill::Stored, false) => Reason::Joined,
+            (_, _, Fill::Refused | Fill::NotKept, _) => Reason::Uncached,
         };
-        // A result keeps the as-of of its load: nothing that came later vouches for it.
-        let age = self.engine.now() - landed.as_of;
-        Answer { tier: Tier::Source, reason, ..held(landed.value, age) }
+        let now = self.engine.now();
+        // A result keeps its as-of: nothing that came later vouches for it.
+        let (age, current) = (now - landed.times.loaded_at(), now - landed.as_of);
+        let (tier, state) = (landed.tier, landed.state);
+        Answer { tier, state, reason, current, ..held(landed.value, age) }
     }
 
     fn too_late(&self, key: &K, reading: &Reading) -> Error {

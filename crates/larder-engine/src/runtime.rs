@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 #[cfg(target_os = "linux")]
 use crate::recent;
 
-pub(crate) use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+pub(crate) use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Runs tasks on a tokio runtime.
 #[derive(Clone, Debug)]

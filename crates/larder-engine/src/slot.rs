@@ -30,8 +30,8 @@ pub struct Slot<V> {
 /// What a loader said of an entry that is kept with it.
 #[derive(Debug)]
 pub(crate) struct Rider {
-    /// Where its tags are marked.
-    pub(crate) tags: Box<[u32]>,
+    /// The hashes of its tags.
+    pub(crate) tags: Box<[u64]>,
     pub(crate) validator: Option<Box<str>>,
     /// What its loader said that it weighs.
     pub(crate) weight: Option<usize>,
@@ -39,12 +39,9 @@ pub(crate) struct Rider {
     verified: AtomicU64,
 }
 
-/// Without a feed nothing vouches for an entry after its load began.
-pub(crate) const HORIZON: Moment = Moment::ZERO;
-
 impl Rider {
     pub(crate) fn new(
-        tags: Box<[u32]>,
+        tags: Box<[u64]>,
         validator: Option<Box<str>>,
         weight: Option<usize>,
     ) -> Self {
@@ -86,8 +83,19 @@ impl Rider {
 #[derive(Clone, Copy)]
 pub(crate) struct Ground<'a> {
     pub(crate) window: &'a Window,
+    /// Up to when the stream vouches for entries. It was read before the entry is.
+    pub(crate) horizon: Moment,
     pub(crate) sweeps: &'a Sweeps,
     pub(crate) events: &'a Events,
+}
+
+impl Ground<'_> {
+    /// Whether an entry that is no older than its times say keeps the promise to who starts at
+    /// `now`. Where nothing vouches for entries, their times say it already.
+    #[inline]
+    fn keeps_promise(self, loaded_at: Moment, now: Moment) -> bool {
+        !self.window.vouched || self.window.keeps_promise(loaded_at.max(self.horizon), now)
+    }
 }
 
 impl<V> Slot<V> {
@@ -103,6 +111,7 @@ impl<V> Slot<V> {
             return now <= self.times.calm_until();
         }
         now <= self.times.calm_until()
+            && ground.keeps_promise(self.times.loaded_at(), now)
             && ground.sweeps.fate(self.born) == Fate::Stands
             && self.rider.as_ref().is_none_or(|rider| rider.stands(ground.events, self.born))
     }
@@ -129,7 +138,8 @@ impl<V> Slot<V> {
         let mut times = self.times;
         match self.fate(ground) {
             Fate::Stands => {}
-            Fate::Staled => times.mark_stale(HORIZON),
+            // What the stream vouched for when it was marked, nobody wrote down.
+            Fate::Staled => times.mark_stale(Moment::ZERO),
             Fate::Dropped => return None,
         }
         Some(times)
@@ -138,7 +148,7 @@ impl<V> Slot<V> {
     /// What it is worth to a read that starts at `now`.
     pub(crate) fn state(&self, ground: Ground<'_>, now: Moment) -> State {
         let times = self.times_now(ground);
-        times.map_or(State::Gone, |times| ground.window.state(&times, HORIZON, now))
+        times.map_or(State::Gone, |times| ground.window.state(&times, ground.horizon, now))
     }
 
     /// How long its load took.

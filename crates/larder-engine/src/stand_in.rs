@@ -9,7 +9,7 @@ use crate::held::held;
 use crate::observe::What;
 use crate::patience::Patience;
 use crate::read::Reading;
-use crate::slot::{HORIZON, Slot};
+use crate::slot::Slot;
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// What stands in while the key rests after a failure, if it does.
@@ -31,15 +31,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         patience: &Patience,
         reason: Reason,
     ) -> Option<Answer<V>> {
-        let now = self.engine.now();
+        let (now, ground) = (self.engine.now(), self.ground());
+        let horizon = ground.horizon;
         let stands_in = |slot: &Slot<V>| {
-            let times = slot.times_now(self.ground())?;
-            let promised = self.window.state(&times, HORIZON, start) != State::Gone;
-            let lenient = slot.value.is_some() && start <= self.window.stands_in_until(&times);
+            let times = slot.times_now(ground)?;
+            let promised = self.window.state(&times, horizon, start) != State::Gone;
+            let lenient =
+                slot.value.is_some() && start <= self.window.stands_in_until(&times, horizon);
             let strict = patience.max_staleness < self.window.max_staleness;
-            let too_old = strict && start - times.as_of(HORIZON) > patience.max_staleness;
+            let too_old = strict && start - times.as_of(horizon) > patience.max_staleness;
             // It is judged by the start of the read, but given now.
-            let (age, current) = (now - slot.times.loaded_at(), now - times.as_of(HORIZON));
+            let (age, current) = (now - slot.times.loaded_at(), now - times.as_of(horizon));
             ((promised || lenient) && !too_old).then(|| Answer {
                 state: State::Stale,
                 reason,

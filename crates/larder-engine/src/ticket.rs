@@ -113,7 +113,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let cost = parts.engine.now() - at;
         parts.loaded_aside(cost);
         let loaded = Loaded { value, terms, held: None, at, cost };
-        parts.fill(&self.key, loaded, self.permit.fence).fill
+        parts.fill(&self.key, loaded, self.permit.fence, true).fill
     }
 
     /// The text of this ticket, for a caller in another process.

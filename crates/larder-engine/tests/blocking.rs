@@ -36,7 +36,7 @@ fn threads_that_miss_together_load_once() {
         }
     });
     assert_eq!(loads.load(Ordering::SeqCst), 1);
-    assert!(cache.blocking().invalidate(&7).unwrap());
+    assert_eq!(cache.blocking().invalidate(&7).unwrap().entries, 1);
     assert_eq!(cache.peek(&7), None);
 }
 

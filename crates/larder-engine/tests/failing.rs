@@ -140,15 +140,16 @@ async fn what_was_invalidated_never_stands_in_and_what_was_marked_stale_does() {
     for (way, stands_in) in (0..8).map(|way| (way, way >= 4)) {
         let cache = held(&bench).await;
         match way {
-            0 => drop(cache.invalidate(&1).await.unwrap()),
-            1 => cache.invalidate_tags(&["number:1"]).await.unwrap(),
-            2 => cache.invalidate_all().await.unwrap(),
-            3 => drop(cache.invalidate_prefix("1").await.unwrap()),
-            4 => drop(cache.mark_stale(&1).await.unwrap()),
-            5 => cache.mark_tags_stale(&["number:1"]).await.unwrap(),
-            6 => cache.mark_all_stale().await.unwrap(),
-            _ => drop(cache.mark_prefix_stale("1").await.unwrap()),
+            0 => cache.invalidate(&1).await,
+            1 => cache.invalidate_tags(&["number:1"]).await,
+            2 => cache.invalidate_all().await,
+            3 => cache.invalidate_prefix("1").await,
+            4 => cache.mark_stale(&1).await,
+            5 => cache.mark_tags_stale(&["number:1"]).await,
+            6 => cache.mark_all_stale().await,
+            _ => cache.mark_prefix_stale("1").await,
         }
+        .unwrap();
         bench.source.fail(ErrorKind::SourceDown);
         bench.clock.advance(15 * S);
         let answer = cache.ask(&1).await;

@@ -28,7 +28,7 @@ async fn an_invalidation_during_a_load_refuses_the_fill_and_the_reader_reads_aga
     });
     bench.source.until_waiting(1).await;
     bench.source.set(1, 20);
-    assert!(!cache.invalidate(&1).await.unwrap());
+    assert_eq!(cache.invalidate(&1).await.unwrap().entries, 0);
     bench.source.open();
     let answer = reader.await.unwrap();
     assert_eq!((answer.value, answer.reason), (Some(20), Reason::Loaded));
@@ -85,7 +85,7 @@ async fn an_invalidated_entry_is_loaded_again() {
     let cache = bench.ten_seconds();
     cache.get(&1).await.unwrap();
     bench.source.set(1, 20);
-    assert!(cache.invalidate(&1).await.unwrap());
+    assert_eq!(cache.invalidate(&1).await.unwrap().entries, 1);
     assert_eq!(cache.get(&1).await.unwrap(), Some(20));
 }
 
@@ -95,7 +95,7 @@ async fn an_entry_marked_stale_is_served_once_more_and_refreshed() {
     let cache = bench.ten_seconds();
     cache.get(&1).await.unwrap();
     bench.source.set(1, 20);
-    assert!(cache.mark_stale(&1).await.unwrap());
+    assert_eq!(cache.mark_stale(&1).await.unwrap().entries, 1);
     let answer = cache.ask(&1).await.unwrap();
     assert_eq!((answer.value, answer.state), (Some(10), State::Stale));
     settle().await;

@@ -142,17 +142,18 @@ impl Run {
     async fn strike(&self, target: Target, hard: bool) {
         let cache = &self.cache;
         match (target, hard) {
-            (Target::Key(key), true) => drop(cache.invalidate(&key).await.unwrap()),
-            (Target::Key(key), false) => drop(cache.mark_stale(&key).await.unwrap()),
-            (Target::Tag(key), true) => cache.invalidate_tags(&[tag(key)]).await.unwrap(),
-            (Target::Tag(key), false) => cache.mark_tags_stale(&[tag(key)]).await.unwrap(),
-            (Target::TagOfAll, true) => cache.invalidate_tags(&["numbers"]).await.unwrap(),
-            (Target::TagOfAll, false) => cache.mark_tags_stale(&["numbers"]).await.unwrap(),
-            (Target::All, true) => cache.invalidate_all().await.unwrap(),
-            (Target::All, false) => cache.mark_all_stale().await.unwrap(),
-            (Target::Prefix, true) => drop(cache.invalidate_prefix("1").await.unwrap()),
-            (Target::Prefix, false) => drop(cache.mark_prefix_stale("1").await.unwrap()),
+            (Target::Key(key), true) => cache.invalidate(&key).await,
+            (Target::Key(key), false) => cache.mark_stale(&key).await,
+            (Target::Tag(key), true) => cache.invalidate_tags(&[tag(key)]).await,
+            (Target::Tag(key), false) => cache.mark_tags_stale(&[tag(key)]).await,
+            (Target::TagOfAll, true) => cache.invalidate_tags(&["numbers"]).await,
+            (Target::TagOfAll, false) => cache.mark_tags_stale(&["numbers"]).await,
+            (Target::All, true) => cache.invalidate_all().await,
+            (Target::All, false) => cache.mark_all_stale().await,
+            (Target::Prefix, true) => cache.invalidate_prefix("1").await,
+            (Target::Prefix, false) => cache.mark_prefix_stale("1").await,
         }
+        .unwrap();
         let mut reference = self.reference.lock().unwrap();
         KEYS.into_iter()
             .filter(|&key| target.strikes(key))

@@ -24,20 +24,22 @@ impl Way {
 
     async fn invalidate(self, cache: &Numbers) {
         match self {
-            Self::Key => drop(cache.invalidate(&1).await.unwrap()),
-            Self::Tag => cache.invalidate_tags(&["number:1"]).await.unwrap(),
-            Self::All => cache.invalidate_all().await.unwrap(),
-            Self::Prefix => drop(cache.invalidate_prefix("1").await.unwrap()),
+            Self::Key => cache.invalidate(&1).await,
+            Self::Tag => cache.invalidate_tags(&["number:1"]).await,
+            Self::All => cache.invalidate_all().await,
+            Self::Prefix => cache.invalidate_prefix("1").await,
         }
+        .unwrap();
     }
 
     async fn mark_stale(self, cache: &Numbers) {
         match self {
-            Self::Key => drop(cache.mark_stale(&1).await.unwrap()),
-            Self::Tag => cache.mark_tags_stale(&["number:1"]).await.unwrap(),
-            Self::All => cache.mark_all_stale().await.unwrap(),
-            Self::Prefix => drop(cache.mark_prefix_stale("1").await.unwrap()),
+            Self::Key => cache.mark_stale(&1).await,
+            Self::Tag => cache.mark_tags_stale(&["number:1"]).await,
+            Self::All => cache.mark_all_stale().await,
+            Self::Prefix => cache.mark_prefix_stale("1").await,
         }
+        .unwrap();
     }
 }
 

@@ -148,14 +148,14 @@ impl Users {
         let version = self.record.version(key).fetch_add(1, Ordering::SeqCst) + 1;
         let dropping = what == Invalidation::Drop;
         match way {
-            0 | 1 => drop(self.cache.invalidate_here(&key, what).unwrap()),
-            2 if dropping => self.cache.invalidate_tags(&[prefix(key)]).await.unwrap(),
-            2 => self.cache.mark_tags_stale(&[prefix(key)]).await.unwrap(),
+            0 | 1 => drop(self.cache.invalidate_here(&[key], what).unwrap()),
+            2 if dropping => drop(self.cache.invalidate_tags(&[prefix(key)]).await.unwrap()),
+            2 => drop(self.cache.mark_tags_stale(&[prefix(key)]).await.unwrap()),
             3 => {
-                let _: usize = self.cache.invalidate_prefix_here(&prefix(key), what);
+                let _: usize = self.cache.invalidate_prefix_here(&prefix(key), what).unwrap();
             }
-            4 if dropping => self.cache.invalidate_tags(&[ALL]).await.unwrap(),
-            _ => self.cache.invalidate_all_here(what),
+            4 if dropping => drop(self.cache.invalidate_tags(&[ALL]).await.unwrap()),
+            _ => self.cache.invalidate_all_here(what).unwrap(),
         }
         let announced = if dropping { Announced::Dropping } else { Announced::Loosely };
         self.history.wrote(begun, key, version, announced);

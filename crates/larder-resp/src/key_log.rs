@@ -140,7 +140,7 @@ impl KeyLog {
             // With the mean of the jitter: an entry is held as long as the next one on average.
             let mean = u32::MAX / 2 + 1;
             let times = window.times(&Loaded::at(Moment::ZERO, size.is_some(), mean));
-            Some(window.gone_after(&times) - Moment::ZERO)
+            Some(window.surely_gone_after(&times) - Moment::ZERO)
         });
     }
 

@@ -264,7 +264,7 @@ impl Keyspace {
         key: &Key,
         what: Invalidation,
     ) -> Result<bool> {
-        let was_held = declared.cache.invalidate_here(key, what)?;
+        let was_held = declared.cache.invalidate_here(std::slice::from_ref(key), what)? > 0;
         if let (Some(log), Invalidation::Drop) = (&self.key_log, what) {
             log.removed(key.as_bytes());
         }

@@ -13,6 +13,8 @@
 //! |---|---|
 //! | [`clock`] | [`ManualClock`]: it moves when the test turns it |
 //! | [`source`] | [`TestSource`]: it counts, waits, fails and panics as told |
+//! | [`contract`] | how every shared tier and bus behaves, checked |
+//! | [`shared`] | [`SimShared`]: a shared tier and bus for many processes in one test, and their faults |
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
 //! | [`server`] | real servers: [`Postgres`], [`Redis`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
@@ -21,10 +23,12 @@
 pub mod client;
 pub mod clients;
 pub mod clock;
+pub mod contract;
 pub mod history;
 mod missing;
 mod page;
 pub mod server;
+pub mod shared;
 pub mod source;
 mod watched;
 
@@ -34,4 +38,5 @@ pub use history::History;
 pub use missing::missing;
 pub use page::assert_page;
 pub use server::{Larder, Postgres, Redis, Server};
+pub use shared::{SimClient, SimShared};
 pub use source::TestSource;

@@ -6,12 +6,34 @@
 use std::future::poll_fn;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a test waits for something that it expects.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for a future, and panics with what was waited for if that takes too long.
+pub(crate) async fn within_patience<F: Future>(what: &str, future: F) -> F::Output {
+    within(PATIENCE, what, future).await
+}
+
+async fn within<F: Future>(patience: Duration, what: &str, future: F) -> F::Output {
+    let deadline = Instant::now() + patience;
+    let timer = Watched::new(());
+    // Dropped with this future, which ends the thread.
+    let _running = timer.wake_after(patience);
+    let mut future = std::pin::pin!(future);
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(output);
+        }
+        let is_late = timer.poll_for(context, |()| (Instant::now() >= deadline).then_some(()));
+        assert!(is_late.is_pending(), "waited in vain for {patience:?}: {what}");
+        Poll::Pending
+    })
+    .await
+}
 
 /// A value whose changes can be waited for. Clones share it.
 #[derive(Debug)]
@@ -44,16 +66,23 @@ impl<T: Send + 'static> Watched<T> {
 
     /// Waits until `enough` says so; for as long as it takes. What `enough` changes wakes nobody.
     pub(crate) async fn until(&self, mut enough: impl FnMut(&mut T) -> bool) {
-        poll_fn(|context| {
-            let mut inner = self.lock();
-            if enough(&mut inner.value) {
-                return Poll::Ready(());
-            }
-            inner.wakers.retain(|waker| !waker.will_wake(context.waker()));
-            inner.wakers.push(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        let mut enough = move |value: &mut T| enough(value).then_some(());
+        poll_fn(|context| self.poll_for(context, &mut enough)).await;
+    }
+
+    /// What `take` finds, or a wait for the next change. What `take` changes wakes nobody.
+    pub(crate) fn poll_for<R>(
+        &self,
+        context: &mut Context<'_>,
+        take: impl FnOnce(&mut T) -> Option<R>,
+    ) -> Poll<R> {
+        let mut inner = self.lock();
+        if let Some(taken) = take(&mut inner.value) {
+            return Poll::Ready(taken);
+        }
+        inner.wakers.retain(|waker| !waker.will_wake(context.waker()));
+        inner.wakers.push(context.waker().clone());
+        Poll::Pending
     }
 
     /// Waits until `enough` says so, and panics with what `seen` says if that takes too long.
@@ -92,5 +121,16 @@ impl<T: Send + 'static> Watched<T> {
 impl<T> Clone for Watched<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "waited in vain for 1ms: a miracle")]
+    async fn what_takes_too_long_ends_the_test() {
+        within(Duration::from_millis(1), "a miracle", std::future::pending::<()>()).await;
     }
 }

@@ -87,7 +87,8 @@ impl Products {
         // After the commit: before it, a reader would load the old row again and keep that.
         self.by_id.invalidate(&new.id).await?;
         let shelves = old.iter().chain([&new.shelf]).map(|shelf| format!("shelf:{shelf}"));
-        Ok(self.by_shelf.invalidate_tags(&shelves.collect::<Vec<_>>()).await?)
+        self.by_shelf.invalidate_tags(&shelves.collect::<Vec<_>>()).await?;
+        Ok(())
     }
 }
 

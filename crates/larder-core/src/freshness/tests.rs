@@ -33,7 +33,7 @@ fn fresh_then_stale_then_gone_with_both_ends_included() {
     ] {
         assert_eq!(window.state(&times, Moment::ZERO, at(now)), state, "at {now}");
     }
-    assert_eq!(window.gone_after(&times), at(115));
+    assert_eq!(window.surely_gone_after(&times), at(115));
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn the_promise_bounds_the_stale_window() {
     let times = window.times(&Loaded::at(at(100), true, 0));
     assert_eq!(window.state(&times, Moment::ZERO, at(112)), State::Stale);
     assert_eq!(window.state(&times, Moment::ZERO, at(113)), State::Gone);
-    assert_eq!(window.gone_after(&times), at(112));
+    assert_eq!(window.surely_gone_after(&times), at(112));
 }
 
 #[test]
@@ -124,7 +124,10 @@ fn a_loaders_own_lifetime_counts_within_the_promise() {
 fn a_value_stands_in_for_as_long_as_was_written_after_it_is_gone() {
     let mut window = window(10, 5, 60);
     let times = window.times(&Loaded::at(at(100), true, 0));
-    assert_eq!(window.stands_in_until(&times), window.gone_after(&times));
+    assert_eq!(
+        window.stands_in_until(&times, Moment::ZERO),
+        window.gone_after(&times, Moment::ZERO)
+    );
     window.stale_on_error = S * 3600;
-    assert_eq!(window.stands_in_until(&times), at(115 + 3600));
+    assert_eq!(window.stands_in_until(&times, Moment::ZERO), at(115 + 3600));
 }

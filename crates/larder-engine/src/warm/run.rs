@@ -181,18 +181,17 @@ impl<'a, K: CacheKey, V: Clone + Send + Sync + 'static> Run<'a, K, V> {
             let nanos = 1_000_000_000 * batch.len() as u64 / u64::from(per_second.get());
             self.next_at = now + Duration::from_nanos(nanos);
         }
-        let loaded_since = now.before(self.parts.window.max_staleness);
-        let seek = Seek { loaded_since, born_since: 0 };
+        let seek = Seek::since(now.before(self.parts.window.max_staleness));
         let (mut led, mut question) = (Vec::new(), Vec::new());
         for key in batch {
             match self.parts.join_or_lead(&key, seek) {
                 Err(_) => self.counts().failed.add(1),
                 Ok(Role::Join(_)) => self.counts().held.add(1),
                 Ok(Role::Lead(flight)) => {
-                    if self.parts.land_from_memory(&key, &flight, loaded_since) {
+                    if self.parts.land_from_memory(&key, &flight, seek) {
                         self.counts().held.add(1);
                     } else {
-                        led.push(Departed::new(self.parts, &key, &flight));
+                        led.push(Departed::new(self.parts, &key, &flight, seek));
                         question.push((key, flight.landing()));
                     }
                 }

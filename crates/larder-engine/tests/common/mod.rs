@@ -1,6 +1,7 @@
 //! What the engine's tests have in common: a clock to turn and a source to watch.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod network;
 pub(crate) mod saying;
 
 use std::pin::pin;

@@ -177,13 +177,13 @@ impl Explored {
         let version = self.record.version(key).fetch_add(1, Ordering::SeqCst) + 1;
         let cache = &self.cache;
         match (way, what) {
-            (Way::Key, _) => drop(cache.invalidate_here(&key, what).unwrap()),
+            (Way::Key, _) => drop(cache.invalidate_here(&[key], what).unwrap()),
             (Way::Tag, Invalidation::Drop) => cache.invalidate_tags(&[TAG]).await.unwrap(),
             (Way::Tag, Invalidation::MarkStale) => cache.mark_tags_stale(&[TAG]).await.unwrap(),
-            (Way::All, _) => cache.invalidate_all_here(what),
+            (Way::All, _) => cache.invalidate_all_here(what).unwrap(),
             (Way::Prefix, _) => {
                 let prefix = if key == 8 { "8" } else { PREFIX };
-                let _: usize = cache.invalidate_prefix_here(prefix, what);
+                let _: usize = cache.invalidate_prefix_here(prefix, what).unwrap();
             }
         }
         let announced = match what {

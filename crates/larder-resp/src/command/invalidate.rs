@@ -59,10 +59,10 @@ fn prefix(call: &mut Call<'_>, at: usize, what: Invalidation) -> Outcome {
 
 fn cache(call: &mut Call<'_>, at: usize, what: Invalidation) -> Outcome {
     match call.service.keyspace.cache(&call.request[at]) {
-        Ok(declared) => {
-            declared.cache.invalidate_all_here(what);
-            call.reply.integer(1);
-        }
+        Ok(declared) => match declared.cache.invalidate_all_here(what) {
+            Ok(()) => call.reply.integer(1),
+            Err(error) => return call.fail(&error),
+        },
         Err(sentence) => call.reply.error("ERR", sentence),
     }
     Outcome::Written

@@ -44,10 +44,10 @@ impl Keyspace {
             let more = if text.is_empty() {
                 continue;
             } else if template.prefix().starts_with(text) {
-                cache.invalidate_all_here(what);
+                cache.invalidate_all_here(what)?;
                 1
             } else if template.can_begin_with(text) {
-                cache.invalidate_prefix_here(text, what)
+                cache.invalidate_prefix_here(text, what)?
             } else {
                 continue;
             };

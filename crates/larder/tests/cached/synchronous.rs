@@ -36,9 +36,9 @@ fn what_is_invalidated_or_stale_is_loaded_again_without_a_runtime() {
 
     let gate = Gate::opened();
     assert_eq!([runs(1, &gate), runs(1, &gate)], [1, 1]);
-    assert!(runs_cache().invalidate_here(&1, Invalidation::Drop).unwrap());
+    assert_eq!(runs_cache().invalidate_here(&[1], Invalidation::Drop).unwrap(), 1);
     assert_eq!([runs(1, &gate), runs(1, &gate)], [2, 2]);
-    assert!(runs_cache().invalidate_here(&1, Invalidation::MarkStale).unwrap());
+    assert_eq!(runs_cache().invalidate_here(&[1], Invalidation::MarkStale).unwrap(), 1);
     assert_eq!(runs(1, &gate), 2, "stale, while one refresh runs");
     while runs_cache().peek(&1).unwrap().state == State::Stale {
         thread::yield_now();

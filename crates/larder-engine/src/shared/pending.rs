@@ -1,0 +1,250 @@
+//! Invalidations that are not done yet beyond this process, in their order, and what must not be
+//! trusted until they are.
+//!
+//! A key that waits here is *quarantined*: what the tier holds of it is not read, and nothing is
+//! filled under it, in the tier or in memory. Marks that wait count as set.
+
+use std::collections::{HashMap, VecDeque};
+
+use foldhash::fast::RandomState;
+use larder_core::bus::{Announcement, Position};
+use larder_core::envelope::Envelope;
+use larder_core::shared::{Mark, Strike};
+use larder_core::sync::{AtomicUsize, Mutex, Ordering};
+
+use super::marks::bucket;
+use crate::events::Fate;
+use crate::runtime::{Notify, oneshot};
+
+/// What is to be done beyond this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// To invalidate keys of a cache, by their texts.
+    Keys {
+        /// The cache.
+        cache: Box<str>,
+        /// Whether it keeps entries in the tier.
+        in_tier: bool,
+        /// How.
+        strike: Strike,
+        /// The texts.
+        keys: Vec<Box<str>>,
+    },
+    /// To set marks, and to announce what they mean.
+    Marks {
+        /// How.
+        strike: Strike,
+        /// The marks.
+        marks: Vec<Mark>,
+        /// What they mean.
+        announcement: Announcement,
+    },
+}
+
+impl Work {
+    fn size(&self) -> usize {
+        match self {
+            Self::Keys { keys, .. } => keys.len(),
+            Self::Marks { marks, .. } => marks.len(),
+        }
+    }
+}
+
+/// The wait for a piece of work.
+pub(super) type Done = oneshot::Receiver<Option<Position>>;
+
+/// A piece of work with who waits for it.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) work: Work,
+    pub(super) done: Vec<oneshot::Sender<Option<Position>>>,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    queue: Mutex<Queue>,
+    /// How many keys and marks wait; read without the lock by those who find nothing.
+    count: AtomicUsize,
+    max: usize,
+    added: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    /// How often each key of each cache waits.
+    keys: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
+    marks: HashMap<(Mark, Strike), usize, RandomState>,
+}
+
+impl Pending {
+    pub(super) fn new(max: usize) -> Self {
+        Self { queue: Mutex::default(), count: AtomicUsize::new(0), max, added: Notify::default() }
+    }
+
+    /// Adds work, and returns the wait for it. When too much waits, it becomes one mark of
+    /// everything, which covers it all.
+    pub(super) fn add(&self, work: Work) -> Done {
+        let (sender, done) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        let size = self.count.load(Ordering::Relaxed) + work.size();
+        if size > self.max {
+            let covered = queue.take_all();
+            self.count.store(0, Ordering::Release);
+            let mut done: Vec<_> = covered.into_iter().flat_map(|waiting| waiting.done).collect();
+            done.push(sender);
+            let strike = Strike::Drop;
+            let announcement = Announcement::All { strike };
+            let work = Work::Marks { strike, marks: vec![Mark::All], announcement };
+            self.push_back(&mut queue, Waiting { work, done });
+        } else {
+            self.push_back(&mut queue, Waiting { work, done: vec![sender] });
+        }
+        drop(queue);
+        self.wake();
+        done
+    }
+
+    fn push_back(&self, queue: &mut Queue, waiting: Waiting) {
+        self.count.fetch_add(waiting.work.size(), Ordering::Release);
+        queue.note(&waiting.work);
+        queue.waiting.push_back(waiting);
+    }
+
+    /// How many keys and marks wait.
+    pub(super) fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// The work that comes first, together with what may be done in the same step, as long as it
+    /// concerns no more than `max` keys or marks. It still counts as waiting.
+    pub(super) fn next(&self, max: usize) -> Option<Waiting> {
+        let mut queue = self.queue.lock();
+        let mut first = queue.waiting.pop_front()?;
+        while let Some(next) = queue.waiting.front()
+            && first.work.size() + next.work.size() <= max
+            && merges(&first.work, &next.work)
+            && let Some(next) = queue.waiting.pop_front()
+        {
+            first.done.extend(next.done);
+            merge(&mut first.work, next.work);
+        }
+        Some(first)
+    }
+
+    /// Puts back what couldn't be done: it still comes first.
+    pub(super) fn put_back(&self, waiting: Waiting) {
+        self.queue.lock().waiting.push_front(waiting);
+    }
+
+    /// What was taken is done, and no longer stands in the way.
+    pub(super) fn finish(&self, waiting: Waiting, position: Option<Position>) {
+        self.queue.lock().forget(&waiting.work);
+        self.count.fetch_sub(waiting.work.size(), Ordering::Release);
+        for done in waiting.done {
+            // Who went away needn't know.
+            let _ = done.send(position);
+        }
+    }
+
+    /// Waits until something was added, or [`wake`](Self::wake) was called, since the last wait.
+    pub(super) async fn added(&self) {
+        self.added.notified().await;
+    }
+
+    /// Wakes who waits for work.
+    pub(super) fn wake(&self) {
+        self.added.notify_one();
+    }
+
+    /// Whether a key waits to be invalidated.
+    pub(super) fn quarantines(&self, cache: &str, key: &str) -> bool {
+        self.count() > 0
+            && self.queue.lock().keys.get(cache).is_some_and(|keys| keys.contains_key(key))
+    }
+
+    /// What becomes of an entry of the tier through marks that wait to be set.
+    pub(super) fn fate(&self, cache: &str, key: &str, envelope: &Envelope) -> Fate {
+        if self.count() == 0 {
+            return Fate::Stands;
+        }
+        let queue = self.queue.lock();
+        let strikes = |mark: &Mark| match mark {
+            Mark::Tag(of) => envelope.tags.iter().any(|&hash| bucket(hash) == *of),
+            Mark::Cache(of) => **of == *cache,
+            Mark::Prefix { cache: of, prefix } => **of == *cache && key.starts_with(&**prefix),
+            Mark::All => true,
+        };
+        let fates =
+            queue.marks.keys().filter(|(mark, _)| strikes(mark)).map(|(_, strike)| match strike {
+                Strike::Drop => Fate::Dropped,
+                Strike::MarkStale => Fate::Staled,
+            });
+        fates.max().unwrap_or(Fate::Stands)
+    }
+}
+
+impl Queue {
+    fn note(&mut self, work: &Work) {
+        match work {
+            Work::Keys { cache, keys, .. } => {
+                let of_cache = self.keys.entry(cache.clone()).or_default();
+                keys.iter().for_each(|key| *of_cache.entry(key.clone()).or_default() += 1);
+            }
+            Work::Marks { marks, strike, .. } => {
+                for mark in marks {
+                    *self.marks.entry((mark.clone(), *strike)).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, work: &Work) {
+        match work {
+            Work::Keys { cache, keys, .. } => {
+                let Some(of_cache) = self.keys.get_mut(cache) else { return };
+                keys.iter().for_each(|key| take_one(of_cache, key));
+                if of_cache.is_empty() {
+                    self.keys.remove(cache);
+                }
+            }
+            Work::Marks { marks, strike, .. } => {
+                marks.iter().for_each(|mark| take_one(&mut self.marks, &(mark.clone(), *strike)));
+            }
+        }
+    }
+
+    /// Takes out everything that waits and that nobody is doing.
+    fn take_all(&mut self) -> Vec<Waiting> {
+        let all: Vec<Waiting> = self.waiting.drain(..).collect();
+        all.iter().for_each(|waiting| self.forget(&waiting.work));
+        all
+    }
+}
+
+fn take_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize, RandomState>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+/// Whether two pieces of work can be done in one step.
+fn merges(first: &Work, next: &Work) -> bool {
+    match (first, next) {
+        (
+            Work::Keys { cache, in_tier, strike, .. },
+            Work::Keys { cache: next_cache, in_tier: next_in_tier, strike: next_strike, .. },
+        ) => (cache, in_tier, strike) == (next_cache, next_in_tier, next_strike),
+        _ => false,
+    }
+}
+
+fn merge(first: &mut Work, next: Work) {
+    if let (Work::Keys { keys, .. }, Work::Keys { keys: more, .. }) = (first, next) {
+        keys.extend(more);
+    }
+}

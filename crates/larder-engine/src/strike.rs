@@ -1,0 +1,125 @@
+//! What an invalidation does in this process.
+//!
+//! - **A key.** Under the memory tier's lock of the key: raise the epoch, so that whatever was read
+//!   before can't be filled any more, then drop the entry or mark it stale.
+//! - **A whole cache.** An event (see [`events`](crate::events)): entries and loads of before are
+//!   struck, in the same time, however many there are.
+//! - **A prefix.** An event that voids every load of the cache under way, since nobody knows which
+//!   of them have the prefix, and then each held key that has it, one by one.
+
+use larder_core::{CacheKey, KeyText, Moment};
+use larder_memory::{Change, Held, Outcome, RemovalCause};
+
+use crate::cache::Parts;
+use crate::invalidate::Invalidation;
+use crate::slot::Slot;
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Keys may be new that nobody named.
+    fn void_filter(&self) {
+        if let Some(penetration) = &self.penetration {
+            penetration.void();
+        }
+    }
+
+    /// Strikes everything that it holds, and every load under way.
+    pub(crate) fn strike_whole(&self, what: Invalidation) {
+        self.engine.events().apply(|event| self.sweeps.strike(event, what));
+        self.void_filter();
+    }
+
+    /// Strikes everything whose key's text begins with `prefix`, and every load under way.
+    /// Returns how many entries that were.
+    pub(crate) fn strike_prefix(&self, prefix: &str, what: Invalidation) -> usize {
+        self.engine.events().apply(|event| self.sweeps.fence(event));
+        self.void_filter();
+        let now = self.engine.now();
+        let mut struck = Vec::new();
+        let walk = self.sweeps.walk();
+        self.memory.for_each(now, |key, held| {
+            let is_plain = held.value.born == Slot::<V>::BORN_PLAIN;
+            if !is_plain && KeyText::of(key).is_ok_and(|text| text.starts_with(prefix)) {
+                struck.push(key.clone());
+            }
+        });
+        drop(walk);
+        struck.into_iter().filter(|key| self.strike(key, now, what)).count()
+    }
+
+    /// Strikes one key. Returns whether something was held.
+    pub(crate) fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
+        let raise = || self.engine.epochs().raise(self.scope, key);
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::EpochUnderLock) {
+            let was_held = self.strike_held(key, now, what, || ());
+            raise();
+            return was_held;
+        }
+        self.strike_held(key, now, what, raise)
+    }
+
+    /// Calls `raise` and strikes what is held of a key, under one lock.
+    fn strike_held(&self, key: &K, now: Moment, what: Invalidation, raise: impl FnOnce()) -> bool {
+        let mut put = 0;
+        let horizon = self.horizon();
+        let (outcome, was_held) = self.memory.compute(key, now, K::clone, |held| {
+            raise();
+            let was_held = held.as_ref().is_some_and(|held| {
+                let slot: &Slot<V> = held.value;
+                slot.times_now(self.ground()).is_some()
+            });
+            let change = change(held, self.permitted(what), horizon);
+            if let Change::Put { value, .. } = &change {
+                put = self.notes.ledger.weight(key, value);
+            }
+            (change, was_held)
+        });
+        match outcome {
+            // What is put in its own place has left and come.
+            Outcome::Stored => self.notes.ledger.stored(put),
+            // It can't be held as stale, and must not stay as fresh.
+            Outcome::NoRoom => {
+                self.memory.remove(key, now, RemovalCause::Invalidated, |_| ());
+            }
+            Outcome::Kept | Outcome::Removed | Outcome::TooHeavy => {}
+        }
+        if let Some(penetration) = &self.penetration {
+            penetration.announced(key);
+        }
+        was_held
+    }
+
+    /// What is done where `what` was asked for. An entry that is marked stale takes another place
+    /// in memory, and so could slip past somebody who walks through it to drop a prefix:
+    ///
+    /// 1. A looks for the prefix in the first half of memory, and lets go of the lock,
+    /// 2. B marks an entry of the second half stale, which now stands in the first,
+    /// 3. A looks through the second half and doesn't find it.
+    ///
+    /// While somebody walks it is dropped instead. Asked under the lock, under which A looks, so
+    /// either B knows of A, or A finds what B left.
+    fn permitted(&self, what: Invalidation) -> Invalidation {
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::DropWhileWalking) {
+            return what;
+        }
+        if self.sweeps.is_walked() { Invalidation::Drop } else { what }
+    }
+}
+
+/// What an invalidation makes of what is held.
+fn change<V: Clone>(
+    held: Option<Held<'_, Slot<V>>>,
+    what: Invalidation,
+    horizon: Moment,
+) -> Change<Slot<V>> {
+    match (held, what) {
+        (None, _) => Change::Keep,
+        (Some(_), Invalidation::Drop) => Change::Remove(RemovalCause::Invalidated),
+        (Some(held), Invalidation::MarkStale) => {
+            let mut slot = held.value.clone();
+            slot.times.mark_stale(horizon);
+            Change::Put { value: slot, weight: held.weight, expires_at: held.expires_at }
+        }
+    }
+}
