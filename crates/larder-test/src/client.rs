@@ -87,13 +87,20 @@ impl RespClient {
     ///
     /// When nobody listens there.
     pub fn connect(address: impl ToSocketAddrs) -> Self {
-        let stream = TcpStream::connect(address).and_then(|stream| {
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
-            Ok(stream)
-        });
-        Self { stream: BufReader::new(stream.unwrap_or_else(|error| panic!("connect: {error}"))) }
+        Self::try_connect(address).unwrap_or_else(|error| panic!("connect: {error}"))
+    }
+
+    /// Connects, if somebody listens there.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_connect(address: impl ToSocketAddrs) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self { stream: BufReader::new(stream) })
     }
 
     /// Sends a command and waits for its reply.
@@ -104,6 +111,16 @@ impl RespClient {
     pub fn command(&mut self, arguments: &[impl AsRef<[u8]>]) -> Reply {
         self.send(&request(arguments));
         self.receive()
+    }
+
+    /// Sends a command and waits for its reply, from a server that may go meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_receive`](Self::try_receive) does, or what the system said when it was sent.
+    pub fn try_command(&mut self, arguments: &[impl AsRef<[u8]>]) -> Result<Reply> {
+        self.stream.get_mut().write_all(&request(arguments))?;
+        self.try_receive()
     }
 
     /// Sends all commands at once and waits for as many replies.

@@ -16,8 +16,9 @@
 //! | [`contract`] | how every shared tier and bus behaves, checked |
 //! | [`shared`] | [`SimShared`]: a shared tier and bus for many processes in one test, and their faults |
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
-//! | [`server`] | real servers: [`Postgres`], [`Redis`], [`Larder`], and the base for more |
+//! | [`server`] | real servers: [`Postgres`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
+//! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
 //! | [`clients`] | redis-py and node-redis, as people use them |
 
 pub mod client;
@@ -27,6 +28,7 @@ pub mod contract;
 pub mod history;
 mod missing;
 mod page;
+pub mod proxy;
 pub mod server;
 pub mod shared;
 pub mod source;
@@ -37,6 +39,7 @@ pub use clock::ManualClock;
 pub use history::History;
 pub use missing::missing;
 pub use page::assert_page;
-pub use server::{Larder, Postgres, Redis, Server};
+pub use proxy::Proxy;
+pub use server::{Larder, Postgres, Redis, RedisCluster, RedisSentinel, Server};
 pub use shared::{SimClient, SimShared};
 pub use source::TestSource;

@@ -178,8 +178,10 @@ impl Explored {
         let cache = &self.cache;
         match (way, what) {
             (Way::Key, _) => drop(cache.invalidate_here(&[key], what).unwrap()),
-            (Way::Tag, Invalidation::Drop) => cache.invalidate_tags(&[TAG]).await.unwrap(),
-            (Way::Tag, Invalidation::MarkStale) => cache.mark_tags_stale(&[TAG]).await.unwrap(),
+            (Way::Tag, Invalidation::Drop) => drop(cache.invalidate_tags(&[TAG]).await.unwrap()),
+            (Way::Tag, Invalidation::MarkStale) => {
+                drop(cache.mark_tags_stale(&[TAG]).await.unwrap())
+            }
             (Way::All, _) => cache.invalidate_all_here(what).unwrap(),
             (Way::Prefix, _) => {
                 let prefix = if key == 8 { "8" } else { PREFIX };

@@ -3,6 +3,7 @@
 //! [`Server`] is the base: it starts, stops, kills, pauses and restarts whatever a [`Program`]
 //! describes, and knows nothing of any particular server. [`Postgres`], [`Redis`] and [`Larder`]
 //! are such programs with their own clients around them; each is a [`Server`] by `Deref`.
+//! [`RedisCluster`] and [`RedisSentinel`] are several of them.
 //!
 //! A server dies when its [`Server`] is dropped, and when the test process dies in any way.
 
@@ -28,7 +29,7 @@ pub use larder::Larder;
 pub use postgres::Postgres;
 pub use process::{Signal, User};
 pub use program::{Place, Program};
-pub use redis::Redis;
+pub use redis::{Migration, Redis, RedisCluster, RedisSentinel};
 
 use process::Keeper;
 
@@ -177,6 +178,13 @@ impl Server {
         state.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Whether it stands still, between [`pause`](Server::pause) and [`resume`](Server::resume).
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let state = self.state();
+        state.child.as_ref().is_some_and(|child| process::is_stopped(child.id()))
+    }
+
     /// Its process.
     ///
     /// # Panics
@@ -262,6 +270,19 @@ impl Drop for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {:?}", self.program.name(), self.place())
+    }
+}
+
+/// Waits until something has happened.
+///
+/// # Panics
+///
+/// When that takes too long, with `what` was waited for.
+fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !happened() {
+        assert!(Instant::now() < deadline, "waited in vain for {PATIENCE:?} until {what}");
+        sleep(BETWEEN_LOOKS);
     }
 }
 

@@ -144,6 +144,11 @@ pub(super) fn stop_tree(root: u32) {
     }
 }
 
+/// Whether a process has been stopped from running.
+pub(super) fn is_stopped(pid: u32) -> bool {
+    stat(pid).is_some_and(|(state, _)| state == 'T')
+}
+
 /// Lets a process and all that descend from it run again.
 pub(super) fn resume_tree(root: u32) {
     // The youngest first: a parent that runs may bury its children.

@@ -1,13 +1,24 @@
 //! A real Redis (or Valkey, under its Redis name), with a port of its own.
 //!
-//! It knows how to start and ask one; it keeps nothing on disk unless the test asks for it.
+//! It knows how to start and ask one; it keeps nothing on disk unless the test asks for it. What
+//! several of them make together is in [`cluster`] and [`sentinel`].
+
+mod cluster;
+mod sentinel;
+mod tls;
+mod topology;
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{Place, Program, Server, find_program};
-use crate::missing;
+use crate::{Reply, RespClient, missing};
+
+pub use cluster::{Migration, RedisCluster};
+pub use sentinel::RedisSentinel;
+
+use tls::Certificates;
 
 /// How many seconds `redis-cli` may take.
 const CLIENT_SECONDS_MAX: &str = "60";
@@ -22,6 +33,17 @@ const CLIENT_SECONDS_MAX: &str = "60";
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
+    kind: Kind,
+}
+
+/// What a Redis is besides a server of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Alone,
+    /// A node of a cluster, with a second port for its bus.
+    Node,
+    /// It speaks TLS only.
+    Tls,
 }
 
 impl Redis {
@@ -43,15 +65,118 @@ impl Redis {
     /// When Redis isn't installed or doesn't come up.
     #[must_use]
     pub fn start_with(args: &[&str]) -> Self {
-        let program = find_program("redis-server").unwrap_or_else(|| missing("redis-server"));
-        let args = args.iter().map(ToString::to_string).collect();
-        Self { server: Server::start(RedisProgram { program, args }) }
+        Self::start_as(Kind::Alone, args)
     }
 
-    /// `redis://127.0.0.1:PORT`.
+    /// Starts one that keeps what [`save`](Self::save) last saw, and what it holds when it is
+    /// stopped in an orderly way.
+    ///
+    /// # Panics
+    ///
+    /// When Redis isn't installed or doesn't come up.
+    #[must_use]
+    pub fn start_saving() -> Self {
+        // Never by itself: an hour is longer than a test.
+        Self::start_with(&["--save", "3600 1"])
+    }
+
+    /// Starts one that holds so many bytes and evicts by `policy`, such as `allkeys-lru`, or
+    /// `noeviction` to refuse writes instead.
+    ///
+    /// # Panics
+    ///
+    /// When Redis isn't installed or doesn't come up.
+    #[must_use]
+    pub fn start_limited(bytes: u64, policy: &str) -> Self {
+        let bytes = bytes.to_string();
+        Self::start_with(&["--maxmemory", &bytes, "--maxmemory-policy", policy])
+    }
+
+    /// Starts one that speaks TLS only. Its certificate is valid for `localhost` and 127.0.0.1,
+    /// and was signed by the authority in [`ca_file`](Self::ca_file), made for it alone. Clients
+    /// need no certificate.
+    ///
+    /// # Panics
+    ///
+    /// When Redis or `openssl` isn't installed, or when Redis doesn't come up.
+    #[must_use]
+    pub fn start_tls() -> Self {
+        Self::start_as(Kind::Tls, &[])
+    }
+
+    fn start_as(kind: Kind, args: &[&str]) -> Self {
+        let program = find_program("redis-server").unwrap_or_else(|| missing("redis-server"));
+        let args = args.iter().map(ToString::to_string).collect();
+        Self { server: Server::start(RedisProgram { program, args, kind }), kind }
+    }
+
+    /// `redis://127.0.0.1:PORT`, or `rediss://localhost:PORT` of one that speaks TLS.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port())
+        match self.kind {
+            Kind::Tls => format!("rediss://localhost:{}", self.port()),
+            Kind::Alone | Kind::Node => format!("redis://127.0.0.1:{}", self.port()),
+        }
+    }
+
+    /// The certificate of the authority that signed the server's, in PEM.
+    ///
+    /// # Panics
+    ///
+    /// When it wasn't started by [`start_tls`](Self::start_tls).
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        assert_eq!(self.kind, Kind::Tls, "it has no certificates");
+        Certificates::in_folder(self.place().folder()).authority
+    }
+
+    /// Writes what it holds to its disk, and waits until that is done.
+    ///
+    /// # Panics
+    ///
+    /// When Redis refuses or can't be asked.
+    pub fn save(&self) {
+        assert_eq!(self.cli(&["SAVE"]), "OK");
+    }
+
+    /// Removes all that it holds.
+    ///
+    /// # Panics
+    ///
+    /// When Redis refuses or can't be asked.
+    pub fn flushall(&self) {
+        assert_eq!(self.cli(&["FLUSHALL"]), "OK");
+    }
+
+    /// Sends one command on a connection of its own. It doesn't know TLS.
+    ///
+    /// # Panics
+    ///
+    /// When nobody listens, or no reply comes.
+    fn ask(&self, arguments: &[&str]) -> Reply {
+        self.try_ask(arguments).unwrap_or_else(|error| panic!("port {}: {error}", self.port()))
+    }
+
+    /// Sends one command on a connection of its own, which may fail: a server that changes its
+    /// part closes all connections.
+    fn try_ask(&self, arguments: &[&str]) -> std::io::Result<Reply> {
+        RespClient::try_connect(("127.0.0.1", self.port()))?.try_command(arguments)
+    }
+
+    /// Whether it says `text` about its replication.
+    fn replicates(&self, text: &str) -> bool {
+        let reply = self.try_ask(&["INFO", "replication"]);
+        reply.is_ok_and(|reply| reply.text().contains(text))
+    }
+
+    /// Sends one command that must be done.
+    ///
+    /// # Panics
+    ///
+    /// When the reply isn't `OK`, or doesn't come.
+    fn order(&self, arguments: &[&str]) {
+        let reply = self.ask(arguments);
+        assert_eq!(reply, Reply::Simple("OK".into()), "{arguments:?} to port {}", self.port());
     }
 
     /// Runs `redis-cli` and returns what it printed, without the newline at the end. An error
@@ -64,7 +189,11 @@ impl Redis {
         let program = find_program("redis-cli").unwrap_or_else(|| missing("redis-cli"));
         let mut cli = Command::new("timeout");
         cli.arg(CLIENT_SECONDS_MAX).arg(program);
-        cli.args(["-h", "127.0.0.1", "-p"]).arg(self.port().to_string()).args(args);
+        cli.args(["-h", "127.0.0.1", "-p"]).arg(self.port().to_string());
+        if self.kind == Kind::Tls {
+            cli.arg("--tls").arg("--cacert").arg(self.ca_file());
+        }
+        cli.args(args);
         let output = cli.output().expect("a program that was found can be started");
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "redis-cli failed ({}): {error}", output.status);
@@ -83,6 +212,7 @@ impl Deref for Redis {
 struct RedisProgram {
     program: PathBuf,
     args: Vec<String>,
+    kind: Kind,
 }
 
 impl Program for RedisProgram {
@@ -90,15 +220,31 @@ impl Program for RedisProgram {
         "Redis"
     }
 
+    fn ports(&self) -> usize {
+        if self.kind == Kind::Node { 2 } else { 1 }
+    }
+
     fn command(&self, place: &Place) -> Command {
         let mut command = Command::new(&self.program);
-        command.args(["--bind", "127.0.0.1", "--port"]).arg(place.port().to_string());
+        command.args(["--bind", "127.0.0.1"]);
         command.args(["--save", "", "--appendonly", "no", "--dir"]).arg(place.folder());
+        let port = place.port().to_string();
+        match self.kind {
+            Kind::Alone => command.args(["--port", &port]),
+            Kind::Node => command.args(["--port", &port]).args(cluster::arguments(place)),
+            Kind::Tls => command.args(["--port", "0"]).args(tls::arguments(place)),
+        };
         command.args(&self.args);
         command
     }
 
     fn ready(&self, place: &Place) -> bool {
         place.log().contains("Ready to accept connections")
+    }
+
+    fn prepare(&self, folder: &Path) {
+        if self.kind == Kind::Tls {
+            Certificates::in_folder(folder).make();
+        }
     }
 }

@@ -1,0 +1,268 @@
+//! One connection: greeted, logged in, and known to lead to a master of a certain run.
+//!
+//! Which run of the server it leads to is asked once, when it is opened, and holds as long as it
+//! does: a server that starts again closes its connections. Whether that server is still a master
+//! is asked again now and then, together with a question that somebody has.
+//!
+//! It is shared: many questions are on their way at once. A question whose asker has gone is
+//! still answered, to nobody. What is silent for too long is given up, by whoever notices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::shared::Incarnation;
+use larder_core::sync::{AtomicBool, Mutex, Ordering};
+use larder_core::{Error, Result};
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, cmd, pipe,
+};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::address::{Address, Login};
+use crate::dial::{Tls, dial};
+use crate::errors::{self, Meaning};
+use crate::reply;
+use crate::script::Scripts;
+
+/// How long a connection may answer without saying again that its server is a master.
+const ROLE_HOLDS_FOR: Duration = Duration::from_secs(1);
+
+/// How connections are opened.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// What the tier is called in errors.
+    pub(crate) name: String,
+    /// What connections call themselves.
+    pub(crate) client: String,
+    pub(crate) info: RedisConnectionInfo,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) answer_timeout: Duration,
+    pub(crate) scripts: Scripts,
+}
+
+impl Settings {
+    /// What is said in greeting.
+    pub(crate) fn greeting(login: &Login, database: i64) -> RedisConnectionInfo {
+        let mut info = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_db(database)
+            .set_skip_set_lib_name();
+        if let Some(user) = &login.user {
+            info = info.set_username(user);
+        }
+        if let Some(password) = &login.password {
+            info = info.set_password(password);
+        }
+        info
+    }
+}
+
+/// An open connection. Dropping it closes it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    settings: Arc<Settings>,
+    wire: MultiplexedConnection,
+    driver: AbortHandle,
+    incarnation: Incarnation,
+    /// It leads to no master any more. Relaxed: who sees it late asks once more in vain.
+    lost: AtomicBool,
+    pulse: Mutex<Pulse>,
+}
+
+/// When it last gave a sign of life.
+#[derive(Debug)]
+struct Pulse {
+    /// Since when a question has had no answer, with none given since to any other.
+    silent_since: Option<Instant>,
+    /// When its server last said that it is a master.
+    master_at: Instant,
+}
+
+impl Connection {
+    /// Opens one to a master, within the connect timeout.
+    pub(crate) async fn open(address: &Address, settings: &Arc<Settings>) -> Result<Self> {
+        let limit = settings.connect_timeout;
+        let opened = timeout(limit, Self::greet(address, &settings.info, settings));
+        let (wire, driver) = opened.await.unwrap_or_else(|_| {
+            Err(errors::down(&settings.name, &format!("accepts no connection within {limit:?}")))
+        })?;
+        let mut connection = Self {
+            settings: settings.clone(),
+            wire,
+            driver,
+            incarnation: Incarnation(0),
+            lost: AtomicBool::new(false),
+            pulse: Mutex::new(Pulse { silent_since: None, master_at: Instant::now() }),
+        };
+        let introduced = timeout(limit, connection.introduce()).await;
+        connection.incarnation = introduced.unwrap_or_else(|_| {
+            Err(errors::down(&settings.name, &format!("does not answer within {limit:?}")))
+        })?;
+        Ok(connection)
+    }
+
+    /// A bare connection, of which nothing is known but that it was let in.
+    pub(crate) async fn greet(
+        address: &Address,
+        info: &RedisConnectionInfo,
+        settings: &Settings,
+    ) -> Result<(MultiplexedConnection, AbortHandle)> {
+        let unreachable = |error| errors::unreachable(&settings.name, error);
+        let wire = dial(address, settings.tls.as_ref()).await;
+        let wire = wire.map_err(|error| unreachable(error.into()))?;
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let opened = MultiplexedConnection::new_with_config(info, wire, config).await;
+        let (wire, driver) = opened.map_err(unreachable)?;
+        Ok((wire, tokio::spawn(driver).abort_handle()))
+    }
+
+    /// Says who we are, asks who the server is, and gives it the scripts.
+    async fn introduce(&self) -> Result<Incarnation> {
+        let mut questions = pipe();
+        questions.cmd("CLIENT").arg("SETNAME").arg(&self.settings.client);
+        questions.cmd("INFO").arg("server");
+        questions.cmd("ROLE");
+        for load in self.settings.scripts.load() {
+            questions.add_command(load);
+        }
+        let mut answers = self.send(&questions).await?.into_iter().skip(1);
+        let info = answers.next().unwrap_or_default();
+        let role = answers.next().unwrap_or_default();
+        if let Value::ServerError(error) = &info {
+            return Err(errors::answered(&self.settings.name, error));
+        }
+        self.check_role(role)?;
+        // Whether it took the scripts shows when they are called.
+        let info = reply::text(info)?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        let run = run.and_then(|run| run.get(..8)).ok_or_else(|| errors::odd("run_id"))?;
+        let run = u32::from_str_radix(run, 16).map_err(|_| errors::odd("run_id"))?;
+        Ok(Incarnation(run))
+    }
+
+    /// The run of the server that it leads to.
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
+    /// Whether asking on it makes sense.
+    pub(crate) fn is_good(&self) -> bool {
+        let silent_since = self.pulse.lock().silent_since;
+        let silent = silent_since.is_some_and(|since| {
+            since.elapsed() >= self.settings.answer_timeout.min(self.settings.connect_timeout)
+        });
+        !(silent || self.lost.load(Ordering::Relaxed) || self.driver.is_finished())
+    }
+
+    /// It is to be used no more.
+    pub(crate) fn give_up(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes it; whatever waits for an answer fails.
+    pub(crate) fn close(&self) {
+        self.driver.abort();
+    }
+
+    /// Asks, and waits for all answers, which may be errors of the server, one for each question.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was sent is done all the same. That no answer came is remembered.
+    pub(crate) async fn ask(&self, questions: &mut Pipeline) -> Result<Vec<Value>> {
+        let asks_role = self.pulse.lock().master_at.elapsed() >= ROLE_HOLDS_FOR;
+        if asks_role {
+            questions.add_command(cmd("ROLE"));
+        }
+        let mut answers = self.send(questions).await?;
+        if asks_role {
+            self.check_role(answers.pop().unwrap_or_default())?;
+        }
+        for answer in &answers {
+            if let Value::ServerError(error) = answer
+                && errors::meaning(error) == Meaning::Elsewhere
+            {
+                self.give_up();
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Asks what may take `longer` than an answer otherwise may.
+    pub(crate) async fn send_patiently(
+        &self,
+        questions: &Pipeline,
+        longer: Duration,
+    ) -> Result<Vec<Value>> {
+        let limit = self.settings.answer_timeout + longer;
+        let (count, mut wire) = (questions.len(), self.wire.clone());
+        let answers = match timeout(limit, wire.send_packed_commands(questions, 0, count)).await {
+            Ok(Ok(answers)) if answers.len() == count => Ok(answers),
+            Ok(Ok(_)) => Err(errors::odd("answer for each question")),
+            Ok(Err(error)) => Err(errors::unreachable(&self.settings.name, error)),
+            Err(_) => Err(errors::timeout(&self.settings.name, limit)),
+        };
+        if answers.is_err() {
+            self.give_up();
+        }
+        answers
+    }
+
+    async fn send(&self, questions: &Pipeline) -> Result<Vec<Value>> {
+        let waiting = Waiting { connection: self, since: Some(Instant::now()) };
+        let answers = self.send_patiently(questions, Duration::ZERO).await?;
+        waiting.answered();
+        Ok(answers)
+    }
+
+    fn check_role(&self, role: Value) -> Result<()> {
+        match role {
+            // An access list may forbid the question. Writes show it then.
+            Value::ServerError(_) => {}
+            role => {
+                let role = reply::list(role)?.into_iter().next().unwrap_or_default();
+                if reply::bytes(role)? != "master" {
+                    self.give_up();
+                    return Err(self.replica());
+                }
+            }
+        }
+        self.pulse.lock().master_at = Instant::now();
+        Ok(())
+    }
+
+    fn replica(&self) -> Error {
+        errors::down(&self.settings.name, "is a replica: name its master")
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// A question that is on its way. Dropped without an answer, it is remembered.
+struct Waiting<'a> {
+    connection: &'a Connection,
+    since: Option<Instant>,
+}
+
+impl Waiting<'_> {
+    fn answered(mut self) {
+        self.since = None;
+        self.connection.pulse.lock().silent_since = None;
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(since) = self.since {
+            let mut pulse = self.connection.pulse.lock();
+            pulse.silent_since = Some(pulse.silent_since.map_or(since, |other| other.min(since)));
+        }
+    }
+}

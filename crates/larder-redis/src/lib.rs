@@ -1,0 +1,63 @@
+//! Redis and Valkey as shared tier and bus.
+//!
+//! [`RedisTier`] is a [`SharedTier`](larder_core::SharedTier), [`RedisBus`] the
+//! [`Bus`](larder_core::Bus) beside it, on one server, on the master that Sentinels name, or on a
+//! cluster.
+//!
+//! ```no_run
+//! use larder_core::SharedTier;
+//! use larder_redis::{RedisOptions, RedisTier};
+//!
+//! # async fn example() -> larder_core::Result<()> {
+//! let tier = RedisTier::connect(RedisOptions::new("redis://localhost"))?;
+//! let bus = tier.bus();
+//! tier.probe().await?;
+//! println!("{}", tier.eviction_policy().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Hits are plain reads. Whatever must happen in one step (leases, fills, invalidations with their
+//! announcement) is a script of a few lines in `scripts/`, and by the server's clock alone.
+//!
+//! It knows nothing of values, caches or windows, and of an envelope only its state and its stamp.
+//! It sets no deadlines but those without which a dead connection would never be noticed, and it
+//! decides nothing: whether a tier that is down is asked again, its caller decides.
+//!
+//! | module | idea |
+//! |---|---|
+//! | `options`, `address` | what a user says, and what the URL means |
+//! | `names` | what our things are called there |
+//! | `connection` | one connection: greeted, with the run of the server that it leads to |
+//! | `dial` | bytes to a server: TCP, TLS, a socket file |
+//! | `node` | one server: its connection, replaced when it is lost |
+//! | `topology` | which server a key lives on: one, a master behind Sentinels, a cluster's |
+//! | `request` | what is asked, so that it can be asked again elsewhere |
+//! | `script`, `reply` | scripts and how to call them; replies and how to take them apart |
+//! | `tier`, `marks` | the shared tier, and the marks that it keeps |
+//! | `bus`, `subscription` | the bus: publishing, and reading without a gap |
+//! | `policy` | what the server's eviction policy means for us |
+//! | `errors` | the table from what Redis says to what a caller can do |
+
+mod address;
+mod bus;
+mod connection;
+mod dial;
+mod errors;
+mod marks;
+mod names;
+mod node;
+mod options;
+mod policy;
+mod random;
+mod reply;
+mod request;
+mod script;
+mod subscription;
+mod tier;
+mod topology;
+
+pub use bus::RedisBus;
+pub use options::RedisOptions;
+pub use policy::EvictionPolicy;
+pub use tier::RedisTier;

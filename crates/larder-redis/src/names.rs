@@ -1,0 +1,123 @@
+//! What our things are called there.
+//!
+//! ```text
+//! NS:{K}              the entry of a key
+//! NS.l:{K}:L          its lease
+//! NS.l:{K}:W          the intents of its writers, by when they end
+//! NS.l:{K}:O          the writer that was alone
+//! NS.b:{bus}:head     where the bus stands: its run, and the number of the last announcement
+//! NS.b:{bus}:stream   the announcements
+//! NS.b:{bus}:marks    the marks
+//! ```
+//!
+//! K is the key; what would end the braces, and the sign that says so, is written `%7B`, `%7D` and
+//! `%25`, and the empty key `%`. A cluster places by what is in the braces, so everything of a key
+//! lives on one server, and everything of the bus on one.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// The names within a namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    namespace: Box<str>,
+    /// Where the bus stands.
+    pub(crate) head: Bytes,
+    /// The announcements.
+    pub(crate) stream: Bytes,
+    /// The marks.
+    pub(crate) marks: Bytes,
+}
+
+impl Names {
+    pub(crate) fn new(namespace: &str) -> Self {
+        let bus = |what: &str| Bytes::from(format!("{namespace}.b:{{bus}}:{what}"));
+        Self {
+            head: bus("head"),
+            stream: bus("stream"),
+            marks: bus("marks"),
+            namespace: namespace.into(),
+        }
+    }
+
+    /// The entry of a key.
+    pub(crate) fn value(&self, key: &[u8]) -> Bytes {
+        self.of_key(":", key, "")
+    }
+
+    /// The lease of a key.
+    pub(crate) fn lease(&self, key: &[u8]) -> Bytes {
+        self.of_key(".l:", key, ":L")
+    }
+
+    /// The intents of a key's writers.
+    pub(crate) fn intents(&self, key: &[u8]) -> Bytes {
+        self.of_key(".l:", key, ":W")
+    }
+
+    /// The writer of a key that was alone.
+    pub(crate) fn owner(&self, key: &[u8]) -> Bytes {
+        self.of_key(".l:", key, ":O")
+    }
+
+    fn of_key(&self, kind: &str, key: &[u8], end: &str) -> Bytes {
+        let mut name = BytesMut::with_capacity(self.namespace.len() + key.len() + 8);
+        name.put_slice(self.namespace.as_bytes());
+        name.put_slice(kind.as_bytes());
+        name.put_u8(b'{');
+        if key.is_empty() {
+            name.put_u8(b'%');
+        }
+        for &byte in key {
+            match byte {
+                b'{' => name.put_slice(b"%7B"),
+                b'}' => name.put_slice(b"%7D"),
+                b'%' => name.put_slice(b"%25"),
+                byte => name.put_u8(byte),
+            }
+        }
+        name.put_u8(b'}');
+        name.put_slice(end.as_bytes());
+        name.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn names_are_as_they_are_drawn() {
+        let names = Names::new("shop");
+        assert_eq!(names.value(b"user:7"), "shop:{user:7}");
+        assert_eq!(names.lease(b"user:7"), "shop.l:{user:7}:L");
+        assert_eq!(names.intents(b"a{b}%"), "shop.l:{a%7Bb%7D%25}:W");
+        assert_eq!(names.owner(b""), "shop.l:{%}:O");
+        assert_eq!(names.head, "shop.b:{bus}:head");
+    }
+
+    proptest! {
+        #[test]
+        fn two_keys_never_get_the_same_name_and_one_key_has_one_place(
+            one in prop::collection::vec(any::<u8>(), 0..6),
+            other in prop::collection::vec(prop::sample::select(&b"{}%7BD25a"[..]), 0..6),
+        ) {
+            let names = Names::new("shop");
+            prop_assert_eq!(one == other, names.value(&one) == names.value(&other));
+            for key in [&one, &other] {
+                let place = |name: Bytes| {
+                    let between = name.split(|byte| b"{}".contains(byte)).nth(1);
+                    between.map(Bytes::copy_from_slice)
+                };
+                let value = names.value(key);
+                let length = value.len() - "shop:{}".len();
+                let at = place(value);
+                prop_assert_eq!(at.as_ref().map(Bytes::len), Some(length));
+                prop_assert_eq!(&at, &place(names.lease(key)));
+                prop_assert_eq!(&at, &place(names.intents(key)));
+                prop_assert_eq!(&at, &place(names.owner(key)));
+            }
+        }
+    }
+}

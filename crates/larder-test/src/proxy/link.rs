@@ -1,0 +1,272 @@
+//! What the proxy's threads share: the faults that are on, the connections and the counts.
+//!
+//! It decides when which bytes may pass. It reads and writes none.
+
+use std::collections::BTreeMap;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that it expects.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// In how many pieces a throttled second is cut.
+const PIECES_PER_SECOND: u64 = 50;
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To the server.
+    Requests,
+    /// To the client.
+    Replies,
+}
+
+/// How many bytes came from one end and how many went on to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Bytes that the proxy took.
+    pub arrived: u64,
+    /// Bytes that it passed on, or is just writing.
+    pub passed: u64,
+    /// Bytes that it will never pass on, because their connection was closed.
+    pub lost: u64,
+}
+
+impl Flow {
+    /// Bytes that have arrived and may pass yet.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.arrived - self.passed - self.lost
+    }
+}
+
+/// What a [`Proxy`](super::Proxy) has seen since its start, over all connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections that clients have made, those included that were closed at once.
+    pub connections: u64,
+    /// Connections that are open now, or held.
+    pub open: usize,
+    /// Bytes from the clients to the server.
+    pub requests: Flow,
+    /// Bytes from the server to the clients.
+    pub replies: Flow,
+}
+
+/// Shared by all threads of a proxy.
+pub(super) struct Link {
+    state: Mutex<State>,
+    /// Faults and connections have changed.
+    changed: Condvar,
+    /// Something has been counted.
+    counted: Condvar,
+}
+
+pub(super) struct State {
+    pub(super) server: SocketAddr,
+    pub(super) cut: bool,
+    pub(super) stalled: bool,
+    pub(super) replies_stalled: bool,
+    pub(super) replies_left: Option<u64>,
+    pub(super) delay: Duration,
+    throttle: Option<Throttle>,
+    ended: bool,
+    /// The sockets of every connection: the client's and, once there is one, the server's.
+    open: BTreeMap<u64, Vec<TcpStream>>,
+    counts: Counts,
+}
+
+/// A rate, and when each way is free again.
+struct Throttle {
+    bytes_per_second: u64,
+    requests_free: Instant,
+    replies_free: Instant,
+}
+
+impl Link {
+    pub(super) fn to(server: SocketAddr) -> Self {
+        let state = State {
+            server,
+            cut: false,
+            stalled: false,
+            replies_stalled: false,
+            replies_left: None,
+            delay: Duration::ZERO,
+            throttle: None,
+            ended: false,
+            open: BTreeMap::new(),
+            counts: Counts::default(),
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), counted: Condvar::new() }
+    }
+
+    /// Changes the state and wakes everybody who waits for that.
+    pub(super) fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        self.counted.notify_all();
+        result
+    }
+
+    /// Counts bytes, and wakes only those who wait for counts.
+    pub(super) fn count(&self, way: Way, count: impl FnOnce(&mut Flow)) {
+        count(self.lock().flow(way));
+        self.counted.notify_all();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().counts()
+    }
+
+    pub(super) fn wait_until(&self, what: &str, enough: impl Fn(&Counts) -> bool) {
+        let waiting = |state: &mut State| !enough(&state.counts());
+        let outcome = self.counted.wait_timeout_while(self.lock(), PATIENCE, waiting);
+        let (state, outcome) = outcome.unwrap_or_else(PoisonError::into_inner);
+        let counts = state.counts();
+        drop(state);
+        assert!(!outcome.timed_out(), "waited in vain until {what}: {counts:?}");
+    }
+
+    /// Waits until connection `id` may be passed on, and says to whom; `None` when it is closed.
+    pub(super) fn server_for(&self, id: u64) -> Option<SocketAddr> {
+        let waiting = |state: &mut State| state.stalled && state.open.contains_key(&id);
+        let state = self.changed.wait_while(self.lock(), waiting);
+        let state = state.unwrap_or_else(PoisonError::into_inner);
+        state.open.contains_key(&id).then_some(state.server)
+    }
+
+    /// Waits until some of `size` bytes that arrived at `arrived` may pass, and says how many;
+    /// `None` when their connection is closed. The end of a stream waits for its turn as bytes do.
+    pub(super) fn pass(&self, id: u64, way: Way, arrived: Instant, size: usize) -> Option<usize> {
+        let mut state = self.lock();
+        while state.open.contains_key(&id) {
+            if state.holds(way) {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let wait = state.due(way, arrived).saturating_duration_since(Instant::now());
+            if wait.is_zero() {
+                let passing = state.take(id, way, size);
+                drop(state);
+                self.counted.notify_all();
+                return passing;
+            }
+            let woken = self.changed.wait_timeout(state, wait);
+            state = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    pub(super) fn heal(&mut self) {
+        (self.cut, self.stalled, self.replies_stalled) = (false, false, false);
+        (self.replies_left, self.throttle, self.delay) = (None, None, Duration::ZERO);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+        self.close_all();
+    }
+
+    pub(super) fn throttle(&mut self, bytes_per_second: u64) {
+        let now = Instant::now();
+        self.throttle = Some(Throttle { bytes_per_second, requests_free: now, replies_free: now });
+    }
+
+    /// Takes in a client's connection, unless there is no place for it.
+    pub(super) fn enter(&mut self, client: TcpStream) -> Option<u64> {
+        let id = self.counts.connections;
+        self.counts.connections += 1;
+        if self.cut || self.ended || self.open.len() >= super::Proxy::CONNECTIONS_MAX {
+            return None;
+        }
+        self.open.insert(id, vec![client]);
+        Some(id)
+    }
+
+    /// Adds the server's end of a connection, unless it was closed meanwhile.
+    pub(super) fn join(&mut self, id: u64, server: TcpStream) -> bool {
+        let sockets = self.open.get_mut(&id);
+        sockets.map(|sockets| sockets.push(server)).is_some()
+    }
+
+    pub(super) fn close(&mut self, id: u64) {
+        for socket in self.open.remove(&id).into_iter().flatten() {
+            // One whose other end is gone is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    pub(super) fn close_all(&mut self) {
+        while let Some((&id, _)) = self.open.first_key_value() {
+            self.close(id);
+        }
+    }
+
+    fn flow(&mut self, way: Way) -> &mut Flow {
+        match way {
+            Way::Requests => &mut self.counts.requests,
+            Way::Replies => &mut self.counts.replies,
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts { open: self.open.len(), ..self.counts }
+    }
+
+    fn holds(&self, way: Way) -> bool {
+        self.stalled || (self.replies_stalled && way == Way::Replies)
+    }
+
+    /// When bytes that arrived at `arrived` may pass.
+    fn due(&mut self, way: Way, arrived: Instant) -> Instant {
+        let due = arrived + self.delay;
+        self.throttle.as_mut().map_or(due, |throttle| due.max(*throttle.free(way)))
+    }
+
+    /// Takes what passes now out of `size` bytes.
+    fn take(&mut self, id: u64, way: Way, size: usize) -> Option<usize> {
+        let mut taken = size;
+        if let Some(throttle) = &mut self.throttle {
+            taken = throttle.take(way, taken);
+        }
+        if let Some(left) = self.replies_left.as_mut().filter(|_| way == Way::Replies) {
+            if *left == 0 && size > 0 {
+                self.replies_left = None;
+                self.close(id);
+                return None;
+            }
+            taken = taken.min(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= taken as u64;
+        }
+        self.flow(way).passed += taken as u64;
+        Some(taken)
+    }
+}
+
+impl Throttle {
+    fn free(&mut self, way: Way) -> &mut Instant {
+        match way {
+            Way::Requests => &mut self.requests_free,
+            Way::Replies => &mut self.replies_free,
+        }
+    }
+
+    fn take(&mut self, way: Way, size: usize) -> usize {
+        let piece = (self.bytes_per_second / PIECES_PER_SECOND).max(1);
+        let taken = size.min(usize::try_from(piece).unwrap_or(usize::MAX));
+        let rate = self.bytes_per_second;
+        let busy = Duration::from_nanos((taken as u64).saturating_mul(1_000_000_000) / rate);
+        *self.free(way) = Instant::now() + busy;
+        taken
+    }
+}
