@@ -208,7 +208,8 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
         keys: &'a [&'a [u8]],
     ) -> BoxFuture<'a, Vec<Result<Option<SharedEntry>>>>;
 
-    /// Asks for leases of `time`, in the order of the keys; one round trip.
+    /// Asks for leases of `time`, in the order of the keys; one round trip. A lease that another
+    /// run of the tier granted is void, and stands in nobody's way.
     fn lease_many<'a>(
         &'a self,
         asks: &'a [LeaseAsk<'a>],

@@ -98,7 +98,7 @@ pub use invalidate::{Invalidated, Invalidation};
 pub use keys::{AnyKeyList, AnyKeyPages};
 pub use memory::{MemoryTier, memory_tier};
 pub use patience::Read;
-pub use plain::{Plain, PlainChange, PlainHeld};
+pub use plain::{Moved, Moving, Occupant, Plain, PlainChange, PlainHeld};
 pub use shared::codec::{Codec, MessagePack, Raw};
 pub use shared::{SharedStats, Sharing, SharingBounds};
 pub use slot::Slot;

@@ -3,6 +3,14 @@
 //! They live in a memory tier under a bound, which may be that of caches too. Every write
 //! raises the key's epoch, so a [`Token`] given out on a miss fills only a key that nobody has
 //! written since: cache-aside without the race, for clients that load for themselves.
+//!
+//! A plain key may have tags, and is forgotten when one of them is invalidated. Marked stale it is
+//! forgotten, too: nothing could refresh it. The count of [events](crate::events) is taken before
+//! the key is seen, and every look at it compares, as for entries of caches; so an invalidation
+//! that begins when the write has returned is never missed.
+
+mod many;
+mod walk;
 
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -15,11 +23,14 @@ use larder_core::{
 use larder_memory::{Change, Held, Insert, Outcome, RemovalCause};
 
 use crate::engine::Engine;
+use crate::events::tag_hash;
 use crate::fill::Fill;
 use crate::ledger::{NOBODY, Weigh};
 use crate::memory::MemoryTier;
-use crate::slot::Slot;
+use crate::slot::{Rider, Slot};
 use crate::ticket::{Permit, Token};
+
+pub use walk::{Moved, Moving, Occupant};
 
 /// The plain keys of a server.
 pub struct Plain<K, V> {
@@ -46,8 +57,25 @@ pub struct PlainHeld<'a, V> {
 pub enum PlainChange<V> {
     /// Nothing.
     Keep,
-    /// Holds this value from now on.
+    /// Holds this value from now on, without tags.
     Put {
+        /// The value.
+        value: V,
+        /// When it expires; [`Moment::MAX`] is never.
+        expires_at: Moment,
+    },
+    /// Holds this value from now on, until one of these tags is invalidated.
+    PutTagged {
+        /// The value.
+        value: V,
+        /// When it expires; [`Moment::MAX`] is never.
+        expires_at: Moment,
+        /// The tags: at most [`TAGS_MAX`](larder_core::terms::TAGS_MAX), which whoever takes them
+        /// from a client checks.
+        tags: Vec<Box<str>>,
+    },
+    /// Holds this value from now on, with the tags that the key has.
+    Revise {
         /// The value.
         value: V,
         /// When it expires; [`Moment::MAX`] is never.
@@ -90,7 +118,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         Q: Hash + Eq + ?Sized,
     {
         let result = self.memory.get_with(key, now, |slot| {
-            slot.value.as_ref().map(|value| read(value, slot.times.fresh_until()))
+            let value = slot.value.as_ref().filter(|_| self.stands(slot));
+            value.map(|value| read(value, slot.times.fresh_until()))
         });
         let result = result.flatten();
         let counter = if result.is_some() { &self.hits } else { &self.misses };
@@ -114,21 +143,32 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         let epochs = self.engine.epochs();
         let weight_max = self.memory.weight_max();
         let (outcome, result) = self.memory.compute(key, now, K::clone, |held| {
-            let (change, result) = change(held.as_ref().and_then(plain));
+            let standing = held.as_ref().filter(|held| self.stands(held.value));
+            let (change, result) = change(standing.and_then(plain));
             // Forgetting what isn't held voids tokens too: somebody may be loading it.
             let voids = change.is_write();
+            let rider = standing.and_then(|held| held.value.rider.clone());
             let change = match change {
-                PlainChange::Keep => Change::Keep,
-                PlainChange::Remove if held.is_none() => Change::Keep,
-                PlainChange::Remove => Change::Remove(RemovalCause::Removed),
+                PlainChange::Keep => Ok(Change::Keep),
+                PlainChange::Remove if held.is_none() => Ok(Change::Keep),
+                PlainChange::Remove => Ok(Change::Remove(RemovalCause::Removed)),
                 PlainChange::Put { value, expires_at } => {
-                    let weight = (self.weigh)(key, Some(&value));
-                    // What can't be kept must not drive out what is held.
-                    if weight > weight_max {
-                        self.too_heavy.add(1);
-                        return (Change::Keep, Err(too_heavy(key, weight, weight_max)));
-                    }
-                    Change::Put { value: slot(value, now, expires_at), weight, expires_at }
+                    self.put(key, slot(value, now, expires_at, None), expires_at)
+                }
+                PlainChange::PutTagged { value, expires_at, tags } => {
+                    let rider = self.rider(&tags);
+                    self.put(key, slot(value, now, expires_at, rider), expires_at)
+                }
+                PlainChange::Revise { value, expires_at } => {
+                    self.put(key, slot(value, now, expires_at, rider), expires_at)
+                }
+            };
+            let change = match change {
+                Ok(change) => change,
+                // What can't be kept must not drive out what is held.
+                Err(weight) => {
+                    self.too_heavy.add(1);
+                    return (Change::Keep, Err(too_heavy(key, weight, weight_max)));
                 }
             };
             if voids {
@@ -142,6 +182,34 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         }
     }
 
+    /// The change that holds this slot; an error is its weight, which is too much.
+    fn put(
+        &self,
+        key: &K,
+        slot: Slot<V>,
+        expires_at: Moment,
+    ) -> std::result::Result<Change<Slot<V>>, usize> {
+        let rider = slot.rider.as_ref().map_or(0, |rider| rider.heap_bytes());
+        let weight = (self.weigh)(key, slot.value.as_ref()).saturating_add(rider);
+        if weight > self.memory.weight_max() {
+            return Err(weight);
+        }
+        Ok(Change::Put { value: slot, weight, expires_at })
+    }
+
+    /// What stands beside a value with these tags. To be made before the value can be seen.
+    fn rider(&self, tags: &[Box<str>]) -> Option<Arc<Rider>> {
+        let written = self.engine.events().count();
+        let hashes = tags.iter().map(|tag| tag_hash(tag)).collect();
+        (!tags.is_empty()).then(|| Arc::new(Rider::of_plain(hashes, written)))
+    }
+
+    /// Whether no tag of a slot was struck since it was written.
+    #[inline]
+    fn stands(&self, slot: &Slot<V>) -> bool {
+        slot.rider.as_ref().is_none_or(|rider| rider.stands_for_plain(self.engine.events()))
+    }
+
     /// What is held of `key`, or the token to fill it with.
     ///
     /// # Errors
@@ -150,7 +218,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     pub fn lookup(&self, key: &K) -> Result<Answer<V>, Token> {
         let taken_at = self.engine.now();
         let fence = self.engine.epochs().capture(self.scope, key, 0);
-        let held = self.memory.get_with(key, taken_at, |slot| answer(slot, taken_at));
+        let held = self
+            .memory
+            .get_with(key, taken_at, |slot| self.stands(slot).then(|| answer(slot, taken_at)));
+        let held = held.flatten();
         let counter = if held.is_some() { &self.hits } else { &self.misses };
         counter.add(1);
         held.ok_or_else(|| Token::new(&self.engine, Permit { fence, taken_at }))
@@ -163,14 +234,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         let permit = token.redeem(&self.engine, self.scope, key)?;
         let now = self.engine.now();
         let weight = (self.weigh)(key, Some(&value));
-        let slot = slot(value, permit.taken_at, expires_at);
-        let holds =
-            |held: Option<&Slot<V>>| held.is_none() && self.engine.epochs().holds(permit.fence);
+        let slot = slot(value, permit.taken_at, expires_at, None);
+        let holds = |held: Option<&Slot<V>>| {
+            held.is_none_or(|held| !self.stands(held)) && self.engine.epochs().holds(permit.fence)
+        };
         Some(match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             Insert::Stored => Fill::Stored,
             Insert::Refused => Fill::Refused,
             Insert::TooHeavy | Insert::NoRoom => Fill::NotKept,
         })
+    }
+
+    /// The heaviest that a key with its value may be, in the measure of the weigher.
+    pub fn weight_max(&self) -> usize {
+        self.memory.weight_max()
     }
 
     /// The engine, by whose clock expiries are counted.
@@ -207,10 +284,10 @@ fn plain<'a, V>(held: &Held<'a, Slot<V>>) -> Option<PlainHeld<'a, V>> {
 }
 
 /// A written value is the truth: it is fresh until it expires.
-fn slot<V>(value: V, written_at: Moment, expires_at: Moment) -> Slot<V> {
+fn slot<V>(value: V, written_at: Moment, expires_at: Moment, rider: Option<Arc<Rider>>) -> Slot<V> {
     let times = Times::of_truth(written_at, expires_at);
     let born = Slot::<V>::BORN_PLAIN;
-    Slot { value: Some(value), times, born, cost_micros: 0, ledger: NOBODY, rider: None }
+    Slot { value: Some(value), times, born, cost_micros: 0, ledger: NOBODY, rider }
 }
 
 /// What is held of a plain key, with its age since it was written.

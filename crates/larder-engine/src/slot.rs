@@ -48,6 +48,17 @@ impl Rider {
         Self { tags, validator, weight, verified: AtomicU64::new(0) }
     }
 
+    /// That of a plain key which was written when there had been so many events.
+    pub(crate) fn of_plain(tags: Box<[u64]>, written: u64) -> Self {
+        Self { tags, validator: None, weight: None, verified: AtomicU64::new(written) }
+    }
+
+    /// Whether nothing became of a plain key through its tags. It has no count of its own: that
+    /// at which its tags were last found to stand does as well, since nothing struck them before.
+    pub(crate) fn stands_for_plain(&self, events: &Events) -> bool {
+        self.stands(events, self.verified.load(Ordering::Relaxed))
+    }
+
     /// What it takes on the heap, in bytes.
     pub(crate) fn heap_bytes(&self) -> usize {
         const COUNTS_AND_HEADERS: usize = 4 * size_of::<usize>();
@@ -99,8 +110,8 @@ impl Ground<'_> {
 }
 
 impl<V> Slot<V> {
-    /// What a plain key has instead of a count of events: no event strikes it, since no source
-    /// could bring it back.
+    /// What a plain key has instead of a count of events: no event strikes it but those of its
+    /// tags, if it was given any, and these its rider knows.
     pub(crate) const BORN_PLAIN: u64 = u64::MAX;
 
     /// Whether it is fresh at `now` without a closer look, which most hits are.

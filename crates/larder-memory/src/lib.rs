@@ -84,7 +84,7 @@ pub use bounds::{Bounds, Candidates};
 pub use builder::Builder;
 pub use change::{Change, Expired, Held, Insert, Outcome, Room};
 pub use clock::{CoarseClock, Now};
-pub use memory::Memory;
+pub use memory::{Cursor, Memory};
 pub use reference::Ref;
 pub use stats::{RemovalCause, Stats};
 pub use stripes::Stripes;

@@ -1,5 +1,6 @@
 //! The tier itself: which shard a key belongs to, and what is done there.
 
+mod pages;
 mod reads;
 mod room;
 
@@ -20,6 +21,8 @@ use crate::leftovers::{Leftovers, Listener};
 use crate::shard::{New, Shard, Writer};
 use crate::stats::{RemovalCause, Stats};
 use crate::stripes::Stripes;
+
+pub use pages::Cursor;
 
 /// How many entries are visited or removed before a shard's lock is given to somebody else.
 const BATCH: usize = 64;

@@ -114,6 +114,30 @@ impl Table {
         None
     }
 
+    /// Shows the slots that may hold a key whose hash begins where that of `hash` does, and
+    /// others; whoever is shown a slot compares. Returns the first hash that begins elsewhere, or
+    /// `None` behind the last one. Homes are in the order of hashes, whatever the size of the
+    /// table.
+    pub(crate) fn visit_home(&self, hash: u32, mut visit: impl FnMut(Place)) -> Option<u32> {
+        let home = self.home(hash);
+        let mut at = home;
+        for _ in 0..self.buckets.len() {
+            let bucket = &self.buckets[at];
+            (0..LANES).filter_map(|lane| bucket.place(lane)).for_each(&mut visit);
+            if bucket.tags_and_passed.load(Ordering::Acquire) < PASSER {
+                break;
+            }
+            at = self.next(at);
+        }
+        let next = ((home as u64 + 1) << 32).div_ceil(self.buckets.len() as u64);
+        u32::try_from(next).ok()
+    }
+
+    /// Whether two hashes begin at the same place.
+    pub(crate) fn share_home(&self, a: u32, b: u32) -> bool {
+        self.home(a) == self.home(b)
+    }
+
     /// Makes a slot findable under this hash. There must be room.
     pub(crate) fn insert(&self, hash: u32, place: Place) {
         let mut at = self.home(hash);

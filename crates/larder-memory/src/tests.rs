@@ -3,6 +3,7 @@
 mod drops;
 mod idle;
 mod model;
+mod pages;
 mod panics;
 mod reads;
 mod threads;

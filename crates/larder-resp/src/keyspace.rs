@@ -8,6 +8,7 @@
 //! must be waited for is noted where it is awaited (`reads`).
 
 mod sweep;
+mod walk;
 
 use std::sync::Arc;
 
@@ -285,7 +286,11 @@ impl Keyspace {
             let (change, result) = change(held);
             match &change {
                 PlainChange::Keep => {}
-                PlainChange::Put { value, expires_at } => put = Some((size(value), *expires_at)),
+                PlainChange::Put { value, expires_at }
+                | PlainChange::PutTagged { value, expires_at, .. }
+                | PlainChange::Revise { value, expires_at } => {
+                    put = Some((size(value), *expires_at));
+                }
                 PlainChange::Remove => removed = true,
             }
             (change, result)

@@ -21,7 +21,7 @@ mod reads;
 pub mod service;
 pub mod session;
 
-pub use command::reference;
+pub use command::{compatibility, reference};
 pub use key_log::KeyLog;
 pub use keyspace::{Declared, Keyspace};
 pub use pool::{Pool, PoolName};

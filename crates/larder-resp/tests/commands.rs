@@ -5,6 +5,8 @@
 mod common;
 #[path = "commands/connection.rs"]
 mod connection;
+#[path = "commands/foreign.rs"]
+mod foreign;
 #[path = "commands/invalidate.rs"]
 mod invalidate;
 #[path = "commands/key_log.rs"]
@@ -13,11 +15,17 @@ mod key_log;
 mod keyspace;
 #[path = "commands/larder.rs"]
 mod larder;
+#[path = "commands/names.rs"]
+mod names;
 #[path = "commands/pipelines.rs"]
 mod pipelines;
 #[path = "commands/reads.rs"]
 mod reads;
 #[path = "commands/server.rs"]
 mod server;
+#[path = "commands/strings.rs"]
+mod strings;
+#[path = "commands/tagged.rs"]
+mod tagged;
 #[path = "commands/writes.rs"]
 mod writes;

@@ -23,7 +23,8 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 /// The ways in which larder answers otherwise, on purpose. `spent` is how long the two took
 /// together.
 ///
-/// - A lifetime is told as it is when the question arrives, and it doesn't arrive at both at once.
+/// - A lifetime is told as it is when the question arrives, and it doesn't arrive at both at once;
+///   nor does what gives it one.
 /// - A lifetime ends in 584 years at the latest, those of Redis in 292 million.
 /// - Errors are text: where Redis repeats bytes that aren't UTF-8, larder replaces them. And what
 ///   it repeats has 128 bytes at most everywhere, not only where Redis cuts it, too.
@@ -33,6 +34,8 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 /// - The commands that larder doesn't have, LARDER.*, and more than one database.
 /// - What is refused: keys beyond 64 KiB, values beyond what memory takes, requests beyond the
 ///   decoder's limits, client names beyond 256 bytes.
+/// - What has no order in either: KEYS, SCAN and RANDOMKEY of more than one key. They are compared
+///   apart.
 /// - What a server tells of itself: HELLO's server, version and id, CLIENT ID, COMMAND, INFO, the
 ///   values of CONFIG GET, and DBSIZE of what has expired.
 /// - A zero byte in an inline request, behind which Redis doesn't see the end of the line; an
@@ -43,8 +46,8 @@ fn on_purpose(request: &[Vec<u8>], redis: &Reply, larder: &Reply, spent: Duratio
     /// In seconds, without the years that this machine has been up.
     const LONGEST: i64 = 18_000_000_000;
     let unit = match request.first().map(|name| name.to_ascii_uppercase()).as_deref() {
-        Some(b"TTL") => S,
-        Some(b"PTTL") => MS,
+        Some(b"TTL" | b"EXPIRETIME") => S,
+        Some(b"PTTL" | b"PEXPIRETIME") => MS,
         _ => Duration::ZERO,
     };
     match (redis, larder) {
@@ -55,7 +58,8 @@ fn on_purpose(request: &[Vec<u8>], redis: &Reply, larder: &Reply, spent: Duratio
         }
         (Reply::Integer(redis), Reply::Integer(larder)) if !unit.is_zero() => {
             let ends = *redis >= 0 && *larder >= 0;
-            let tolerance = (spent.as_millis() / unit.as_millis()) as u64 + 1;
+            // Both ends are rounded, each in its way.
+            let tolerance = (spent.as_millis() / unit.as_millis()) as u64 + 2;
             let longest = LONGEST * (S.as_millis() / unit.as_millis()) as i64;
             ends && (redis.abs_diff(*larder) <= tolerance || *redis.min(larder) > longest)
         }
@@ -385,10 +389,29 @@ fn what_has_expired_is_gone_as_in_redis() {
         "SET k v XX",
         "SET k v XX GET",
         "DECR k",
+        "GETDEL k",
+        "GETEX k PERSIST",
+        "GETEX k EX 0",
+        "GETRANGE k 0 -1",
+        "TOUCH k",
+        "EXPIRETIME k",
+        "KEYS *",
+        "RANDOMKEY",
+        "SCAN 0",
+        "RENAME k l",
+        "RENAMENX k l",
+        "COPY k l",
+        "EXPIREAT k 99999999999",
     ];
     let mut real = Real::start(&[]);
     // Each of these is the first to come across the key.
-    for question in questions.into_iter().chain(["SET k w KEEPTTL", "SETNX k w", "INCR k"]) {
+    for question in questions.into_iter().chain(["SET k w KEEPTTL", "SETNX k w", "INCR k"]).chain([
+        "APPEND k w",
+        "SETRANGE k 1 w",
+        "GETSET k w",
+        "INCRBYFLOAT k 1.5",
+        "MSETNX k w l w",
+    ]) {
         real.exchange(&["FLUSHALL", "SET k 41 PX 5", "SET later x PX 5"].map(request));
         while real.exchange(&[request("EXISTS later")]) == b":1\r\n" {}
         let requests = [question, "GET k", "TTL k"].map(request);
@@ -402,5 +425,122 @@ fn what_has_expired_is_gone_as_in_redis() {
         });
         let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
         assert_eq!(shown(&redis), shown(&larder), "{question}");
+    }
+}
+
+#[test]
+fn every_command_of_redis_has_its_fate() {
+    let mut real = Real::start(&[]);
+    let Reply::Array(names) = common::one(replies(&real.exchange(&[request("COMMAND LIST")])))
+    else {
+        panic!("no array")
+    };
+    let page = larder_resp::compatibility();
+    let names = names.iter().map(|name| common::text(name).to_ascii_uppercase());
+    // `client|id` and the like belong to their command.
+    let mut names: Vec<_> = names.filter(|name| !name.contains('|')).collect();
+    assert!(names.len() > 200, "{names:?}");
+    let rows = |name: &str| page.matches(&format!("\n| `{name}` | ")).count();
+    let wrong: Vec<_> = names.iter().filter(|name| rows(name) != 1).collect();
+    assert!(wrong.is_empty(), "the page has not one row each for {wrong:?}");
+    // And nothing that Redis doesn't have.
+    assert_eq!(page.matches("\n| `").count(), names.len());
+    names.sort_unstable();
+
+    // Each is known: none is answered as something that nobody has heard of, and its group is
+    // that of Redis.
+    block_on(async {
+        let mut client = larder(None);
+        for name in names.iter().filter(|name| !["QUIT", "RESET"].contains(&&***name)) {
+            let reply = client.talk(name).await;
+            if let Reply::Error(_) = reply {
+                assert!(!common::text(&reply).contains("unknown command"), "{name}");
+            }
+            let docs = request(&format!("COMMAND DOCS {name}"));
+            let docs = common::one(replies(&real.exchange(&[docs])));
+            let Reply::Array(docs) = docs else { panic!("no array") };
+            let group = common::text(common::field(&docs[1], "group"));
+            let at = page.find(&format!("\n| `{name}` | ")).unwrap();
+            let heading = page[..at].rsplit("\n## ").next().unwrap().lines().next().unwrap();
+            assert_eq!(heading, heading_of(group), "{name}");
+        }
+    });
+}
+
+fn heading_of(group: &str) -> &'static str {
+    match group {
+        "string" => "Strings",
+        "generic" => "Keys",
+        "bitmap" => "Bitmaps",
+        "hash" => "Hashes",
+        "list" => "Lists",
+        "set" => "Sets",
+        "sorted-set" => "Sorted sets",
+        "stream" => "Streams",
+        "geo" => "Places",
+        "hyperloglog" => "HyperLogLog",
+        "pubsub" => "Pub/Sub",
+        "transactions" => "Transactions",
+        "scripting" => "Scripts",
+        "connection" => "The connection",
+        "server" => "The server",
+        "cluster" => "Clusters",
+        other => panic!("what is {other}?"),
+    }
+}
+
+#[test]
+fn keys_are_found_by_patterns_as_in_redis() {
+    let mut real = Real::start(&[]);
+    let keys = ["a", "A", "ab", "b:1", "b:2", "b:10", "[x]", "a*c", "", "b\\", "-", "\u{e4}"];
+    let set = keys.iter().map(|key| vec!["SET".into(), key.as_bytes().to_vec(), vec![]]);
+    let set: Vec<_> = set.collect();
+    let patterns = [
+        "*", "a*", "?", "??", "b:[0-9]", "b:[^1]", "[a-]", "[]", "[x", "[^", "\\[x\\]", "a\\*c",
+        "a\\", "b\\\\", "**", "*1*", "[-a]", "[b-a]*", "", "x", "[\\]x]", "?*:?",
+    ];
+    let sorted = |reply: &Reply| {
+        let Reply::Array(keys) = reply else { panic!("no array: {reply:?}") };
+        let mut keys: Vec<_> = keys.iter().map(|key| format!("{key:?}")).collect();
+        keys.sort_unstable();
+        keys
+    };
+    real.exchange(&set);
+    block_on(async {
+        let mut client = larder(None);
+        client.pipeline(&set).await;
+        for pattern in patterns {
+            let keys = vec![b"KEYS".to_vec(), pattern.as_bytes().to_vec()];
+            let redis = common::one(replies(&real.exchange(std::slice::from_ref(&keys))));
+            let larder = client.command(&keys).await;
+            assert_eq!(sorted(&redis), sorted(&larder), "{pattern}");
+            for more in ["TYPE string", "TYPE STRING", "TYPE list", "TYPE nonsense COUNT 100"] {
+                let mut scan = request("SCAN 0 COUNT 1000 MATCH");
+                scan.push(pattern.as_bytes().to_vec());
+                scan.extend(request(more));
+                let redis = common::one(replies(&real.exchange(std::slice::from_ref(&scan))));
+                let larder = client.command(&scan).await;
+                let parts = |reply: Reply| match reply {
+                    Reply::Array(parts) => (parts[0].clone(), sorted(&parts[1])),
+                    other => panic!("no array: {other:?}"),
+                };
+                assert_eq!(parts(redis), parts(larder), "{pattern} {more}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_scan_that_makes_no_sense_is_refused_as_in_redis() {
+    let mut real = Real::start(&[]);
+    let lines = requests(
+        "SCAN | SCAN x | SCAN 0x1 | SCAN 99999999999999999999 | SCAN 0 MATCH | SCAN 0 COUNT 0 | \
+         SCAN 0 COUNT -1 | SCAN 0 COUNT x | SCAN 0 COUNT 99999999999999999999 | SCAN 0 TYPE | \
+         SCAN 0 NONSENSE | SCAN 0 NONSENSE x | SCAN 0 | SCAN '' | SCAN 0 COUNT 10 COUNT 20 | \
+         scan 0 match * type hash | RANDOMKEY | RANDOMKEY x | KEYS | KEYS a b | KEYS *",
+    );
+    for hello in ["HELLO 2", "HELLO 3"] {
+        real.exchange(&[request("FLUSHALL")]);
+        compare(&mut real, None, hello, &lines).unwrap();
     }
 }

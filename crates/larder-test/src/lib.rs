@@ -16,11 +16,15 @@
 //! | [`contract`] | how every shared tier and bus behaves, checked |
 //! | [`shared`] | [`SimShared`]: a shared tier and bus for many processes in one test, and their faults |
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
-//! | [`server`] | real servers: [`Postgres`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Larder`], and the base for more |
+//! | [`checker`] | [`Checker`]: what processes wrote and read, by the clock, and how stale that was |
+//! | [`accounts`] | a workload on Postgres whose commits are numbered |
+//! | [`server`] | real servers: [`Postgres`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
 //! | [`clients`] | redis-py and node-redis, as people use them |
 
+pub mod accounts;
+pub mod checker;
 pub mod client;
 pub mod clients;
 pub mod clock;
@@ -34,12 +38,13 @@ pub mod shared;
 pub mod source;
 mod watched;
 
+pub use checker::Checker;
 pub use client::{Reply, RespClient};
 pub use clock::ManualClock;
 pub use history::History;
 pub use missing::missing;
 pub use page::assert_page;
 pub use proxy::Proxy;
-pub use server::{Larder, Postgres, Redis, RedisCluster, RedisSentinel, Server};
+pub use server::{Larder, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server};
 pub use shared::{SimClient, SimShared};
 pub use source::TestSource;

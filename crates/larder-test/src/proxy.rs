@@ -8,8 +8,10 @@
 //! What was being written at the moment of a switch may still arrive; what is read afterwards is
 //! under the fault.
 
+mod counts;
 mod link;
 mod pump;
+mod throttle;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -19,11 +21,13 @@ use std::time::Duration;
 
 use link::Link;
 
-pub use link::{Counts, Flow};
+pub use counts::{Counts, Flow};
 
 /// How long the proxy waits for a connection: its own to the server, and at its end its own to
 /// itself.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest delay: a moment that far ahead exists on every clock.
+const DELAY_MAX: Duration = Duration::from_secs(86_400);
 
 /// A proxy that passes on what it is sent, until it is told otherwise. It ends, with all its
 /// connections and threads, when it is dropped.
@@ -125,10 +129,10 @@ impl Proxy {
         self.link.change(|state| state.replies_left = Some(bytes));
     }
 
-    /// Makes every byte arrive this much later, each way. More may be sent meanwhile, as on a
-    /// long line.
+    /// Makes every byte arrive this much later, each way, but never by more than a day. More may
+    /// be sent meanwhile, as on a long line.
     pub fn delay(&self, each_way: Duration) {
-        self.link.change(|state| state.delay = each_way);
+        self.link.change(|state| state.delay = each_way.min(DELAY_MAX));
     }
 
     /// Lets so many bytes pass in a second, each way, over all connections.

@@ -8,7 +8,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use larder_test::Larder;
+use larder_test::{Larder, Reply, RespClient};
 use tempfile::TempDir;
 
 /// Listens where the configuration says, and speaks the Redis protocol.
@@ -43,6 +43,21 @@ fn it_fills_in_the_addresses_and_tells_about_the_process() {
     assert_ne!(larder.admin_url(), format!("http://127.0.0.1:{}", larder.resp_port()));
     assert!(larder.stop().success());
     assert!(!larder.is_running());
+}
+
+#[test]
+fn a_paused_one_stands_still_and_then_goes_on() {
+    let (_folder, binary) = stand_in(STAND_IN);
+    let larder = Larder::start(&binary, "resp = \"{resp}\"\n");
+    let mut client = RespClient::connect(("127.0.0.1", larder.resp_port()));
+    larder.pause();
+    assert!(larder.is_paused() && larder.is_running());
+    client.send(b"PING\r\n");
+    let status = fs::read_to_string(format!("/proc/{}/status", larder.pid())).unwrap();
+    assert!(status.contains("State:\tT (stopped)"), "{status}");
+    larder.resume();
+    assert!(!larder.is_paused());
+    assert_eq!(client.receive(), Reply::Simple("PONG".into()));
 }
 
 #[test]

@@ -44,15 +44,17 @@ fn a_limited_one_evicts_or_refuses() {
 fn one_behind_tls_is_reached_by_its_authority_only() {
     let redis = Redis::start_tls();
     assert_eq!(redis.cli(&["SET", "greeting", "hello"]), "OK");
-    assert_eq!(redis.url(), format!("rediss://localhost:{}", redis.port()));
+    assert_eq!(redis.url(), format!("rediss://127.0.0.1:{}", redis.port()));
     let openssl = |authority: &std::path::Path, host: &str| {
         let address = format!("{host}:{}", redis.port());
         let mut client = std::process::Command::new("openssl");
         client.args(["s_client", "-verify_return_error", "-connect", &address]);
-        client.args(["-verify_hostname", "localhost", "-CAfile"]).arg(authority);
+        let name = if host == "localhost" { "-verify_hostname" } else { "-verify_ip" };
+        client.args([name, host, "-CAfile"]).arg(authority);
         client.stdin(std::process::Stdio::null()).output().unwrap()
     };
     assert!(openssl(&redis.ca_file(), "localhost").status.success());
+    assert!(openssl(&redis.ca_file(), "127.0.0.1").status.success());
     assert!(!openssl(&Redis::start_tls().ca_file(), "localhost").status.success());
     let mut plain = client(&redis);
     plain.send(b"PING\r\n");

@@ -88,6 +88,19 @@ impl<'a, K, V, P: Policy> Writer<'a, K, V, P> {
         self.books.live.next(slot)
     }
 
+    /// Shows the live slots whose hashes are `from` or higher and share its bucket. Returns the
+    /// first hash of the next bucket, or `None` behind the last one.
+    pub(crate) fn visit_hashes(&self, from: u32, mut visit: impl FnMut(u32)) -> Option<u32> {
+        let table = self.table();
+        table.visit_home(from, |place| {
+            let slot = self.shard.slots.slot(place);
+            let hash = self.entry(slot).hash;
+            if hash >= from && table.share_home(hash, from) {
+                visit(slot);
+            }
+        })
+    }
+
     /// Whether an entry of this weight can be held at all. If not, that is counted, and what
     /// `found` names is removed.
     pub(crate) fn admits(&mut self, weight: usize, found: Option<u32>) -> bool {

@@ -32,17 +32,26 @@ pub(super) fn reset(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn select(call: &mut Call<'_>) -> Outcome {
-    match integer(&call.request[1]) {
-        Some(0) => call.reply.simple("OK"),
+    match database(call, 1) {
+        Ok(()) => call.reply.simple("OK"),
+        Err(written) => return written,
+    }
+    Outcome::Written
+}
+
+/// Checks that the argument at `at` is the number of the only database.
+pub(super) fn database(call: &mut Call<'_>, at: usize) -> Result<(), Outcome> {
+    match integer(&call.request[at]) {
+        Some(0) => return Ok(()),
         Some(number) if i32::try_from(number).is_err() => {
             let (min, max) = (i32::MIN, i32::MAX);
             let message = format_args!("value is out of range, value must between {min} and {max}");
             call.reply.error("ERR", message);
         }
         Some(_) => call.reply.error("ERR", "DB index is out of range"),
-        None => return call.not_an_integer(),
+        None => return Err(call.not_an_integer()),
     }
-    Outcome::Written
+    Err(Outcome::Written)
 }
 
 /// `AUTH password` or `AUTH default password`: there is one user.

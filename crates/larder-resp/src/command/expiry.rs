@@ -1,4 +1,5 @@
-//! TTL, PTTL, EXPIRE, PEXPIRE, PERSIST, and how SET is told a lifetime.
+//! TTL, EXPIRE, EXPIREAT, EXPIRETIME, their kin in milliseconds, PERSIST, and how SET is told a
+//! lifetime.
 //!
 //! A declared key's lifetime is declared: its TTL says for how long what is held may still be
 //! served, and it can't be set.
@@ -48,16 +49,30 @@ impl Lifetime {
 
 pub(super) fn ttl(call: &mut Call<'_>) -> Outcome {
     // Rounded as in Redis: half a second left is one.
-    remaining(call, |left| (left.as_millis() + 500) / 1000)
+    tell_end(call, |_, left| (left.as_millis() + 500) / 1000)
 }
 
 pub(super) fn pttl(call: &mut Call<'_>) -> Outcome {
     // What has just been set is read as it was set, and not as one less.
-    remaining(call, |left| left.as_nanos().div_ceil(1_000_000))
+    tell_end(call, |_, left| left.as_nanos().div_ceil(1_000_000))
 }
 
-/// Replies for how long the key is held: −2 when it isn't, −1 when without an end.
-fn remaining(call: &mut Call<'_>, count: fn(Duration) -> u128) -> Outcome {
+pub(super) fn expiretime(call: &mut Call<'_>) -> Outcome {
+    tell_end(call, |wall, left| (nearest_millis(wall + left) + 500) / 1000)
+}
+
+pub(super) fn pexpiretime(call: &mut Call<'_>) -> Outcome {
+    tell_end(call, |wall, left| nearest_millis(wall + left))
+}
+
+/// The two clocks don't tick together: what was set as a whole millisecond is read as that one.
+fn nearest_millis(time: Duration) -> u128 {
+    (time.as_nanos() + 500_000) / 1_000_000
+}
+
+/// Replies when the end of the key is: what `count` makes of the time since 1970 and of what is
+/// left. −2 when it isn't held, −1 when it has no end.
+fn tell_end(call: &mut Call<'_>, count: fn(Duration, Duration) -> u128) -> Outcome {
     let key = call.key(1);
     let until = match call.service.keyspace.home(key.as_bytes()) {
         Ok(Home::Plain(plain)) => plain.get(key.as_bytes(), call.now, |_, until| until),
@@ -65,11 +80,13 @@ fn remaining(call: &mut Call<'_>, count: fn(Duration) -> u128) -> Outcome {
         Ok(Home::Declared(declared, key)) => declared.cache.held_until(&key),
         Err(error) => return call.fail(&error),
     };
-    let now = call.now;
     call.reply.integer(match until {
         None => -2,
         Some(Moment::MAX) => -1,
-        Some(until) => i64::try_from(count(until - now)).unwrap_or(i64::MAX),
+        Some(until) => {
+            let Time { now, wall } = Time::of(call);
+            i64::try_from(count(wall, until - now)).unwrap_or(i64::MAX)
+        }
     });
     Outcome::Written
 }
@@ -80,6 +97,14 @@ pub(super) fn expire(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn pexpire(call: &mut Call<'_>) -> Outcome {
     set_expiry(call, "pexpire", Unit::Milliseconds)
+}
+
+pub(super) fn expireat(call: &mut Call<'_>) -> Outcome {
+    set_expiry(call, "expireat", Unit::UnixSeconds)
+}
+
+pub(super) fn pexpireat(call: &mut Call<'_>) -> Outcome {
+    set_expiry(call, "pexpireat", Unit::UnixMilliseconds)
 }
 
 /// Sets the expiry of a plain key; one that has passed already forgets the key, as in Redis.
@@ -181,7 +206,7 @@ fn change_expiry(
                 Expiry::Same => (PlainChange::Keep, false),
                 Expiry::Past => (PlainChange::Remove, true),
                 Expiry::At(expires_at) => {
-                    (PlainChange::Put { value: held.value.clone(), expires_at }, true)
+                    (PlainChange::Revise { value: held.value.clone(), expires_at }, true)
                 }
             }
         })
@@ -210,20 +235,40 @@ pub(super) fn lifetime(call: &Call<'_>, at: usize) -> Option<(Lifetime, usize)> 
     Some((Lifetime::For { amount, unit }, 2))
 }
 
-/// The moment at which a lifetime that begins now ends; the error is written already. `amount` is
-/// `None` for what isn't a number.
+/// What is wrong with a lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BadLifetime {
+    NotANumber,
+    /// It isn't positive, or Redis has no number for its end.
+    Impossible,
+}
+
+impl BadLifetime {
+    /// Redis's own words for it.
+    pub(super) fn tell(self, call: &mut Call<'_>, command: &str) -> Outcome {
+        match self {
+            Self::NotANumber => call.not_an_integer(),
+            Self::Impossible => invalid_expire(call, command),
+        }
+    }
+}
+
+/// The moment at which a lifetime that begins now ends; [`Moment::ZERO`] if it is over already.
+/// `amount` is `None` for what isn't a number.
+pub(super) fn end(call: &Call<'_>, amount: Option<i64>, unit: Unit) -> Result<Moment, BadLifetime> {
+    let amount = amount.ok_or(BadLifetime::NotANumber)?;
+    let until = Some(amount).filter(|&amount| amount > 0);
+    until.and_then(|amount| Time::of(call).after(amount, unit)).ok_or(BadLifetime::Impossible)
+}
+
+/// The same; the error is written already.
 pub(super) fn moment(
     call: &mut Call<'_>,
     command: &str,
     amount: Option<i64>,
     unit: Unit,
 ) -> Result<Moment, Outcome> {
-    let Some(amount) = amount else {
-        return Err(call.not_an_integer());
-    };
-    let until = Some(amount).filter(|&amount| amount > 0);
-    let until = until.and_then(|amount| Time::of(call).after(amount, unit));
-    until.ok_or_else(|| invalid_expire(call, command))
+    end(call, amount, unit).map_err(|bad| bad.tell(call, command))
 }
 
 fn invalid_expire(call: &mut Call<'_>, command: &str) -> Outcome {
@@ -244,8 +289,10 @@ struct Time {
 
 impl Time {
     fn of(call: &Call<'_>) -> Self {
-        let wall = call.service.engine.clock().wall();
-        Self { now: call.now, wall: wall.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO) }
+        let clock = call.service.engine.clock();
+        let wall = clock.wall().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+        // A call begins with others, a little before it is executed.
+        Self { now: call.now, wall: wall.saturating_sub(clock.now() - call.now) }
     }
 
     /// When the lifetime is over: [`Moment::ZERO`] if it is already, [`LAST`] at the latest.

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use larder_memory::RemovalCause;
 
 use super::container::{self, Subcommand};
-use super::{Call, Outcome, glob};
+use super::glob::{self, Case};
+use super::{Call, Outcome};
 use crate::codec::Verbatim;
 use crate::pool::Pool;
 use crate::service::Service;
@@ -43,8 +44,9 @@ fn config_get(call: &mut Call<'_>) -> Outcome {
         ("databases", "1"),
     ];
     let patterns = call.request.iter().skip(2);
-    let wanted =
-        |name: &str| patterns.clone().any(|pattern| glob::matches(pattern, name.as_bytes()));
+    let wanted = |name: &str| {
+        patterns.clone().any(|pattern| glob::matches(pattern, name.as_bytes(), Case::Same))
+    };
     let found: Vec<_> = settings.into_iter().filter(|(name, _)| wanted(name)).collect();
     call.reply.map(found.len());
     for (name, value) in found {

@@ -1,14 +1,14 @@
-//! LARDER.GET, LARDER.FILL, LARDER.STATS: what Redis has no words for.
+//! LARDER.GET, LARDER.FILL, LARDER.SET, LARDER.STATS: what Redis has no words for.
 
 use larder_core::terms::TAGS_MAX;
 use larder_core::{Answer, Error, ErrorKind, Key, Moment, Result, Terms, Tier, Value};
 use larder_engine::verdict::verdict;
-use larder_engine::{Cache, Fill, Lookup, Token};
+use larder_engine::{Cache, Fill, Lookup, PlainChange, Token};
 
 use super::expiry::{self, Lifetime};
 use super::invalidate::read_tags;
 use super::writes::value;
-use super::{Call, Outcome};
+use super::{Call, Outcome, declared};
 use crate::codec::Writer;
 use crate::fault;
 use crate::keyspace::{Declared, Home};
@@ -103,7 +103,7 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
             return Outcome::Written;
         }
         Ok(Home::Declared(declared, key)) => {
-            let terms = match terms(call) {
+            let terms = match terms(call, 5) {
                 Ok(Some(terms)) => terms,
                 Ok(None) => return call.syntax(),
                 Err(error) => return call.fail(&error),
@@ -128,13 +128,45 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
     Outcome::Written
 }
 
-/// On what terms a declared key is filled; `None` for a TAGS without any.
-fn terms(call: &Call<'_>) -> Result<Option<Terms>> {
+/// `LARDER.SET key value [EX s | PX ms | EXAT s | PXAT ms] [TAGS tag …]`: a plain key that is
+/// forgotten when one of its tags is invalidated.
+pub(super) fn set(call: &mut Call<'_>) -> Outcome {
+    let (mut until, mut at) = (Moment::MAX, 3);
+    if call.request.len() > 3 && !call.is(3, "TAGS") {
+        let Some((Lifetime::For { amount, unit }, words)) = expiry::lifetime(call, 3) else {
+            return call.syntax();
+        };
+        until = match expiry::moment(call, "larder.set", amount, unit) {
+            Ok(until) => until,
+            Err(written) => return written,
+        };
+        at += words;
+    }
+    let tags = match terms(call, at + 1) {
+        _ if call.request.len() == at => Vec::new(),
+        _ if !call.is(at, "TAGS") => return call.syntax(),
+        Ok(Some(terms)) => terms.tags().to_vec(),
+        Ok(None) => return call.syntax(),
+        Err(error) => return call.fail(&error),
+    };
+    let (key, value) = (call.key(1), value(&call.request[2]));
+    let change = PlainChange::PutTagged { value, expires_at: until, tags };
+    let result = declared::plain(call.service, key.as_bytes())
+        .and_then(|plain| call.service.keyspace.update(plain, &key, call.now, |_| (change, ())));
+    match result {
+        Ok(()) => call.reply.simple("OK"),
+        Err(error) => return call.fail(&error),
+    }
+    Outcome::Written
+}
+
+/// The terms that the tags from the argument at `first` on make; `None` for a TAGS without any.
+fn terms(call: &Call<'_>, first: usize) -> Result<Option<Terms>> {
     let mut terms = Terms::default();
-    if call.request.len() == 5 {
+    if call.request.len() == first {
         return Ok(None);
     }
-    for tag in read_tags(call, 5)? {
+    for tag in read_tags(call, first)? {
         terms.tag(tag);
     }
     if terms.tags().len() > TAGS_MAX {

@@ -4,18 +4,25 @@
 //! memory can't answer is handed back as [`Read`]. The table is also what COMMAND reports, so a
 //! command that isn't described doesn't exist.
 
+mod bits;
+mod compatibility;
 mod connection;
 mod container;
 mod declared;
 mod describe;
 mod expiry;
+pub(crate) mod foreign;
 mod glob;
 mod info;
 mod invalidate;
 mod larder;
+mod long_double;
+mod names;
+mod natural;
 mod numbers;
 mod reads;
 mod reference;
+mod strings;
 mod writes;
 
 use std::sync::Arc;
@@ -28,6 +35,7 @@ use crate::reads::Read;
 use crate::service::Service;
 
 use crate::session::State;
+pub use compatibility::compatibility;
 pub use reference::reference;
 
 /// One command, as the table has it.
@@ -154,18 +162,30 @@ pub(crate) fn execute(command: Option<&'static Command>, mut call: Call<'_>) -> 
         return Outcome::Written;
     }
     if !call.session.authenticated && command.kind != Kind::Greets {
-        call.reply.error("NOAUTH", "Authentication required.");
+        unauthenticated(&mut call);
         return Outcome::Written;
     }
     (command.run)(&mut call)
 }
 
-/// A name that is no command. A browser that was lured here sends `POST` or `Host:`: as in
+fn unauthenticated(call: &mut Call<'_>) {
+    call.reply.error("NOAUTH", "Authentication required.");
+}
+
+/// A name that is no command here. Redis may have it behind this server, or it isn't for clients;
+/// otherwise nobody knows it. A browser that was lured here sends `POST` or `Host:`: as in
 /// Redis, the connection is closed before anything in the body is taken for a command.
 fn unknown(call: &mut Call<'_>) -> Outcome {
     let name = call.request.name();
     if name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:") {
         return Outcome::Close;
+    }
+    if let Some(foreign) = foreign::find(name) {
+        match call.session.authenticated {
+            true => foreign.refuse(call),
+            false => unauthenticated(call),
+        }
+        return Outcome::Written;
     }
     fault::unknown_command(&mut call.reply, name, call.request.iter().skip(1));
     Outcome::Written
@@ -173,7 +193,9 @@ fn unknown(call: &mut Call<'_>) -> Outcome {
 
 const NONE: (i8, i8, i8) = (0, 0, 0);
 const ONE: (i8, i8, i8) = (1, 1, 1);
+const TWO: (i8, i8, i8) = (1, 2, 1);
 const ALL: (i8, i8, i8) = (1, -1, 1);
+const PAIRS: (i8, i8, i8) = (1, -1, 2);
 
 macro_rules! table {
     ($($name:literal $arity:literal $kind:ident $keys:expr, $group:literal,
@@ -203,9 +225,18 @@ pub(crate) static TABLE: &[Command] = table! {
     "EXISTS" -2 Reads ALL, "generic",
         "key [key …]", reads::exists,
         "Counts the keys that have a value; declared ones are loaded through.";
+    "TOUCH" -2 Reads ALL, "generic",
+        "key [key …]", reads::exists,
+        "Uses keys, and counts those that have a value; declared ones are loaded through.";
     "STRLEN" 2 Reads ONE, "string",
         "key", reads::strlen,
         "Returns the length of the value; a declared key is loaded through.";
+    "GETRANGE" 4 Reads ONE, "string",
+        "key start end", reads::getrange,
+        "Returns a part of the value; a declared key is loaded through.";
+    "SUBSTR" 4 Reads ONE, "string",
+        "key start end", reads::getrange,
+        "Does what GETRANGE does, under its first name.";
     "TYPE" 2 Reads ONE, "generic",
         "key", reads::kind,
         "Returns string or none; a declared key is loaded through.";
@@ -215,6 +246,21 @@ pub(crate) static TABLE: &[Command] = table! {
     "PTTL" 2 Reads ONE, "generic",
         "key", expiry::pttl,
         "Returns for how many milliseconds the key is still held.";
+    "EXPIRETIME" 2 Reads ONE, "generic",
+        "key", expiry::expiretime,
+        "Returns the second since 1970 until which the key is still held.";
+    "PEXPIRETIME" 2 Reads ONE, "generic",
+        "key", expiry::pexpiretime,
+        "Returns the millisecond since 1970 until which the key is still held.";
+    "KEYS" 2 Reads NONE, "generic",
+        "pattern", names::keys,
+        "Returns the plain keys that fit a pattern.";
+    "SCAN" -2 Reads NONE, "generic",
+        "cursor [MATCH pattern] [COUNT n] [TYPE string]", names::scan,
+        "Returns some of the plain keys, and the cursor with which to ask for more.";
+    "RANDOMKEY" 1 Reads NONE, "generic",
+        "", names::randomkey,
+        "Returns one of the plain keys.";
     "SET" -3 Writes ONE, "string",
         "key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]", writes::set,
         "Sets a plain key.";
@@ -224,18 +270,57 @@ pub(crate) static TABLE: &[Command] = table! {
     "SETNX" 3 Writes ONE, "string",
         "key value", writes::setnx,
         "Sets a plain key that isn't held.";
+    "PSETEX" 4 Writes ONE, "string",
+        "key milliseconds value", writes::psetex,
+        "Sets a plain key for some milliseconds.";
+    "GETSET" 3 Writes ONE, "string",
+        "key value", strings::getset,
+        "Sets a plain key and returns its old value.";
+    "GETDEL" 2 Writes ONE, "string",
+        "key", strings::getdel,
+        "Returns the value of a plain key and forgets it.";
+    "GETEX" -2 Writes ONE, "string",
+        "key [EX s | PX ms | EXAT s | PXAT ms | PERSIST]", strings::getex,
+        "Returns the value of a plain key and sets for how long it is held.";
+    "APPEND" 3 Writes ONE, "string",
+        "key value", strings::append,
+        "Writes behind the value of a plain key.";
+    "SETRANGE" 4 Writes ONE, "string",
+        "key offset value", strings::setrange,
+        "Writes into the value of a plain key.";
+    "MSET" -3 Writes PAIRS, "string",
+        "key value [key value …]", writes::mset,
+        "Sets plain keys.";
+    "MSETNX" -3 Writes PAIRS, "string",
+        "key value [key value …]", writes::msetnx,
+        "Sets plain keys, if none of them is held.";
     "DEL" -2 Writes ALL, "generic",
         "key [key …]", writes::del,
         "Forgets plain keys and invalidates declared ones.";
     "UNLINK" -2 Writes ALL, "generic",
         "key [key …]", writes::del,
         "Forgets plain keys and invalidates declared ones.";
+    "RENAME" 3 Writes TWO, "generic",
+        "key newkey", names::rename,
+        "Gives the value of a plain key to another one, in place of what that has.";
+    "RENAMENX" 3 Writes TWO, "generic",
+        "key newkey", names::renamenx,
+        "Gives the value of a plain key to another one, if that isn't held.";
+    "COPY" -3 Writes TWO, "generic",
+        "key newkey [DB 0] [REPLACE]", names::copy,
+        "Gives the value of a plain key to another one, too.";
     "EXPIRE" -3 Writes ONE, "generic",
         "key seconds [NX | XX | GT | LT]", expiry::expire,
         "Sets for how many seconds a plain key is held.";
     "PEXPIRE" -3 Writes ONE, "generic",
         "key milliseconds [NX | XX | GT | LT]", expiry::pexpire,
         "Sets for how many milliseconds a plain key is held.";
+    "EXPIREAT" -3 Writes ONE, "generic",
+        "key second [NX | XX | GT | LT]", expiry::expireat,
+        "Sets until which second since 1970 a plain key is held.";
+    "PEXPIREAT" -3 Writes ONE, "generic",
+        "key millisecond [NX | XX | GT | LT]", expiry::pexpireat,
+        "Sets until which millisecond since 1970 a plain key is held.";
     "PERSIST" 2 Writes ONE, "generic",
         "key", expiry::persist,
         "Holds a plain key without an end.";
@@ -251,12 +336,30 @@ pub(crate) static TABLE: &[Command] = table! {
     "DECRBY" 3 Writes ONE, "string",
         "key amount", numbers::decrby,
         "Takes from the number in a plain key.";
+    "INCRBYFLOAT" 3 Writes ONE, "string",
+        "key amount", numbers::incrbyfloat,
+        "Adds to the number in a plain key, with decimals.";
+    "GETBIT" 3 Reads ONE, "bitmap",
+        "key offset", bits::getbit,
+        "Returns a bit of the value; a declared key is loaded through.";
+    "BITCOUNT" -2 Reads ONE, "bitmap",
+        "key [start end [BYTE | BIT]]", bits::bitcount,
+        "Counts the bits of the value that are set; a declared key is loaded through.";
+    "BITPOS" -3 Reads ONE, "bitmap",
+        "key bit [start [end [BYTE | BIT]]]", bits::bitpos,
+        "Returns where the first such bit of the value is; a declared key is loaded through.";
+    "SETBIT" 4 Writes ONE, "bitmap",
+        "key offset bit", bits::setbit,
+        "Sets a bit in the value of a plain key.";
     "LARDER.GET" -2 Reads ONE, "larder",
         "key [LEASE]", larder::get,
         "Returns the value of a key with its tier, age, state and reason, or a fill token.";
     "LARDER.FILL" -4 Writes ONE, "larder",
         "key token value [EX s | PX ms | EXAT s | PXAT ms | TAGS tag [tag …]]", larder::fill,
         "Fills a key with what its client loaded, unless it changed since the token was given.";
+    "LARDER.SET" -3 Writes ONE, "larder",
+        "key value [EX s | PX ms | EXAT s | PXAT ms] [TAGS tag [tag …]]", larder::set,
+        "Sets a plain key that is forgotten when one of its tags is invalidated.";
     "LARDER.INVALIDATE" -3 Writes NONE, "larder",
         "[SOFT] KEYS key [key …] | TAGS tag [tag …] | PREFIX prefix | CACHE name",
         invalidate::invalidate,

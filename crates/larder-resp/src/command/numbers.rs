@@ -1,10 +1,11 @@
-//! INCR, DECR, INCRBY, DECRBY: counting in plain keys.
+//! INCR, DECR, INCRBY, DECRBY, INCRBYFLOAT: counting in plain keys.
 
 use bytes::Bytes;
 use larder_core::{Moment, Value};
 use larder_engine::{PlainChange, PlainHeld};
 
 use super::expiry::integer;
+use super::long_double::LongDouble;
 use super::{Call, Outcome, declared};
 
 pub(super) fn incr(call: &mut Call<'_>) -> Outcome {
@@ -57,7 +58,7 @@ fn add(call: &mut Call<'_>, amount: i64) -> Outcome {
             let change = match sum {
                 Sum::Is(sum) => {
                     let value = Value::raw(Bytes::from(sum.to_string().into_bytes()));
-                    PlainChange::Put { value, expires_at }
+                    PlainChange::Revise { value, expires_at }
                 }
                 Sum::NotANumber | Sum::Overflow => PlainChange::Keep,
             };
@@ -69,6 +70,44 @@ fn add(call: &mut Call<'_>, amount: i64) -> Outcome {
         Ok(Sum::NotANumber) => return call.not_an_integer(),
         Ok(Sum::Overflow) => {
             call.reply.error("ERR", "increment or decrement would overflow");
+        }
+        Err(error) => return call.fail(&error),
+    }
+    Outcome::Written
+}
+
+/// What came of counting in floating point.
+enum FloatSum {
+    Is(Bytes),
+    NotANumber,
+    NotFinite,
+}
+
+/// `INCRBYFLOAT key amount`; a key that isn't held counts from 0. The expiry stays.
+pub(super) fn incrbyfloat(call: &mut Call<'_>) -> Outcome {
+    let key = call.key(1);
+    let amount = LongDouble::parse(&call.request[2]);
+    let result = declared::plain(call.service, key.as_bytes()).and_then(|plain| {
+        let keyspace = &call.service.keyspace;
+        keyspace.update(plain, &key, call.now, |held: Option<PlainHeld<'_, Value>>| {
+            let old = held.as_ref().map_or(&b"0"[..], |held| &held.value.bytes);
+            let (Some(old), Some(amount)) = (LongDouble::parse(old), amount) else {
+                return (PlainChange::Keep, FloatSum::NotANumber);
+            };
+            let Some(sum) = old.add(amount) else {
+                return (PlainChange::Keep, FloatSum::NotFinite);
+            };
+            let sum = Bytes::from(sum.text());
+            let value = Value::raw(sum.clone());
+            let expires_at = held.map_or(Moment::MAX, |held| held.expires_at);
+            (PlainChange::Revise { value, expires_at }, FloatSum::Is(sum))
+        })
+    });
+    match result {
+        Ok(FloatSum::Is(sum)) => call.reply.bulk(&sum),
+        Ok(FloatSum::NotANumber) => call.reply.error("ERR", "value is not a valid float"),
+        Ok(FloatSum::NotFinite) => {
+            call.reply.error("ERR", "increment would produce NaN or Infinity");
         }
         Err(error) => return call.fail(&error),
     }

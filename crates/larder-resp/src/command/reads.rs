@@ -1,7 +1,8 @@
-//! GET, MGET, EXISTS, STRLEN, TYPE: reads that load declared keys through.
+//! GET, MGET, EXISTS, STRLEN, GETRANGE, TYPE: reads that load declared keys through.
 
 use larder_core::{Answer, Result, Value};
 
+use super::expiry::integer;
 use super::{Call, Outcome};
 use crate::codec::Writer;
 use crate::fault;
@@ -22,6 +23,32 @@ pub(super) fn strlen(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn kind(call: &mut Call<'_>) -> Outcome {
     read_one(call, |value, reply| reply.simple(if value.is_some() { "string" } else { "none" }))
+}
+
+/// `GETRANGE key start end` and SUBSTR, its first name: both ends belong to it, and negative ones
+/// count from the end.
+pub(super) fn getrange(call: &mut Call<'_>) -> Outcome {
+    let ends = (integer(&call.request[2]), integer(&call.request[3]));
+    let (Some(start), Some(end)) = ends else {
+        return call.not_an_integer();
+    };
+    read_one(call, move |value, reply| {
+        reply.bulk(value.map_or(&[], |value| part(&value.bytes, start, end)));
+    })
+}
+
+/// The part of `bytes` from `start` to `end`, as GETRANGE has it.
+fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
+    if start < 0 && end < 0 && start > end {
+        return &[];
+    }
+    let length = number(bytes.len());
+    let place = |at: i64| if at < 0 { length.saturating_add(at).max(0) } else { at };
+    let (start, end) = (place(start), place(end).min(length - 1));
+    match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(start), Ok(end)) if start <= end => &bytes[start..=end],
+        _ => &[],
+    }
 }
 
 /// The longest reply of an MGET, in bytes of values: what one client can make the server hold.
@@ -55,7 +82,10 @@ pub(super) fn exists(call: &mut Call<'_>) -> Outcome {
 
 /// Reads the key that follows the command: at once where it can be, otherwise when it is loaded.
 #[inline]
-fn read_one(call: &mut Call<'_>, write: fn(Option<&Value>, &mut Writer<'_>)) -> Outcome {
+pub(super) fn read_one(
+    call: &mut Call<'_>,
+    write: impl Fn(Option<&Value>, &mut Writer<'_>) + Send + 'static,
+) -> Outcome {
     let Call { service, now, request, reply, .. } = call;
     match service.keyspace.read(&request[1], *now, |value| write(value, reply)) {
         Ok(Found::Held(())) => Outcome::Written,

@@ -7,8 +7,9 @@ use larder_core::ErrorKind;
 use super::TABLE;
 
 /// The groups in the order of the page, with their headings.
-const GROUPS: [(&str, &str); 5] = [
+const GROUPS: [(&str, &str); 6] = [
     ("string", "Strings"),
+    ("bitmap", "Strings as bits"),
     ("generic", "Keys"),
     ("larder", "larder's own"),
     ("connection", "The connection"),
@@ -22,8 +23,9 @@ const OPENING: &str = "\
 
 larder speaks RESP2 and RESP3. A key in the namespace of a declared cache (`[cache.NAME] key = …`)
 fits its template or is a `BADKEY`; it is loaded through by whatever reads it, invalidated by
-`DEL`, and refused to whatever sets it. Every other key is plain and behaves as in Redis 7.0. A
-command that isn't here gets Redis's own `unknown command`.
+`DEL`, and refused to whatever sets it. Every other key is plain and behaves as in Redis 7.0. What
+becomes of a command of Redis that isn't here stands in
+[the table of compatibility](redis-compatibility.md).
 
 Pipelined reads of declared keys that memory doesn't hold are loaded together, one batch for each
 cache. A number has one spelling: `user:042` is a `BADKEY`. Only what `redis-benchmark -r` writes,
@@ -55,8 +57,11 @@ is done then.
 - `CACHE` strikes everything that a cache holds, in the same time however much that is, and
   replies 1.
 
-Plain keys are touched by `KEYS` alone: nothing stands behind them that could be read again, so to
-forget one is to delete it, and for that there is `DEL`.
+Plain keys are touched by `KEYS`, and by `TAGS` where `LARDER.SET` gave them any: nothing stands
+behind them that could be read again, so to forget one is to delete it, and `SOFT` does that, too.
+The tags of a plain key stay with it when it is counted in, written into, renamed, copied or given
+another expiry; `SET` and `MSET` take them away. Tags share 65,536 marks, so that one time in as
+many a tag forgets what has another one: don't keep in a tagged key what you can't make again.
 ";
 
 const ERRORS: &str = "
@@ -98,6 +103,7 @@ fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::BadKey => "The key can't name anything here. Don't ask again.",
         ErrorKind::SourceDown => "The database can't be reached. Ask again after the time it says.",
+        ErrorKind::SharedDown => "The shared tier can't be reached. Ask again.",
         ErrorKind::Timeout => "The deadline or the load's timeout passed. Ask again.",
         ErrorKind::Shed => "Too much is waiting already. Ask again after the time it says.",
         ErrorKind::Refused => "It is understood and not allowed. Ask for something else.",

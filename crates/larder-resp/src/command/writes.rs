@@ -1,9 +1,11 @@
 //! SET and its kin, DEL and UNLINK: plain keys are written as in Redis; a declared key is
 //! invalidated by DEL and refused to everything else.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use larder_core::{Key, Moment, Result, Value};
-use larder_engine::{Invalidation, Plain, PlainChange, PlainHeld};
+use larder_engine::{Invalidation, Occupant, Plain, PlainChange, PlainHeld};
 
 use super::expiry::{self, Lifetime, Unit};
 use super::{Call, Outcome, declared};
@@ -65,8 +67,17 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
+    set_for(call, "setex", Unit::Seconds)
+}
+
+pub(super) fn psetex(call: &mut Call<'_>) -> Outcome {
+    set_for(call, "psetex", Unit::Milliseconds)
+}
+
+/// `SETEX key amount value` and its kin.
+fn set_for(call: &mut Call<'_>, command: &str, unit: Unit) -> Outcome {
     let amount = expiry::integer(&call.request[2]);
-    let until = match expiry::moment(call, "setex", amount, Unit::Seconds) {
+    let until = match expiry::moment(call, command, amount, unit) {
         Ok(until) => until,
         Err(written) => return written,
     };
@@ -91,6 +102,42 @@ pub(super) fn setnx(call: &mut Call<'_>) -> Outcome {
         Err(error) => return call.fail(&error),
     }
     Outcome::Written
+}
+
+pub(super) fn mset(call: &mut Call<'_>) -> Outcome {
+    match put_all(call, "MSET", Occupant::Replaced) {
+        Ok(_) => call.reply.simple("OK"),
+        Err(written) => return written,
+    }
+    Outcome::Written
+}
+
+pub(super) fn msetnx(call: &mut Call<'_>) -> Outcome {
+    match put_all(call, "MSETNX", Occupant::Stays) {
+        Ok(all) => call.reply.integer(i64::from(all)),
+        Err(written) => return written,
+    }
+    Outcome::Written
+}
+
+/// Puts the pairs that follow the command, all or none; of two pairs with one key the last.
+fn put_all(call: &mut Call<'_>, command: &str, occupant: Occupant) -> Result<bool, Outcome> {
+    if call.request.len().is_multiple_of(2) {
+        return Err(call.wrong_arity(command));
+    }
+    let places = (1..call.request.len()).step_by(2);
+    let homes = places.clone().map(|at| declared::plain(call.service, &call.request[at]));
+    let plain = match homes.collect::<Result<Vec<_>>>() {
+        Ok(homes) => homes.first().copied(),
+        Err(error) => return Err(call.fail(&error)),
+    };
+    let Some(plain) = plain else { return Ok(true) };
+    let pairs: BTreeMap<_, _> =
+        places.map(|at| (&call.request[at], &call.request[at + 1])).collect();
+    let pairs: Vec<_> =
+        pairs.into_iter().map(|(key, bytes)| (Key::new(key), value(bytes))).collect();
+    let put = call.service.keyspace.put_all(plain, &pairs, occupant, call.now);
+    put.map_err(|error| call.fail(&error))
 }
 
 /// DEL and UNLINK: a declared key counts as deleted if something was held of it.

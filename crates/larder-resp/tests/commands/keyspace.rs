@@ -12,7 +12,7 @@ use larder_test::{ManualClock, TestSource};
 use crate::common::{Bench, S, Setup, assert_error, bulk, int, ok, row, text};
 
 /// Every command that takes keys; `KEY` is one.
-const WITH_KEY: [&str; 32] = [
+const WITH_KEY: [&str; 61] = [
     "GET KEY",
     "MGET KEY",
     "MGET p KEY user:1",
@@ -39,6 +39,35 @@ const WITH_KEY: [&str; 32] = [
     "DECR KEY",
     "INCRBY KEY 2",
     "DECRBY KEY 2",
+    "GETRANGE KEY 0 -1",
+    "SUBSTR KEY 0 -1",
+    "TOUCH KEY",
+    "TOUCH user:1 KEY",
+    "EXPIRETIME KEY",
+    "PEXPIRETIME KEY",
+    "GETBIT KEY 7",
+    "BITCOUNT KEY",
+    "BITPOS KEY 1",
+    "SETBIT KEY 7 1",
+    "PSETEX KEY 10 v",
+    "GETSET KEY v",
+    "GETDEL KEY",
+    "GETEX KEY",
+    "GETEX KEY PERSIST",
+    "APPEND KEY v",
+    "SETRANGE KEY 0 v",
+    "MSET KEY v",
+    "MSET q v KEY v",
+    "MSETNX q v KEY v",
+    "RENAME KEY q",
+    "RENAME p KEY",
+    "RENAMENX p KEY",
+    "COPY KEY q",
+    "COPY p KEY REPLACE",
+    "EXPIREAT KEY 9999999999",
+    "PEXPIREAT KEY 1",
+    "INCRBYFLOAT KEY 1.5",
+    "LARDER.SET KEY v TAGS t",
     "LARDER.GET KEY",
     "LARDER.GET KEY LEASE",
     "LARDER.FILL KEY TOKEN v",
@@ -144,10 +173,12 @@ async fn the_longest_plain_key_is_64_kib() {
     let bench = Bench::new();
     let mut client = bench.client();
     for line in WITH_KEY.into_iter().filter(|line| !line.contains("FILL")) {
+        for set in ["SET p 1", "SET KEY 1"] {
+            assert_eq!(client.command(&with_key(set, &[b'k'; 64 * 1024])).await, ok());
+        }
         let longest = with_key(line, &[b'k'; 64 * 1024]);
         let reply = client.command(&longest).await;
         assert!(!matches!(reply, Reply::Error(_)), "{line}: {reply:?}");
-        client.talk("DEL p").await;
         let reply = client.command(&with_key(line, &[b'k'; 64 * 1024 + 1])).await;
         assert_error(&reply, "BADKEY", "a plain key has at most 65536 bytes");
     }
@@ -157,7 +188,8 @@ async fn the_longest_plain_key_is_64_kib() {
 async fn without_plain_keys_only_declared_ones_are_taken() {
     let bench = Bench::with(Setup { with_plain: false, ..Setup::default() });
     let mut client = bench.client();
-    for line in WITH_KEY.into_iter().filter(|line| !line.contains(" p ")) {
+    let alone = |line: &&str| !line.contains(" p ") && !line.contains(" q v");
+    for line in WITH_KEY.into_iter().filter(alone) {
         let reply = client.command(&with_key(line, b"plain")).await;
         assert_error(&reply, "BADKEY", "plain keys are switched off (key plain)");
     }

@@ -258,7 +258,7 @@ async fn dbsize_counts_what_is_held() {
 async fn commands_that_do_not_exist_are_named_in_the_error() {
     let mut client = Bench::new().client();
     for (line, message) in [
-        ("HGETALL user:1", "unknown command 'HGETALL', with args beginning with: 'user:1' "),
+        ("HGOTALL user:1", "unknown command 'HGOTALL', with args beginning with: 'user:1' "),
         ("nothing", "unknown command 'nothing', with args beginning with: "),
         ("''", "unknown command '', with args beginning with: "),
         (

@@ -54,12 +54,41 @@ async fn a_declared_key_can_only_be_deleted() {
         "DECR user:1",
         "INCRBY user:1 2",
         "DECRBY user:1 2",
+        "PSETEX user:1 10 v",
+        "GETSET user:1 v",
+        "GETDEL user:1",
+        "GETEX user:1",
+        "GETEX user:1 EX 10",
+        "APPEND user:1 v",
+        "SETRANGE user:1 0 v",
+        "SETBIT user:1 7 1",
+        "MSET p v user:1 v",
+        "MSETNX p v user:1 v",
+        "RENAME user:1 p",
+        "RENAMENX user:1 p",
+        "COPY user:1 p",
+        "EXPIREAT user:1 9999999999",
+        "PEXPIREAT user:1 1",
+        "INCRBYFLOAT user:1 1.5",
+        "LARDER.SET user:1 v",
     ] {
         let reply = client.talk(line).await;
         assert_error(&reply, "REFUSED", "no store declared for the cache user");
     }
-    assert_eq!(client.talk("GET user:1").await, row("user:1"));
+    assert_eq!(client.talk_all(&["GET user:1", "GET p"]).await, [row("user:1"), Reply::Null]);
     assert_eq!(bench.questions(), 1);
+}
+
+#[tokio::test]
+async fn who_can_do_something_else_with_a_declared_key_is_told_what() {
+    let mut client = Bench::new().client();
+    for (line, instead) in [
+        ("SET user:1 v", "write to the database, then DEL the key"),
+        ("GETDEL user:1", "GET the key, then DEL it"),
+        ("GETEX user:1 EX 10", "GET the key: how long it is held is declared with the cache"),
+    ] {
+        assert_error(&client.talk(line).await, "REFUSED", instead);
+    }
 }
 
 #[tokio::test]

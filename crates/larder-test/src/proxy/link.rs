@@ -7,51 +7,11 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::counts::{Counts, Flow, Way};
+use super::throttle::Throttle;
+
 /// How long a test waits for something that it expects.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// In how many pieces a throttled second is cut.
-const PIECES_PER_SECOND: u64 = 50;
-
-/// Which way bytes go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// To the server.
-    Requests,
-    /// To the client.
-    Replies,
-}
-
-/// How many bytes came from one end and how many went on to the other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flow {
-    /// Bytes that the proxy took.
-    pub arrived: u64,
-    /// Bytes that it passed on, or is just writing.
-    pub passed: u64,
-    /// Bytes that it will never pass on, because their connection was closed.
-    pub lost: u64,
-}
-
-impl Flow {
-    /// Bytes that have arrived and may pass yet.
-    #[must_use]
-    pub fn held(&self) -> u64 {
-        self.arrived - self.passed - self.lost
-    }
-}
-
-/// What a [`Proxy`](super::Proxy) has seen since its start, over all connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Connections that clients have made, those included that were closed at once.
-    pub connections: u64,
-    /// Connections that are open now, or held.
-    pub open: usize,
-    /// Bytes from the clients to the server.
-    pub requests: Flow,
-    /// Bytes from the server to the clients.
-    pub replies: Flow,
-}
 
 /// Shared by all threads of a proxy.
 pub(super) struct Link {
@@ -74,13 +34,6 @@ pub(super) struct State {
     /// The sockets of every connection: the client's and, once there is one, the server's.
     open: BTreeMap<u64, Vec<TcpStream>>,
     counts: Counts,
-}
-
-/// A rate, and when each way is free again.
-struct Throttle {
-    bytes_per_second: u64,
-    requests_free: Instant,
-    replies_free: Instant,
 }
 
 impl Link {
@@ -178,8 +131,7 @@ impl State {
     }
 
     pub(super) fn throttle(&mut self, bytes_per_second: u64) {
-        let now = Instant::now();
-        self.throttle = Some(Throttle { bytes_per_second, requests_free: now, replies_free: now });
+        self.throttle = Some(Throttle::to(bytes_per_second));
     }
 
     /// Takes in a client's connection, unless there is no place for it.
@@ -250,23 +202,5 @@ impl State {
         }
         self.flow(way).passed += taken as u64;
         Some(taken)
-    }
-}
-
-impl Throttle {
-    fn free(&mut self, way: Way) -> &mut Instant {
-        match way {
-            Way::Requests => &mut self.requests_free,
-            Way::Replies => &mut self.replies_free,
-        }
-    }
-
-    fn take(&mut self, way: Way, size: usize) -> usize {
-        let piece = (self.bytes_per_second / PIECES_PER_SECOND).max(1);
-        let taken = size.min(usize::try_from(piece).unwrap_or(usize::MAX));
-        let rate = self.bytes_per_second;
-        let busy = Duration::from_nanos((taken as u64).saturating_mul(1_000_000_000) / rate);
-        *self.free(way) = Instant::now() + busy;
-        taken
     }
 }

@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CONNECT_PATIENCE;
-use super::link::{Link, Way};
+use super::counts::Way;
+use super::link::Link;
 
 /// The most bytes that are read at once.
 pub(super) const CHUNK_BYTES: usize = 16 << 10;

@@ -110,11 +110,11 @@ impl Redis {
         Self { server: Server::start(RedisProgram { program, args, kind }), kind }
     }
 
-    /// `redis://127.0.0.1:PORT`, or `rediss://localhost:PORT` of one that speaks TLS.
+    /// `redis://127.0.0.1:PORT`, or `rediss://127.0.0.1:PORT` of one that speaks TLS.
     #[must_use]
     pub fn url(&self) -> String {
         match self.kind {
-            Kind::Tls => format!("rediss://localhost:{}", self.port()),
+            Kind::Tls => format!("rediss://127.0.0.1:{}", self.port()),
             Kind::Alone | Kind::Node => format!("redis://127.0.0.1:{}", self.port()),
         }
     }

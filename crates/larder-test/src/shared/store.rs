@@ -40,6 +40,8 @@ struct Entry {
 #[derive(Clone, Debug)]
 struct Granted {
     token: Bytes,
+    /// The run that granted it.
+    incarnation: Incarnation,
     granted_at: Moment,
     expires_at: Moment,
 }
@@ -119,7 +121,8 @@ impl Store {
         }
         let token = Bytes::from(self.next_token.to_be_bytes().to_vec());
         self.next_token += 1;
-        let granted = Granted { token: token.clone(), granted_at: now, expires_at: now + time };
+        let (incarnation, expires_at) = (self.incarnation, now + time);
+        let granted = Granted { token: token.clone(), incarnation, granted_at: now, expires_at };
         self.leases.insert(key.clone(), granted);
         keep(&mut self.leases, key, self.held_max, |lease| now < lease.expires_at);
         let lease = Lease { token, incarnation: self.incarnation };
@@ -222,7 +225,10 @@ impl Store {
     }
 
     fn granted(&self, key: &[u8], now: Moment) -> Option<&Granted> {
-        self.leases.get(key).filter(|lease| now < lease.expires_at)
+        // One of another run is void, and stands in nobody's way.
+        let lives =
+            |lease: &&Granted| lease.incarnation == self.incarnation && now < lease.expires_at;
+        self.leases.get(key).filter(lives)
     }
 
     /// What was granted as `lease`, unless it is void.

@@ -3,6 +3,7 @@
 //! It knows how to make one, who owns what, and how slots and primaries change; it keeps no
 //! picture of its own but asks the nodes each time.
 
+mod founding;
 mod migration;
 
 use std::ops::RangeInclusive;
@@ -10,34 +11,13 @@ use std::ops::RangeInclusive;
 use super::topology::{Member, Topology};
 use super::{Kind, Redis};
 use crate::Reply;
-use crate::server::{Place, wait_until};
+use crate::server::wait_until;
 
+pub(super) use founding::arguments;
 pub use migration::Migration;
-
-/// How many slots there are.
-const SLOTS: usize = 16_384;
-
-/// What every node runs with besides what any Redis does.
-const SETTINGS: [(&str, &str); 4] = [
-    ("--cluster-enabled", "yes"),
-    // A node is given up after this, and its replica takes its place.
-    ("--cluster-node-timeout", "1000"),
-    // However long a replica was cut off, it may take over.
-    ("--cluster-replica-validity-factor", "0"),
-    // A replica gets its copy at once: nobody else will ask for one in the next five seconds.
-    ("--repl-diskless-sync-delay", "0"),
-];
 
 /// What a node does: its index, whom it copies, and what it serves.
 type Part = (usize, Option<String>, Vec<RangeInclusive<u16>>);
-
-/// A node's arguments. Its second port is the one on which nodes talk to each other.
-pub(super) fn arguments(place: &Place) -> Vec<String> {
-    let settings = SETTINGS.iter().flat_map(|(name, value)| [*name, *value]);
-    let mut arguments: Vec<String> = settings.map(str::to_owned).collect();
-    arguments.extend(["--cluster-port".to_owned(), place.ports()[1].to_string()]);
-    arguments
-}
 
 /// A running cluster. Nodes are named by their index: first those that began as primaries, then
 /// those that began as replicas. Each is a [`Redis`], so it can be killed, paused and restarted,
@@ -84,18 +64,7 @@ impl RedisCluster {
         let count = primaries * (1 + replicas_each);
         let nodes = (0..count).map(|_| Redis::start_as(Kind::Node, args)).collect();
         let cluster = Self { nodes };
-        cluster.share_slots(primaries);
-        cluster.meet();
-        for (at, replica) in cluster.nodes.iter().enumerate().skip(primaries) {
-            let primary = cluster.id(at % primaries);
-            replica.order(&["CLUSTER", "REPLICATE", &primary]);
-        }
-        wait_until("every node knows what each one is", || {
-            let replicas = |node| {
-                Topology::of(node).members.iter().filter(|one| one.primary.is_some()).count()
-            };
-            cluster.nodes.iter().all(|node| replicas(node) == count - primaries)
-        });
+        cluster.found(primaries);
         cluster.wait_until_settled();
         cluster
     }
@@ -250,36 +219,6 @@ impl RedisCluster {
         }
         parts.sort_unstable_by_key(|(index, ..)| *index);
         Some(parts)
-    }
-
-    fn share_slots(&self, primaries: usize) {
-        for (at, node) in self.nodes.iter().enumerate() {
-            // So that no two claims are equally old.
-            node.order(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]);
-            if at < primaries {
-                let (first, end) = (SLOTS * at / primaries, SLOTS * (at + 1) / primaries);
-                let (first, last) = (first.to_string(), (end - 1).to_string());
-                node.order(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
-            }
-        }
-    }
-
-    /// Makes all known to all, which they would find out by themselves in a few seconds.
-    fn meet(&self) {
-        for (at, node) in self.nodes.iter().enumerate() {
-            for other in &self.nodes[at + 1..] {
-                let place = other.place();
-                let [port, bus] = [0, 1].map(|at| place.ports()[at].to_string());
-                node.order(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
-            }
-        }
-        let count = self.nodes.len();
-        wait_until("all nodes know each other", || {
-            self.nodes.iter().all(|node| {
-                let members = Topology::of(node).members;
-                members.len() == count && members.iter().all(|m| m.is_known && m.is_connected)
-            })
-        });
     }
 
     /// The name that the nodes know one of them by.
