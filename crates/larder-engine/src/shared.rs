@@ -120,16 +120,14 @@ impl Sharing {
         Self { tier, bus: None, is_tiers_own: false, bounds: SharingBounds::default() }
     }
 
-    /// Entries in this tier, and announcements on its own bus: where it can, it invalidates and
-    /// announces in one step.
+    /// Announces on the tier's own bus: where the tier can, it invalidates and announces in one
+    /// step.
     #[must_use]
-    pub fn over_both<T: SharedTier + Bus>(both: Arc<T>) -> Self {
-        let bus = Arc::clone(&both);
-        let tier: Arc<dyn SharedTier> = both;
-        Self { tier, bus: Some(bus), is_tiers_own: true, bounds: SharingBounds::default() }
+    pub fn own_bus(self, bus: Arc<dyn Bus>) -> Self {
+        Self { bus: Some(bus), is_tiers_own: true, ..self }
     }
 
-    /// Announces on this bus instead.
+    /// Announces on another bus.
     #[must_use]
     pub fn bus(self, bus: Arc<dyn Bus>) -> Self {
         Self { bus: Some(bus), is_tiers_own: false, ..self }

@@ -268,7 +268,7 @@ async fn a_tier_that_is_down_at_the_start_is_used_when_it_comes() {
     let network = Network::new();
     network.server.down();
     let process = network.alone();
-    let sharing = larder_engine::Sharing::over_both(std::sync::Arc::new(process.client.clone()));
+    let sharing = common::network::own(&process.client);
     let engine = process.engine.clone();
     let joining = tokio::spawn(async move { engine.share(sharing).await });
     network.pass(S + 100 * MS).await;

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 
 use foldhash::quality::RandomState;
 use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
-use larder_engine::{Cache, Engine, Guard, MemoryTier, Plain, memory_tier};
+use larder_engine::{Cache, Engine, Guard, MemoryTier, Plain, Raw, memory_tier};
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
 use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
@@ -78,7 +78,7 @@ pub struct Composition {
 /// `Config` when something in it can't be.
 pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<Composition> {
     let mut pools = Pools(Vec::new());
-    let shared = config.shared.as_ref().map(|shared| pools.add(PoolName::Shared, shared));
+    let shared = config.common.as_ref().map(|common| pools.add(PoolName::Shared, common));
     let sources = config.sources.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
     let mut questions = Vec::new();
     let mut declared = Vec::new();
@@ -100,7 +100,11 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
         if let Some(gather) = cache.gather {
             builder = builder.gather(gather);
         }
+        if cache.sharing.in_tier {
+            builder = builder.shared(Raw).schema(cache.sharing.schema);
+        }
         let built = builder
+            .consistency(cache.sharing.consistency)
             .window(cache.window)
             .wait(cache.wait)
             .deadline(cache.deadline)

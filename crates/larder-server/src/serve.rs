@@ -58,6 +58,17 @@ impl Server {
         let engine = Engine::on_tokio()?;
         let port = config.listen.resp.as_ref().map_or(0, |address| address.port);
         let host = Arc::new(ThisProcess { port });
+        if let Some(shared) = &config.shared {
+            let (tier, sharing) = shared.open()?;
+            engine.share(sharing).await?;
+            match tier.eviction_policy().await {
+                Ok(policy) => tracing::info!("the shared tier's eviction policy: {policy}"),
+                Err(error) => tracing::warn!(
+                    "the shared tier doesn't answer; reads do without it until it does: {}",
+                    error.chain()
+                ),
+            }
+        }
         let mut composition = compose(config, &engine, host.clone())?;
         let readiness = Readiness::default();
         for question in &composition.questions {

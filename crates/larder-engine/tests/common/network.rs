@@ -49,7 +49,7 @@ impl Network {
     /// One more process, which has joined.
     pub(crate) async fn process(&self) -> Process {
         let process = self.alone();
-        let sharing = Sharing::over_both(Arc::new(process.client.clone()));
+        let sharing = own(&process.client);
         process.engine.share(sharing).await.unwrap();
         settle().await;
         process
@@ -58,7 +58,7 @@ impl Network {
     /// One whose bounds are others.
     pub(crate) async fn process_with(&self, bounds: SharingBounds) -> Process {
         let process = self.alone();
-        let sharing = Sharing::over_both(Arc::new(process.client.clone())).bounds(bounds);
+        let sharing = own(&process.client).bounds(bounds);
         process.engine.share(sharing).await.unwrap();
         settle().await;
         process
@@ -119,4 +119,9 @@ impl Process {
         let builder = self.builder().changes(Changes::Announced);
         builder.max_staleness(Duration::from_secs(2)).refresh_at(1.0).xfetch(0.0).build().unwrap()
     }
+}
+
+/// Sharing through a server that has a bus of its own.
+pub(crate) fn own(client: &SimClient) -> Sharing {
+    Sharing::over(Arc::new(client.clone())).own_bus(Arc::new(client.clone()))
 }

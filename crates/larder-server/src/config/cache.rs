@@ -12,7 +12,9 @@ use super::memory::{MemoryConfig, Whole};
 use super::options::cache as options;
 use super::patience::Patience;
 use super::scope::Scope;
-use super::{memory, statement, tags, unknown, window};
+use super::shared::SharedConfig;
+use super::sharing::CacheSharing;
+use super::{memory, sharing, statement, tags, unknown, window};
 
 /// What is cached, and what is promised about it.
 #[derive(Clone, Debug)]
@@ -40,8 +42,21 @@ pub struct CacheConfig {
     /// What its entries depend on.
     pub tags: Vec<TagTemplate>,
     /// The part of memory that it has for itself; `None` when it shares
-    /// [`Config::shared`](super::Config::shared).
+    /// [`Config::common`](super::Config::common).
     pub memory: Option<MemoryConfig>,
+    /// What it shares with other larders.
+    pub sharing: CacheSharing,
+}
+
+/// What a cache's section depends on.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// All sources, in their order.
+    pub(super) sources: &'a [Known<'a>],
+    /// What `[memory]` says.
+    pub(super) whole: Result<Whole, Reported>,
+    /// What `[shared]` says.
+    pub(super) shared: &'a Result<Option<SharedConfig>, Reported>,
 }
 
 /// A source that a cache may name.
@@ -67,19 +82,21 @@ impl CacheConfig {
         }
     }
 
-    /// `sources` are all sources, in their order; `whole` is what `[memory]` says.
     pub(super) fn resolve(
         written: &Written,
         key: Result<KeyTemplate, Reported>,
-        sources: &[Known<'_>],
-        whole: Result<Whole, Reported>,
+        around: Around<'_>,
         scope: &mut Scope<'_, '_>,
     ) -> Result<Self, Reported> {
+        let Around { sources, whole, shared } = around;
         let load = scope.required(written, &options::LOAD);
         let source = source(written, sources, scope);
         let rows = scope.or_default(written, &options::ROWS);
         let format = scope.get(written, &options::COLUMN);
-        let window = window::resolve(written, scope);
+        let sharing = sharing::resolve(written, shared, scope);
+        let changes = source.as_ref().ok().and_then(|&source| sources[source].changes);
+        let vouched = sharing.as_ref().is_ok_and(|sharing| sharing.vouches(changes));
+        let window = window::resolve(written, vouched, scope);
         let patience = Patience::resolve(written, window, scope);
         let tags = tags::resolve(written, scope);
         let memory = memory::own(written, whole, scope);
@@ -109,6 +126,7 @@ impl CacheConfig {
             gather: patience.gather,
             tags,
             memory: memory?,
+            sharing: sharing?,
         })
     }
 }

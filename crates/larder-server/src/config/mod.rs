@@ -48,6 +48,8 @@ mod reference;
 mod report;
 mod scope;
 mod secret;
+mod shared;
+mod sharing;
 mod source;
 mod statement;
 mod tags;
@@ -73,11 +75,13 @@ pub use problem::{Place, Problem, Problems};
 pub use read::{FILE_BYTES_MAX, read};
 pub use reference::reference;
 pub use secret::{Secret, SecretUrl};
+pub use shared::SharedConfig;
+pub use sharing::CacheSharing;
 pub use source::SourceConfig;
 pub use trace::TraceConfig;
 pub use warm::WarmConfig;
 
-use cache::Known;
+use cache::{Around, Known};
 use document::{Document, Written};
 use findings::{Findings, Reported};
 use memory::{Plain, Whole};
@@ -93,9 +97,11 @@ pub struct Config {
     /// are this or less.
     pub memory_bytes: u64,
     /// The part of memory that the caches without one of their own share, if there are any.
-    pub shared: Option<MemoryConfig>,
+    pub common: Option<MemoryConfig>,
     /// The part of memory that keys which belong to no cache have; `None` when those are refused.
     pub plain: Option<MemoryConfig>,
+    /// The tier that it shares with others; `None` when it runs alone.
+    pub shared: Option<SharedConfig>,
     /// The systems of record, in the file's order.
     pub sources: Vec<SourceConfig>,
     /// The caches, in the file's order. No key belongs to two.
@@ -176,6 +182,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let plain = document.one(&options::plain::SECTION);
     let plain_keys = Plain::resolve(plain, whole, scope);
 
+    let shared = SharedConfig::resolve(document.one(&options::shared::SECTION), scope);
     let written: Vec<&Written> = document.named(&options::source::SECTION).collect();
     let sources: Vec<_> =
         written.iter().map(|written| SourceConfig::resolve(written, scope)).collect();
@@ -197,7 +204,10 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let declared: Vec<&Written> = keys.iter().map(|(written, _)| *written).collect();
     let caches: Vec<_> = keys
         .into_iter()
-        .map(|(written, key)| CacheConfig::resolve(written, key, &known, whole, scope))
+        .map(|(written, key)| {
+            let around = Around { sources: &known, whole, shared: &shared };
+            CacheConfig::resolve(written, key, around, scope)
+        })
         .collect();
 
     let warm = WarmConfig::resolve_all(document, &declared, scope);
@@ -214,7 +224,8 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let config = Config {
         listen: listen?,
         memory_bytes: whole.limit,
-        shared: parts.shared,
+        common: parts.shared,
+        shared: shared?,
         plain: parts.plain,
         sources: sources
             .into_iter()

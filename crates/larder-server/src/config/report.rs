@@ -10,6 +10,7 @@ use larder_memory::Candidates;
 use larder_sql::Rows;
 
 use super::cache::CacheConfig;
+use super::shared::SharedConfig;
 use super::source::SourceConfig;
 use super::value::size_text;
 use super::{Address, Config, MemoryConfig, Secret, TraceConfig};
@@ -48,6 +49,9 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for source in &config.sources {
         write_source(source, out)?;
         writeln!(out)?;
+    }
+    if let Some(shared) = &config.shared {
+        write_shared(shared, out)?;
     }
     let plain = if config.plain.is_some() { "served as by Redis" } else { "refused" };
     writeln!(out, "keys of no cache: {plain}")?;
@@ -100,6 +104,15 @@ fn write_cache(
         let tags: Vec<_> = cache.tags.iter().map(ToString::to_string).collect();
         writeln!(out, "  it goes when one of its tags is invalidated: {}", tags.join(", "))?;
     }
+    if cache.sharing.in_tier {
+        writeln!(
+            out,
+            "  what one larder loads, the others find in the shared tier; of those that miss \
+             together one loads"
+        )?;
+    } else if cache.sharing.has_bus {
+        writeln!(out, "  it is held in each larder's own memory, not in the shared tier")?;
+    }
     writeln!(
         out,
         "  a read waits at most {}; the load that it waits for has {}, and goes on without it",
@@ -125,7 +138,11 @@ fn write_promise(
     let absence = if cache.rows == Rows::Many { Duration::ZERO } else { window.missing_for };
     let held = window.fresh_for.saturating_add(window.stale_for).max(absence);
     let age = held.min(window.max_staleness);
-    write_changes(source.changes, age, out)?;
+    if window.vouched {
+        write_vouched(source.changes, window.max_staleness, out)?;
+    } else {
+        write_changes(source.changes, age, out)?;
+    }
     if age < window.max_staleness {
         writeln!(
             out,
@@ -172,6 +189,22 @@ fn write_promise(
     }
 }
 
+/// How far an answer is behind at most, where announcements reach this process.
+fn write_vouched(changes: Changes, max: Duration, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if changes == Changes::Static {
+        let reason = "nobody changes the data (changes = \"static\")";
+        return writeln!(out, "  an answer is right at any age: {reason}");
+    }
+    writeln!(
+        out,
+        "  an answer is at most {} behind what was announced: who changes the data announces it \
+         (changes = \"announced\"), every larder hears of it through the shared tier, and the \
+         promise counts from the moment that an announcement has returned; a larder that hears \
+         nothing asks the source",
+        show(max)
+    )
+}
+
 /// How old an answer is at most, and what that says about its staleness.
 fn write_changes(changes: Changes, age: Duration, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     let reason = match changes {
@@ -208,6 +241,17 @@ fn write_refresh(early: &Early, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
+fn write_shared(shared: &SharedConfig, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(out, "shared: {}, under names that begin with {}", shared.url, shared.namespace)?;
+    writeln!(
+        out,
+        "  a read waits for it for {} at most, and then goes to the source without it; an \
+         invalidation that it doesn't take within {} is kept and repeated until it is done",
+        show(shared.bounds.read_within),
+        show(shared.bounds.write_within)
+    )
+}
+
 fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(out, "source {}: {}", source.name, source.url)?;
     writeln!(
@@ -242,7 +286,7 @@ fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Res
 /// What each part of memory may hold, and what leaves when it is full.
 fn write_memory(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(out, "memory: {}", size_text(config.memory_bytes))?;
-    if let Some(shared) = &config.shared {
+    if let Some(shared) = &config.common {
         write_part("the caches that share it", shared, out)?;
     }
     for cache in &config.caches {

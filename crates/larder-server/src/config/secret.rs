@@ -176,6 +176,21 @@ impl OptionValue for Token {
     }
 }
 
+/// Where a shared tier is. Whether one can be there its driver says.
+#[derive(Clone, Debug)]
+pub(super) struct SharedUrl(pub(super) SecretUrl);
+
+impl OptionValue for SharedUrl {
+    const WHAT: &'static str = "a URL";
+    const SECRET: bool = true;
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        not_empty(text)?;
+        no_control(text)?;
+        Ok(Self(SecretUrl::new(text)))
+    }
+}
+
 impl OptionValue for SecretUrl {
     const WHAT: &'static str = "a URL";
     const SECRET: bool = true;

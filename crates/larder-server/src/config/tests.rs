@@ -85,7 +85,7 @@ fn the_example_is_resolved() {
     let (policy, candidates) = (PolicyKind::Adaptive, Candidates::All);
     let idle_for = None;
     assert_eq!(
-        config.shared,
+        config.common,
         Some(MemoryConfig { bytes: 416 << 20, policy, candidates, idle_for })
     );
     let (policy, candidates) = (PolicyKind::Lru, Candidates::Expiring);
@@ -218,18 +218,20 @@ fn the_report_tells_the_other_cases_too() {
 
 #[test]
 fn every_default_is_the_one_of_the_reference() {
-    let config = parse(&format!("{SMALL}[trace]\nfile = \"keys\"\n")).unwrap();
+    let shared_url = "[shared]\nurl = \"redis://localhost\"\n";
+    let config = parse(&format!("{SMALL}[trace]\nfile = \"keys\"\n{shared_url}")).unwrap();
     assert!(config.warnings.is_empty());
     let (source, cache) = (&config.sources[0], &config.caches[0]);
-    let (shared, plain) = (config.shared.unwrap(), config.plain.unwrap());
+    let (common, plain) = (config.common.unwrap(), config.plain.unwrap());
+    let shared = config.shared.as_ref().unwrap();
     let show = |duration| humantime::format_duration(duration).to_string();
     let breaker = source.breaker.unwrap();
     let resolved = [
         ("listen", "plaintext", config.listen.plaintext.to_string()),
         ("listen", "clients_max", config.listen.clients_max.to_string()),
         ("memory", "limit", size_text(config.memory_bytes)),
-        ("memory", "policy", shared.policy.to_string()),
-        ("memory", "candidates", format!("{:?}", shared.candidates).to_lowercase()),
+        ("memory", "policy", common.policy.to_string()),
+        ("memory", "candidates", format!("{:?}", common.candidates).to_lowercase()),
         ("plain", "enabled", config.plain.is_some().to_string()),
         ("plain", "policy", plain.policy.to_string()),
         ("source", "changes", format!("{:?}", source.changes).to_lowercase()),
@@ -249,6 +251,13 @@ fn every_default_is_the_one_of_the_reference() {
         ("cache", "xfetch", format!("{:?}", cache.window.early.xfetch())),
         ("cache", "wait", show(cache.wait)),
         ("cache", "deadline", show(cache.deadline)),
+        ("cache", "consistency", format!("{:?}", cache.sharing.consistency).to_lowercase()),
+        ("cache", "schema", cache.sharing.schema.to_string()),
+        ("shared", "namespace", shared.namespace.clone()),
+        ("shared", "connect_timeout", show(shared.connect_timeout)),
+        ("shared", "read_within", show(shared.bounds.read_within)),
+        ("shared", "write_within", show(shared.bounds.write_within)),
+        ("shared", "fill_wait", show(shared.bounds.fill_wait)),
         ("trace", "sample", config.trace.as_ref().unwrap().sample.to_string()),
     ];
     let warmed = windows("max_staleness = \"1h\"\n[cache.user.warm]\nlog = \"keys\"");
@@ -281,11 +290,12 @@ fn every_default_is_the_one_of_the_reference() {
     assert_eq!(config.listen.workers, None);
     assert_eq!(source.loads_max, source.connections);
     assert_eq!(source.breaker, Some(BreakerBounds::default()));
-    assert_eq!((shared.bytes, plain.bytes), (128 << 20, 128 << 20));
+    assert_eq!((common.bytes, plain.bytes), (128 << 20, 128 << 20));
     assert_eq!((plain.candidates, cache.memory), (Candidates::All, None));
     assert_eq!((cache.source, cache.format), (0, Format::Json));
     assert_eq!((cache.gather, cache.tags.len()), (None, 0));
-    assert_eq!((shared.idle_for, plain.idle_for), (None, None));
+    assert_eq!((common.idle_for, plain.idle_for), (None, None));
+    assert!(cache.sharing.in_tier && shared.certificates.is_none());
     assert_eq!(cache.window.fresh_for, cache.window.max_staleness);
     assert_eq!(cache.window.missing_for, cache.window.max_staleness);
     assert_eq!(cache.window.jitter, cache.window.fresh_for / 10);
@@ -333,7 +343,7 @@ fn what_is_planned_is_refused_as_such() {
         check(&text, "is not in this version yet");
         check(&text, later.instead);
     }
-    check("schema = 1", "it is not in this version yet");
+    check("feed = 1", "it is not in this version yet");
 }
 
 #[test]
@@ -349,7 +359,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_one() {
     check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
     check(
         "[zzzzzzzz]",
-        "the sections are [listen], [memory], [plain], [source.NAME], [cache.NAME], [cache.NAME.bloom], [cache.NAME.warm], [trace]",
+        "the sections are [listen], [memory], [plain], [shared], [source.NAME], [cache.NAME], [cache.NAME.bloom], [cache.NAME.warm], [trace]",
     );
     check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
     check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");
@@ -473,7 +483,7 @@ fn parts(text: &str) -> [Option<u64>; 3] {
     let config = parse(text).unwrap_or_else(|problems| panic!("{problems}"));
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     let own = config.caches.first().and_then(|cache| cache.memory);
-    [config.shared, own, config.plain].map(|part| part.map(|part| part.bytes >> 20))
+    [config.common, own, config.plain].map(|part| part.map(|part| part.bytes >> 20))
 }
 
 #[test]
@@ -509,7 +519,7 @@ fn what_is_evicted_is_said_once_for_all_or_for_each() {
     let (all, expiring) = (Candidates::All, Candidates::Expiring);
 
     let shared = config(&format!("{SMALL}{whole}"));
-    assert_eq!(eviction(shared.shared), Some((PolicyKind::Sieve, expiring)));
+    assert_eq!(eviction(shared.common), Some((PolicyKind::Sieve, expiring)));
     assert_eq!(eviction(shared.plain), Some((PolicyKind::Lru, expiring)));
     let inherited = config(&format!("{SMALL}{own}{whole}"));
     assert_eq!(eviction(inherited.caches[0].memory), Some((PolicyKind::Sieve, expiring)));
@@ -522,7 +532,7 @@ fn what_is_evicted_is_said_once_for_all_or_for_each() {
 
     for kind in PolicyKind::ALL {
         let named = config(&format!("{SMALL}[memory]\npolicy = \"{kind}\""));
-        assert_eq!(named.shared.unwrap().policy, kind);
+        assert_eq!(named.common.unwrap().policy, kind);
     }
 }
 
@@ -706,7 +716,7 @@ fn what_cant_be_promised_is_refused_where_it_stands() {
     check(&windows(""), "larder.toml:4:8: [cache.user] promises nothing: name the window");
     check(
         &cache_with("fresh_for = \"1h\""),
-        "larder.toml:8:1: fresh_for is longer than max_staleness: without a feed of changes \
+        "larder.toml:8:1: fresh_for is longer than max_staleness: without a stream of changes \
          nothing but age bounds the staleness",
     );
     check(&cache_with("fresh_for = \"1h\""), "`fresh_for = \"2s\"`, or `max_staleness = \"1h\"`");
@@ -1165,4 +1175,58 @@ fn a_warming_that_can_be_none_is_an_error_with_the_cure() {
         check(&hour(text), part);
     }
     check_warning(&cache_with("[cache.user.warm]\nlog = \"x\""), "what is loaded is gone again");
+}
+
+/// A file with a Redis, whose source says who changes the data, and a cache with these options.
+fn sharing(changes: &str, options: &str) -> String {
+    format!(
+        "[shared]\nurl = \"redis://localhost\"\n[source.shop]\nurl = \"sqlite:shop.db\"\nchanges = \
+         \"{changes}\"\n[cache.user]\nkey = \"user:{{id:int}}\"\nload = \"SELECT id FROM users WHERE id = \
+         {{id}}\"\n{options}\n"
+    )
+}
+
+#[test]
+fn where_announcements_arrive_an_answer_may_be_fresh_for_longer_than_the_promise() {
+    let long = "max_staleness = \"2s\"\nfresh_for = \"1h\"";
+    let config = parse(&sharing("announced", long)).unwrap();
+    assert!(config.caches[0].window.vouched);
+    assert!(config.report().contains("at most 2s behind what was announced"));
+    let default = parse(&sharing("announced", "max_staleness = \"2s\"")).unwrap();
+    assert_eq!(default.caches[0].window.fresh_for, Duration::from_secs(3600));
+    for refused in [
+        sharing("unknown", long),
+        sharing("announced", &format!("{long}\nconsistency = \"eventual\"")),
+        sharing("announced", long).replace("[shared]\nurl = \"redis://localhost\"\n", ""),
+    ] {
+        check(&refused, "without a stream of changes nothing but age bounds the staleness");
+    }
+}
+
+#[test]
+fn a_cache_may_keep_out_of_the_shared_tier() {
+    let config = parse(&sharing("announced", "max_staleness = \"2s\"\nshared = false")).unwrap();
+    let sharing_of = config.caches[0].sharing;
+    assert!(!sharing_of.in_tier && sharing_of.has_bus);
+    assert!(config.report().contains("in each larder's own memory"));
+}
+
+#[test]
+fn what_needs_a_shared_tier_is_warned_of_where_there_is_none() {
+    for option in ["shared = true", "schema = 2", "consistency = \"bounded\""] {
+        let config = parse(&windows(&format!("max_staleness = \"1s\"\n{option}"))).unwrap();
+        let warning = config.warnings[0].to_string();
+        assert!(warning.contains("there is no `[shared]`"), "{warning}");
+    }
+}
+
+#[test]
+fn a_shared_tier_that_can_not_be_is_refused_where_it_stands() {
+    let url =
+        |url: &str| sharing("unknown", "fresh_for = \"1s\"").replace("redis://localhost", url);
+    for wrong in ["http://localhost", "redis://localhost:port", "redis+cluster://"] {
+        check(&url(wrong), "the shared tier has");
+    }
+    let guarded = sharing("announced", "fresh_for = \"1s\"\nconsistency = \"guarded\"");
+    check(&guarded, "needs writes through larder");
 }

@@ -14,8 +14,12 @@ use super::findings::{Findings, Reported};
 use super::options::{About, cache as options};
 use super::scope::Scope;
 
-/// The windows that `written` declares.
-pub(super) fn resolve(written: &Written, scope: &mut Scope<'_, '_>) -> Result<Window, Reported> {
+/// The windows that `written` declares; `vouched` where a stream of changes vouches for entries.
+pub(super) fn resolve(
+    written: &Written,
+    vouched: bool,
+    scope: &mut Scope<'_, '_>,
+) -> Result<Window, Reported> {
     let max_staleness = scope.get(written, &options::MAX_STALENESS);
     let fresh_for = scope.get(written, &options::FRESH_FOR);
     let stale_for = scope.get(written, &options::STALE_FOR);
@@ -30,6 +34,7 @@ pub(super) fn resolve(written: &Written, scope: &mut Scope<'_, '_>) -> Result<Wi
         stale_for: stale_for?,
         refresh_at: Some(refresh_at?.0),
         xfetch: Some(xfetch?.0),
+        vouched,
         ..Declared::default()
     };
     let base = base(written, declared, scope.findings)?;

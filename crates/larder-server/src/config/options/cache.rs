@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use larder_core::KeyTemplate;
 use larder_core::template::TagTemplate;
+use larder_engine::Consistency;
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
 
-use super::super::value::{Beta, Gathering, Line, List, Part, Size, Timeout};
+use super::super::value::{Beta, Count, Gathering, Line, List, Part, Size, Timeout};
 use super::memory::{PART_BYTES_MIN, POLICY_ELSEWHERE};
 use super::{Default, Heads, Opt, Section};
 
@@ -43,6 +44,9 @@ pub(in super::super) static SECTION: Section = Section {
         &POLICY.about,
         &CANDIDATES.about,
         &IDLE_FOR.about,
+        &SHARED.about,
+        &CONSISTENCY.about,
+        &SCHEMA.about,
     ],
 };
 
@@ -202,3 +206,27 @@ pub(in super::super) static IDLE_FOR: Opt<Timeout> = Opt::new(
     "After how long without a read an entry is forgotten. Only with `memory` of its own.",
 )
 .elsewhere(&["max_idle", "time_to_idle", "tti", "expire_after_access", "sliding_expiration"]);
+
+pub(in super::super) static SHARED: Opt<bool> = Opt::new(
+    "shared",
+    Default::Words("`true` where there is a `[shared]`"),
+    "Whether its entries are kept in the shared tier too. `false`: only in each larder's memory; \
+     what is invalidated the others hear of all the same.",
+);
+
+pub(in super::super) static CONSISTENCY: Opt<Consistency> = Opt::new(
+    "consistency",
+    Default::Value("bounded"),
+    "What holds while larders can't hear of each other. `bounded`: once `max_staleness` has passed \
+     the source is asked, and with `changes = \"announced\"` an answer may be fresh for longer \
+     than that while they can. `eventual`: what is held is served for its lifetime. It means \
+     nothing without a `[shared]` that carries announcements.",
+);
+
+pub(in super::super) static SCHEMA: Opt<Count<0, 1_000_000_000>> = Opt::new(
+    "schema",
+    Default::Value("0"),
+    "The version of what its values mean. Larders of another don't read them in the shared tier: \
+     raise it when `load` returns something else.",
+)
+.elsewhere(&["version", "schema_version"]);

@@ -37,11 +37,7 @@ const AGE: &str = "leave it out: without it nothing but age bounds the staleness
 
 /// All of it.
 pub(in super::super) static LATER: &[Later] = &[
-    section(
-        "shared",
-        "leave it out: this version runs alone, with its own memory as its only tier",
-    ),
-    section("bus", "leave it out: this version runs alone, and has nobody to tell"),
+    section("bus", "leave it out: larders hear of each other through the Redis of `[shared]`"),
     section("proxy", "put a caching reverse proxy of your choice in front of your web server"),
     section("journal", "write to the database yourself"),
     listen("http", "leave it out: this version speaks the Redis protocol (`resp`)"),
@@ -53,10 +49,11 @@ pub(in super::super) static LATER: &[Later] = &[
     cache("store", "write to the database yourself; within `max_staleness` everybody sees it"),
     cache("delete", "delete from the database yourself; within `max_staleness` everybody sees it"),
     cache("write", "write to the database yourself, then `DEL` the key: that invalidates it"),
-    cache("consistency", "leave it out: every cache is bounded by its `max_staleness`"),
     cache("entries_max", BOUND),
     cache("bytes_max", BOUND),
-    cache("schema", "put a version into the key: \"user:{v:version}:{id:int}\""),
-    cache("compression", "leave it out: entries are held as they are"),
+    cache(
+        "compression",
+        "leave it out: entries are held as they are, and from 1 KiB on compressed in the shared tier",
+    ),
     cache("feed", AGE),
 ];

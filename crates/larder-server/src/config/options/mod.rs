@@ -15,15 +15,17 @@ pub(super) mod later;
 pub(super) mod listen;
 pub(super) mod memory;
 pub(super) mod plain;
+pub(super) mod shared;
 pub(super) mod source;
 pub(super) mod trace;
 pub(super) mod warm;
 
 /// Every section.
-pub(super) static SECTIONS: [&Section; 8] = [
+pub(super) static SECTIONS: [&Section; 9] = [
     &listen::SECTION,
     &memory::SECTION,
     &plain::SECTION,
+    &shared::SECTION,
     &source::SECTION,
     &cache::SECTION,
     &bloom::SECTION,

@@ -1,0 +1,103 @@
+//! `[shared]` resolved: the tier that several larders share.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::{Error, ErrorKind};
+use larder_engine::{Sharing, SharingBounds};
+use larder_redis::{RedisOptions, RedisTier};
+
+use super::document::Written;
+use super::findings::Reported;
+use super::options::shared as options;
+use super::scope::Scope;
+use super::secret::SecretUrl;
+
+/// The tier that several larders share.
+#[derive(Clone, Debug)]
+pub struct SharedConfig {
+    /// Where it is.
+    pub url: SecretUrl,
+    /// How the names of all its keys begin there.
+    pub namespace: String,
+    /// A file of certificates that the server's is checked against.
+    pub certificates: Option<String>,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How it is used.
+    pub bounds: SharingBounds,
+}
+
+impl SharedConfig {
+    /// Whether what is invalidated is announced to the others.
+    #[must_use]
+    pub fn has_bus(&self) -> bool {
+        true
+    }
+
+    /// The tier, and its bus. Nothing is connected until it is asked.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when no tier can have this URL, or the certificates can't be read.
+    pub fn open(&self) -> larder_core::Result<(RedisTier, Sharing)> {
+        let mut options = self.redis();
+        if let Some(file) = &self.certificates {
+            let certificates = fs::read(file).map_err(|error| {
+                let message = format!("the certificates of [shared], {file}, can't be read");
+                Error::new(ErrorKind::Config, message).caused_by(error)
+            })?;
+            options.certificates = Some(certificates.into());
+        }
+        let tier = RedisTier::connect(options)?;
+        let bus = Arc::new(tier.bus());
+        let sharing = Sharing::over(Arc::new(tier.clone())).own_bus(bus).bounds(self.bounds);
+        Ok((tier, sharing))
+    }
+
+    fn redis(&self) -> RedisOptions {
+        RedisOptions {
+            namespace: self.namespace.clone(),
+            connect_timeout: self.connect_timeout,
+            ..RedisOptions::new(self.url.expose())
+        }
+    }
+
+    /// `None` when it runs alone.
+    pub(super) fn resolve(
+        written: &Written,
+        scope: &mut Scope<'_, '_>,
+    ) -> Result<Option<Self>, Reported> {
+        if written.at.is_none() {
+            return Ok(None);
+        }
+        let url = scope.required(written, &options::URL);
+        let namespace = scope.or_default(written, &options::NAMESPACE);
+        let certificates = scope.get(written, &options::CERTIFICATES);
+        let connect_timeout = scope.or_default(written, &options::CONNECT_TIMEOUT);
+        let read_within = scope.or_default(written, &options::READ_WITHIN);
+        let write_within = scope.or_default(written, &options::WRITE_WITHIN);
+        let fill_wait = scope.or_default(written, &options::FILL_WAIT);
+        let shared = Self {
+            url: url?.0,
+            namespace: namespace?.0,
+            certificates: certificates?.map(|file| file.0),
+            connect_timeout: connect_timeout?.0,
+            bounds: SharingBounds {
+                read_within: read_within?.0,
+                write_within: write_within?.0,
+                fill_wait: fill_wait?.0,
+                ..SharingBounds::default()
+            },
+        };
+        RedisTier::connect(shared.redis()).map_err(|error| {
+            scope.findings.error(
+                &written.value(&options::URL.about),
+                error.to_string(),
+                "write redis://USER:PASSWORD@HOST:PORT, USER and PASSWORD percent-encoded",
+            )
+        })?;
+        Ok(Some(shared))
+    }
+}
