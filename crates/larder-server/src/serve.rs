@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use larder_core::{Error, ErrorKind, Result};
+use larder_core::{Error, ErrorKind, Result, SharedTier};
 use larder_engine::Engine;
 use larder_resp::Service;
 use tokio::net::lookup_host;
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::bloom;
 use crate::compose::{Composition, Question, compose};
-use crate::config::{Address, Config, Secret};
+use crate::config::{Address, Config, Secret, SharedConfig, Tier};
 use crate::host::ThisProcess;
 use crate::key_log::KeyLogFile;
 use crate::listen::admin::{Admin, AdminListener};
@@ -59,15 +59,7 @@ impl Server {
         let port = config.listen.resp.as_ref().map_or(0, |address| address.port);
         let host = Arc::new(ThisProcess { port });
         if let Some(shared) = &config.shared {
-            let (tier, sharing) = shared.open()?;
-            engine.share(sharing).await?;
-            match tier.eviction_policy().await {
-                Ok(policy) => tracing::info!("the shared tier's eviction policy: {policy}"),
-                Err(error) => tracing::warn!(
-                    "the shared tier doesn't answer; reads do without it until it does: {}",
-                    error.chain()
-                ),
-            }
+            share(shared, &engine).await?;
         }
         let mut composition = compose(config, &engine, host.clone())?;
         let readiness = Readiness::default();
@@ -172,6 +164,25 @@ impl Server {
         tell_verdicts(service);
         ended
     }
+}
+
+/// Joins the larders that share a tier, and says what the server's eviction policy means for them.
+async fn share(shared: &SharedConfig, engine: &Engine) -> Result<()> {
+    let (tier, sharing) = shared.open()?;
+    engine.share(sharing).await?;
+    let answered = match &tier {
+        Tier::Redis(tier) => tier.eviction_policy().await.map(|policy| {
+            tracing::info!("the shared tier, when it is full: {policy}");
+        }),
+        Tier::Memcached(tier) => tier.probe().await,
+    };
+    if let Err(error) = answered {
+        tracing::warn!(
+            "the shared tier doesn't answer; reads do without it until it does: {}",
+            error.chain()
+        );
+    }
+    Ok(())
 }
 
 /// Says of each cache whether it was worth it.

@@ -45,6 +45,6 @@ pub use history::History;
 pub use missing::missing;
 pub use page::assert_page;
 pub use proxy::Proxy;
-pub use server::{Larder, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server};
+pub use server::{Larder, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server};
 pub use shared::{SimClient, SimShared};
 pub use source::TestSource;

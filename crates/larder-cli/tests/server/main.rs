@@ -20,6 +20,7 @@ mod metrics_page;
 mod page;
 mod rude_clients;
 mod secrets;
+mod shared;
 mod stand_in;
 mod stop;
 mod support;

@@ -75,7 +75,7 @@ pub use problem::{Place, Problem, Problems};
 pub use read::{FILE_BYTES_MAX, read};
 pub use reference::reference;
 pub use secret::{Secret, SecretUrl};
-pub use shared::SharedConfig;
+pub use shared::{SharedConfig, Tier};
 pub use sharing::CacheSharing;
 pub use source::SourceConfig;
 pub use trace::TraceConfig;

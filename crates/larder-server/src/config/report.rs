@@ -249,7 +249,13 @@ fn write_shared(shared: &SharedConfig, out: &mut fmt::Formatter<'_>) -> fmt::Res
          invalidation that it doesn't take within {} is kept and repeated until it is done",
         show(shared.bounds.read_within),
         show(shared.bounds.write_within)
-    )
+    )?;
+    if shared.is_memcached() {
+        for sentence in larder_memcached::explain() {
+            writeln!(out, "  {sentence}")?;
+        }
+    }
+    Ok(())
 }
 
 fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use larder_core::{Error, ErrorKind};
 use larder_engine::{Sharing, SharingBounds};
+use larder_memcached::{MemcachedOptions, MemcachedTier};
 use larder_redis::{RedisOptions, RedisTier};
 
 use super::document::Written;
@@ -13,6 +14,15 @@ use super::findings::Reported;
 use super::options::shared as options;
 use super::scope::Scope;
 use super::secret::SecretUrl;
+
+/// A tier, opened.
+#[derive(Clone, Debug)]
+pub enum Tier {
+    /// One with a bus of its own.
+    Redis(Arc<RedisTier>),
+    /// One without.
+    Memcached(Arc<MemcachedTier>),
+}
 
 /// The tier that several larders share.
 #[derive(Clone, Debug)]
@@ -30,10 +40,16 @@ pub struct SharedConfig {
 }
 
 impl SharedConfig {
+    /// Whether it is a Memcached.
+    #[must_use]
+    pub fn is_memcached(&self) -> bool {
+        self.url.scheme() == "memcached"
+    }
+
     /// Whether what is invalidated is announced to the others.
     #[must_use]
     pub fn has_bus(&self) -> bool {
-        true
+        !self.is_memcached()
     }
 
     /// The tier, and its bus. Nothing is connected until it is asked.
@@ -41,7 +57,19 @@ impl SharedConfig {
     /// # Errors
     ///
     /// `Config` when no tier can have this URL, or the certificates can't be read.
-    pub fn open(&self) -> larder_core::Result<(RedisTier, Sharing)> {
+    pub fn open(&self) -> larder_core::Result<(Tier, Sharing)> {
+        let tier = self.tier()?;
+        let sharing = match &tier {
+            Tier::Redis(tier) => Sharing::over(tier.clone()).own_bus(Arc::new(tier.bus())),
+            Tier::Memcached(tier) => Sharing::over(tier.clone()),
+        };
+        Ok((tier, sharing.bounds(self.bounds)))
+    }
+
+    fn tier(&self) -> larder_core::Result<Tier> {
+        if self.is_memcached() {
+            return Ok(Tier::Memcached(Arc::new(MemcachedTier::connect(self.memcached()?)?)));
+        }
         let mut options = self.redis();
         if let Some(file) = &self.certificates {
             let certificates = fs::read(file).map_err(|error| {
@@ -50,10 +78,24 @@ impl SharedConfig {
             })?;
             options.certificates = Some(certificates.into());
         }
-        let tier = RedisTier::connect(options)?;
-        let bus = Arc::new(tier.bus());
-        let sharing = Sharing::over(Arc::new(tier.clone())).own_bus(bus).bounds(self.bounds);
-        Ok((tier, sharing))
+        Ok(Tier::Redis(Arc::new(RedisTier::connect(options)?)))
+    }
+
+    /// Whether a tier can have this URL and namespace.
+    fn check(&self) -> larder_core::Result<()> {
+        if self.is_memcached() {
+            self.memcached().map(|_| ())
+        } else {
+            RedisTier::connect(self.redis()).map(|_| ())
+        }
+    }
+
+    fn memcached(&self) -> larder_core::Result<MemcachedOptions> {
+        Ok(MemcachedOptions {
+            namespace: self.namespace.clone(),
+            connect_timeout: self.connect_timeout,
+            ..MemcachedOptions::new(self.url.expose())?
+        })
     }
 
     fn redis(&self) -> RedisOptions {
@@ -91,11 +133,12 @@ impl SharedConfig {
                 ..SharingBounds::default()
             },
         };
-        RedisTier::connect(shared.redis()).map_err(|error| {
+        shared.check().map_err(|error| {
             scope.findings.error(
                 &written.value(&options::URL.about),
                 error.to_string(),
-                "write redis://USER:PASSWORD@HOST:PORT, USER and PASSWORD percent-encoded",
+                "write redis://USER:PASSWORD@HOST:PORT, USER and PASSWORD percent-encoded, or \
+                 memcached://HOST,HOST",
             )
         })?;
         Ok(Some(shared))

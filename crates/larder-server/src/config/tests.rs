@@ -1204,6 +1204,16 @@ fn where_announcements_arrive_an_answer_may_be_fresh_for_longer_than_the_promise
 }
 
 #[test]
+fn what_memcached_can_not_do_is_said_and_its_caches_go_by_age() {
+    let memcached = |text: String| text.replace("redis://localhost", "memcached://a,b:11212");
+    let config = parse(&memcached(sharing("announced", "max_staleness = \"2s\""))).unwrap();
+    assert!(!config.caches[0].window.vouched && config.caches[0].sharing.in_tier);
+    assert!(config.report().contains("Memcached keeps no marks"));
+    let long = sharing("announced", "max_staleness = \"2s\"\nfresh_for = \"1h\"");
+    check(&memcached(long), "without a stream of changes");
+}
+
+#[test]
 fn a_cache_may_keep_out_of_the_shared_tier() {
     let config = parse(&sharing("announced", "max_staleness = \"2s\"\nshared = false")).unwrap();
     let sharing_of = config.caches[0].sharing;

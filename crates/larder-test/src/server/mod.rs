@@ -8,6 +8,7 @@
 //! A server dies when its [`Server`] is dropped, and when the test process dies in any way.
 
 mod larder;
+mod memcached;
 mod nats;
 mod postgres;
 mod process;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use larder::Larder;
+pub use memcached::Memcached;
 pub use nats::Nats;
 pub use postgres::Postgres;
 pub use process::{Signal, User};

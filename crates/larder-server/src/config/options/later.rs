@@ -51,9 +51,6 @@ pub(in super::super) static LATER: &[Later] = &[
     cache("write", "write to the database yourself, then `DEL` the key: that invalidates it"),
     cache("entries_max", BOUND),
     cache("bytes_max", BOUND),
-    cache(
-        "compression",
-        "leave it out: entries are held as they are, and from 1 KiB on compressed in the shared tier",
-    ),
+    cache("compression", "leave it out: from 1 KiB on values are compressed in the shared tier"),
     cache("feed", AGE),
 ];
