@@ -260,6 +260,30 @@ impl Engine {
         self.shared().map(|shared| shared.link.abilities())
     }
 
+    /// Whether it shares entries or announcements with other processes.
+    #[must_use]
+    pub fn shares(&self) -> bool {
+        self.shared().is_some()
+    }
+
+    /// Waits until everything that was handed over so far, by
+    /// [`invalidate_here`](crate::Cache::invalidate_here) for instance, has been carried out beyond
+    /// this process. Returns where the last announcement stands.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cache::invalidate`](crate::Cache::invalidate).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves what was handed over.
+    pub async fn settled(&self) -> Result<Option<Position>> {
+        match self.shared() {
+            Some(shared) => shared.invalidate(Work::Barrier).await,
+            None => Ok(None),
+        }
+    }
+
     /// How far the bus has been applied in this process.
     #[must_use]
     pub fn applied(&self) -> Option<Position> {

@@ -58,6 +58,6 @@ mod tier;
 mod topology;
 
 pub use bus::RedisBus;
-pub use options::RedisOptions;
+pub use options::{OneServer, RedisOptions};
 pub use policy::EvictionPolicy;
 pub use tier::RedisTier;

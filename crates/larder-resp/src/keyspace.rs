@@ -16,6 +16,7 @@ use larder_core::{Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Te
 use larder_engine::{Cache, Fill, Invalidation, Lookup, Plain, PlainChange, PlainHeld, Token};
 
 use crate::key_log::{KeyLog, Op, size};
+use crate::upstream::Upstream;
 
 /// The longest plain key, in bytes. Declared keys are shorter.
 pub const PLAIN_KEY_BYTES_MAX: usize = 64 * 1024;
@@ -37,6 +38,25 @@ pub(crate) enum Home<'a> {
     Plain(&'a Plain<Key, Value>),
 }
 
+/// Whose a key is, where plain keys live upstream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose<'a> {
+    /// It is in the namespace of this cache, whether it fits the template or not.
+    Cache(&'a Declared),
+    /// It is a plain key.
+    Upstream,
+    /// It names what larder itself keeps upstream.
+    Larder,
+}
+
+/// Whether this names what larder itself keeps upstream: keys and channels.
+pub(crate) fn is_larders(name: &[u8]) -> bool {
+    LARDERS.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What the names begin with under which larder itself keeps something upstream.
+pub(crate) const LARDERS: [&[u8]; 2] = [b"larder:", b"larder."];
+
 /// What reading a key without waiting came to.
 #[derive(Debug)]
 pub(crate) enum Found<'a, R> {
@@ -53,6 +73,7 @@ pub struct Keyspace {
     /// For each first byte, where the templates whose prefix begins with it stand.
     by_first_byte: Vec<(u16, u16)>,
     plain: Option<Plain<Key, Value>>,
+    upstream: Option<Arc<dyn Upstream>>,
     key_log: Option<Arc<KeyLog>>,
 }
 
@@ -77,7 +98,39 @@ impl Keyspace {
         let Some(by_first_byte) = by_first_byte else {
             return Err(Error::new(ErrorKind::Config, "more than 65,535 caches are declared"));
         };
-        Ok(Self { declared, by_first_byte, plain, key_log: None })
+        Ok(Self { declared, by_first_byte, plain, upstream: None, key_log: None })
+    }
+
+    /// Plain keys live in this Redis, under their own names, and none are held here: commands on
+    /// them are passed through. They are not noted in the key log.
+    #[must_use]
+    pub fn with_upstream(mut self, upstream: Arc<dyn Upstream>) -> Self {
+        self.plain = None;
+        self.upstream = Some(upstream);
+        self
+    }
+
+    /// Where plain keys live, if not here.
+    #[must_use]
+    pub fn upstream(&self) -> Option<&Arc<dyn Upstream>> {
+        self.upstream.as_ref()
+    }
+
+    /// Whose `key` is, where plain keys live upstream.
+    #[inline]
+    pub(crate) fn whose(&self, key: &[u8]) -> Whose<'_> {
+        match self.claims(key).next() {
+            Some(declared) => Whose::Cache(declared),
+            None if is_larders(key) => Whose::Larder,
+            None => Whose::Upstream,
+        }
+    }
+
+    /// Whether keys of a cache may begin so, or keys that begin so may be of a cache or larder's.
+    pub(crate) fn may_reach(&self, beginning: &[u8]) -> bool {
+        let meets = |prefix: &[u8]| prefix.starts_with(beginning) || beginning.starts_with(prefix);
+        let of_caches = self.declared.iter().map(|cache| cache.template.prefix().as_bytes());
+        of_caches.chain(LARDERS).any(meets)
     }
 
     /// Notes in this log what is done with the keys.
@@ -316,6 +369,11 @@ impl Keyspace {
     }
 
     fn plain_home(&self, key: &[u8]) -> Result<Home<'_>> {
+        if self.upstream.is_some() {
+            let message =
+                "plain keys live in the shared Redis, which knows nothing of this command";
+            return Err(Error::new(ErrorKind::Refused, message).for_key(shown(key)));
+        }
         if key.len() > PLAIN_KEY_BYTES_MAX {
             let reason = format!("a plain key has at most {PLAIN_KEY_BYTES_MAX} bytes");
             return Err(bad_key(key, reason));
@@ -351,6 +409,6 @@ fn bad_key(key: &[u8], reason: String) -> Error {
 }
 
 /// The beginning of a key, for people.
-fn shown(key: &[u8]) -> String {
+pub(crate) fn shown(key: &[u8]) -> String {
     key[..key.len().min(128)].escape_ascii().to_string()
 }

@@ -8,18 +8,22 @@
 //! | [`pool`] | a part of memory with its bound and its policy |
 //! | [`session`] | one client: bytes in, replies out, and what must be waited for |
 //! | [`service`] | what all sessions share |
+//! | [`upstream`] | the Redis in which plain keys live, where there is one |
 //!
 //! Nothing here opens a socket: a listener feeds a [`Session`] with the bytes that arrive.
 
 pub mod codec;
 mod command;
+mod exchange;
 mod fault;
 pub mod key_log;
 pub mod keyspace;
+mod link;
 pub mod pool;
 mod reads;
 pub mod service;
 pub mod session;
+pub mod upstream;
 
 pub use command::{compatibility, reference};
 pub use key_log::KeyLog;
@@ -28,3 +32,4 @@ pub use pool::{Pool, PoolName};
 pub use reads::{Answered, Gathered};
 pub use service::{Host, Service};
 pub use session::{Next, Progress, Session};
+pub use upstream::Upstream;

@@ -3,17 +3,23 @@
 //! A client that pipelines sixteen GETs of cold keys has asked sixteen questions; the database
 //! should hear one. So a read that memory can't answer is not waited for where it stands: the
 //! session goes on, and what has gathered when something else must run, or when the input ends,
-//! is read together, one batch for each cache, and answered in order.
+//! is read together, one batch for each cache, and answered in order. What goes upstream gathers
+//! with it: it is sent in one piece, and its replies take their places among the others.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use futures_util::future::join_all;
+use bytes::Bytes;
+use futures_util::future::{join, join_all};
+use larder_core::bus::Position;
 use larder_core::{Answer, Key, Result, Value};
-use larder_engine::Cache;
+use larder_engine::{Cache, Engine};
 
 use crate::codec::{Protocol, Writer};
+use crate::exchange::{Ends, Exchange, Over};
+use crate::fault;
 use crate::key_log::KeyLog;
+use crate::upstream::Patience;
 
 /// So many replies, or keys that are asked for, are gathered before they are answered.
 const GATHERED_MAX: usize = 1024;
@@ -27,6 +33,8 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Ask {
     pub(crate) cache: Cache<Key, Value>,
     pub(crate) key: Key,
+    /// What must have been applied here before it is answered.
+    pub(crate) at: Option<Position>,
 }
 
 /// The answers to the keys of one read, in their order.
@@ -56,11 +64,33 @@ impl Read {
     }
 }
 
+/// What came from upstream for the requests of one command.
+pub(crate) type Replies = Vec<Result<Bytes>>;
+
+/// Writes the reply of a command that went upstream, once everything for it is there.
+type MergedReply = Box<dyn FnOnce(Replies, Answers, &mut Writer<'_>) + Send>;
+
+/// A command that went upstream, and how its reply is written then.
+pub(crate) struct Forward {
+    /// How many requests it became.
+    pub(crate) requests: usize,
+    /// What is asked here for it.
+    pub(crate) asks: Vec<Ask>,
+    /// How its reply is made; without it, the reply from upstream is its own.
+    pub(crate) reply: Option<MergedReply>,
+}
+
 /// A reply in its turn: written already, or waited for.
 enum Turn {
     Written(Vec<u8>),
     Read(Read),
+    Forward(Forward),
+    Settling(SettledReply),
 }
+
+/// Writes the reply of a command that invalidated something, once other larders were told; the
+/// position is where that was announced.
+pub(crate) type SettledReply = Box<dyn FnOnce(Option<Position>, &mut Writer<'_>) + Send>;
 
 /// The replies that stand behind a read that must wait.
 #[derive(Default)]
@@ -68,6 +98,11 @@ pub struct Gathered {
     turns: Vec<Turn>,
     asks: usize,
     written_bytes: usize,
+    exchange: Option<Box<Exchange>>,
+    /// Nothing may stand behind what was gathered last.
+    sealed: bool,
+    /// Where what was gathered last must have been announced before it is answered.
+    settles: Option<Engine>,
     key_log: Option<Arc<KeyLog>>,
 }
 
@@ -81,6 +116,63 @@ impl Gathered {
         self.turns.len() >= GATHERED_MAX
             || self.asks >= GATHERED_MAX
             || self.written_bytes >= OUTPUT_BYTES_MAX
+            || self.sealed
+            || self.exchange.as_ref().is_some_and(|exchange| {
+                exchange.ends.len() >= GATHERED_MAX || exchange.requests.len() >= OUTPUT_BYTES_MAX
+            })
+    }
+
+    /// Over which connection it goes upstream, as far as it does.
+    pub(crate) fn over(&self) -> Option<Over> {
+        self.exchange.as_ref().map(|exchange| exchange.over)
+    }
+
+    /// Whether a reply is waited for as long as it takes. Whoever waits should see whether the
+    /// client is still there.
+    #[must_use]
+    pub fn may_block(&self) -> bool {
+        self.exchange.as_ref().is_some_and(|exchange| exchange.patience == Patience::Endless)
+    }
+
+    /// Nothing may stand behind what was gathered last.
+    pub(crate) fn seal(&mut self) {
+        self.sealed = true;
+    }
+
+    /// Gathers a command that goes upstream: `write` writes its requests, which end as `ends`
+    /// say. `begin` begins the exchange, if it is the first.
+    pub(crate) fn forward(
+        &mut self,
+        begin: impl FnOnce() -> Exchange,
+        write: impl FnOnce(&mut Vec<u8>),
+        ends: Ends,
+        forward: Forward,
+    ) {
+        let exchange = self.exchange.get_or_insert_with(|| Box::new(begin()));
+        write(&mut exchange.requests);
+        exchange.ends.extend(std::iter::repeat_n(ends, forward.requests));
+        self.asks += forward.asks.len();
+        self.turns.push(Turn::Forward(forward));
+    }
+
+    /// Says whether the client is in a transaction behind everything that has gathered.
+    pub(crate) fn leave_open(&mut self, open: bool) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.stays_open = open;
+        }
+    }
+
+    /// What was gathered last has invalidated something: it is answered when that was carried out
+    /// everywhere, and nothing may stand behind it.
+    pub(crate) fn settle(&mut self, engine: &Engine) {
+        self.sealed = true;
+        self.settles = Some(engine.clone());
+    }
+
+    /// The same, with how it is answered then.
+    pub(crate) fn settling(&mut self, engine: &Engine, reply: SettledReply) {
+        self.turns.push(Turn::Settling(reply));
+        self.settle(engine);
     }
 
     /// Notes in this log what the reads come to.
@@ -109,15 +201,24 @@ impl Gathered {
         let mut answers = Vec::with_capacity(self.turns.len());
         for (at, turn) in self.turns.iter_mut().enumerate() {
             let asks = match turn {
-                Turn::Written(_) => Vec::new(),
+                Turn::Written(_) | Turn::Settling(_) => Vec::new(),
                 Turn::Read(read) => std::mem::take(&mut read.asks),
+                Turn::Forward(forward) => std::mem::take(&mut forward.asks),
             };
             answers.push(asks.iter().map(|_| None).collect::<Vec<_>>());
             for (nth, ask) in asks.into_iter().enumerate() {
                 Batch::add(&mut batches, ask, (at, nth));
             }
         }
-        let read = join_all(batches.iter().map(Batch::ask)).await;
+        let exchange = self.exchange.take();
+        let exchanged = async {
+            match exchange {
+                Some(exchange) => exchange.run().await,
+                None => Vec::new(),
+            }
+        };
+        let read = join_all(batches.iter().map(Batch::ask));
+        let (read, replies) = join(read, Box::pin(exchanged)).await;
         for (batch, read) in batches.iter().zip(read) {
             if let Some(log) = &self.key_log {
                 batch.note(&read, log);
@@ -126,34 +227,66 @@ impl Gathered {
                 answers[at][nth] = Some(answer);
             }
         }
+        let settled = match &self.settles {
+            Some(engine) => engine.settled().await,
+            None => Ok(None),
+        };
         let answers = answers.into_iter().map(|answers| answers.into_iter().flatten().collect());
-        Answered(self.turns.into_iter().zip(answers).collect())
+        let turns = self.turns.into_iter().zip(answers).collect();
+        Answered { turns, replies: replies.into_iter(), settled }
     }
 }
 
 /// Gathered reads whose answers are there, to be written.
-pub struct Answered(VecDeque<(Turn, Answers)>);
+pub struct Answered {
+    turns: VecDeque<(Turn, Answers)>,
+    /// What came from upstream, in the order of the turns.
+    replies: std::vec::IntoIter<Result<Bytes>>,
+    /// What became of the invalidation of the last turn, if it was one.
+    settled: Result<Option<Position>>,
+}
 
 impl Answered {
     /// Appends replies to `out`, in order, until all are written or `out` is long enough to be
     /// sent first. Returns whether any are left.
     pub fn write(&mut self, protocol: Protocol, out: &mut Vec<u8>) -> bool {
         while out.len() < OUTPUT_BYTES_MAX {
-            match self.0.pop_front() {
+            match self.turns.pop_front() {
                 None => return false,
+                Some(_) if self.turns.is_empty() && self.settled.is_err() => {
+                    if let Err(error) = &self.settled {
+                        fault::error(&mut Writer::new(out, protocol), error);
+                    }
+                }
+                Some((Turn::Settling(reply), _)) => {
+                    let position = self.settled.as_ref().ok().copied().flatten();
+                    reply(position, &mut Writer::new(out, protocol));
+                }
                 Some((Turn::Written(bytes), _)) => out.extend_from_slice(&bytes),
                 Some((Turn::Read(read), answers)) => {
                     (read.reply)(answers, &mut Writer::new(out, protocol));
                 }
+                Some((Turn::Forward(forward), answers)) => {
+                    let replies = self.replies.by_ref().take(forward.requests);
+                    match forward.reply {
+                        Some(reply) => {
+                            reply(replies.collect(), answers, &mut Writer::new(out, protocol));
+                        }
+                        None => replies.for_each(|reply| match reply {
+                            Ok(bytes) => out.extend_from_slice(&bytes),
+                            Err(error) => fault::error(&mut Writer::new(out, protocol), &error),
+                        }),
+                    }
+                }
             }
         }
-        !self.0.is_empty()
+        !self.turns.is_empty()
     }
 }
 
 impl std::fmt::Debug for Answered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answered").field("turns", &self.0.len()).finish()
+        f.debug_struct("Answered").field("turns", &self.turns.len()).finish()
     }
 }
 
@@ -168,6 +301,7 @@ struct Batch {
     cache: Cache<Key, Value>,
     keys: Vec<Key>,
     places: Vec<(usize, usize)>,
+    at: Option<Position>,
 }
 
 impl Batch {
@@ -175,7 +309,10 @@ impl Batch {
     /// other clients.
     async fn ask(&self) -> Answers {
         match &self.keys[..] {
-            [key] => vec![self.cache.ask(key).await],
+            [key] => vec![match self.at {
+                Some(position) => self.cache.read(key).at(position).ask().await,
+                None => self.cache.ask(key).await,
+            }],
             keys => self.cache.ask_many(keys).await,
         }
     }
@@ -188,14 +325,18 @@ impl Batch {
     }
 
     fn add(batches: &mut Vec<Self>, ask: Ask, place: (usize, usize)) {
-        let known = batches.iter_mut().find(|batch| batch.cache.is(&ask.cache));
+        let joins = |batch: &&mut Self| {
+            ask.at.is_none() && batch.at.is_none() && batch.cache.is(&ask.cache)
+        };
+        let known = batches.iter_mut().find(joins);
         match known {
             Some(batch) => {
                 batch.keys.push(ask.key);
                 batch.places.push(place);
             }
             None => {
-                batches.push(Self { cache: ask.cache, keys: vec![ask.key], places: vec![place] });
+                let Ask { cache, key, at } = ask;
+                batches.push(Self { cache, keys: vec![key], places: vec![place], at });
             }
         }
     }

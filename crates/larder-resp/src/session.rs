@@ -5,14 +5,18 @@
 //! socket awaits before it goes on. There is no I/O and no runtime here.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use larder_core::Moment;
-use larder_core::sync::Ordering;
+use larder_core::sync::{Mutex, Ordering};
+use larder_core::{Moment, Result};
 
 use crate::codec::{Decoder, Limits, Protocol, Writer};
+use crate::command::forward::{self, Route};
 use crate::command::{self, Call, Command, Outcome};
+use crate::link::{Link, Told, Transaction};
 use crate::reads::{Gathered, OUTPUT_BYTES_MAX};
 use crate::service::Service;
+use crate::upstream::Patience;
 
 /// One client.
 #[derive(Debug)]
@@ -29,6 +33,9 @@ pub(crate) struct State {
     pub(crate) protocol: Protocol,
     pub(crate) authenticated: bool,
     pub(crate) name: Vec<u8>,
+    pub(crate) transaction: Transaction,
+    /// What it has of its own upstream. Only the session or what it gathered uses it at a time.
+    pub(crate) link: Arc<Mutex<Link>>,
 }
 
 impl State {
@@ -42,6 +49,8 @@ impl State {
         self.protocol = Protocol::Resp2;
         self.authenticated = !service.asks_password();
         self.name.clear();
+        self.transaction = Transaction::default();
+        *self.link.lock() = Link::default();
     }
 }
 
@@ -95,7 +104,14 @@ impl Session {
         let id = service.counts.sessions.fetch_add(1, Ordering::Relaxed) + 1;
         service.counts.connected.fetch_add(1, Ordering::Relaxed);
         let authenticated = !service.asks_password();
-        let state = State { id, protocol: Protocol::Resp2, authenticated, name: Vec::new() };
+        let state = State {
+            id,
+            protocol: Protocol::Resp2,
+            authenticated,
+            name: Vec::new(),
+            transaction: Transaction::default(),
+            link: Arc::default(),
+        };
         let decoder = Decoder::new(state.limits());
         Self { service: Arc::clone(service), decoder, state }
     }
@@ -106,6 +122,9 @@ impl Session {
     /// `input` begins where the bytes consumed so far end; bytes that were not consumed are
     /// given again, with more behind them.
     pub fn run(&mut self, input: &[u8], out: &mut Vec<u8>) -> Progress {
+        if self.service.keyspace.upstream().is_some() && self.state.link.lock().lost {
+            return Progress { consumed: 0, next: Next::Close };
+        }
         let now = self.service.engine.clock().now();
         let mut run = Run { out, now, gathered: Gathered::default(), commands: 0 };
         let (consumed, next) = self.execute(input, &mut run);
@@ -114,11 +133,49 @@ impl Session {
         let next = match run.gathered.is_empty() {
             true => next,
             false => {
+                run.gathered.leave_open(self.state.transaction.is_open());
                 let gathered = run.gathered.with_key_log(self.service.keyspace.key_log());
                 Next::Await(gathered, self.state.protocol)
             }
         };
         Progress { consumed, next }
+    }
+
+    /// Waits for messages that this client has subscribed to, and appends those that are there to
+    /// `out`. There are none while it hasn't subscribed to anything.
+    ///
+    /// # Errors
+    ///
+    /// When the connection that they come over is lost. The client is to be disconnected.
+    pub fn poll_messages(
+        &mut self,
+        context: &mut Context<'_>,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<()>> {
+        let mut link = self.state.link.lock();
+        let Link { connection: Some(connection), subscriptions, lost } = &mut *link else {
+            return Poll::Pending;
+        };
+        if !subscriptions.any() {
+            return Poll::Pending;
+        }
+        let before = out.len();
+        while out.len() - before < OUTPUT_BYTES_MAX {
+            match connection.poll_reply(context, Patience::Endless) {
+                Poll::Ready(Ok(message)) => {
+                    if subscriptions.told(&message, self.state.protocol) != Told::Larders {
+                        out.extend_from_slice(&message);
+                    }
+                }
+                Poll::Ready(Err(error)) => {
+                    *lost = true;
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Pending if out.len() > before => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Executes requests; returns how many bytes they were, and what comes next unless reads have
@@ -158,7 +215,8 @@ impl Session {
         let command = command::find(request.name());
         let behind = !run.gathered.is_empty();
         let gathers = command.is_some_and(Command::only_reads);
-        if behind && (!gathers || run.gathered.is_full()) {
+        let upstream = self.service.keyspace.upstream().is_some();
+        if behind && (!(gathers || upstream) || run.gathered.is_full()) {
             return Step::Wait;
         }
         let mut later = Vec::new();
@@ -167,7 +225,21 @@ impl Session {
         let was_authenticated = self.state.authenticated;
         let session = &mut self.state;
         let now = run.now;
-        let call = Call { service: &self.service, session, now, request, reply, behind };
+        let mut call = Call { service: &self.service, session, now, request, reply, behind };
+        if upstream {
+            match forward::route(&mut call, &mut run.gathered) {
+                Route::Here if behind && !gathers => return Step::Wait,
+                Route::Here => {}
+                Route::Wait => return Step::Wait,
+                Route::Written | Route::Forwarded => {
+                    run.commands += 1;
+                    if !later.is_empty() {
+                        run.gathered.written(later);
+                    }
+                    return Step::Done;
+                }
+            }
+        }
         let outcome = command::execute(command, call);
         if let Outcome::Later = outcome {
             return Step::Wait;
@@ -177,6 +249,7 @@ impl Session {
             Outcome::Written if behind => run.gathered.written(later),
             Outcome::Written | Outcome::Later => {}
             Outcome::Read(read) => run.gathered.read(read),
+            Outcome::Settle(reply) => run.gathered.settling(&self.service.engine, reply),
             Outcome::Close => return Step::Close,
         }
         if was_authenticated != self.state.authenticated {

@@ -16,6 +16,7 @@ use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
 use larder_sql::{Database, SqlKeys, SqlSource};
 
 use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
+use crate::upstream::RedisUpstream;
 
 /// A system of record and its guard, which all caches over it share.
 #[derive(Clone, Debug)]
@@ -123,6 +124,9 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
     let plain = config.plain.as_ref();
     let plain = plain.map(|own| Plain::new(engine, pools.add(PoolName::Plain, own), weigh));
     let mut keyspace = Keyspace::new(declared, plain)?;
+    if let Some(upstream) = &config.upstream {
+        keyspace = keyspace.with_upstream(Arc::new(RedisUpstream::new(upstream.clone())));
+    }
     let mut notes = None;
     if let Some(trace) = &config.trace {
         let (log, taken) = KeyLog::new(trace.sample, engine.clock());

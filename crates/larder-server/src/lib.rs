@@ -10,6 +10,7 @@
 //! | [`metrics`] | what is counted, in Prometheus's text format |
 //! | [`ready`] | which caches still have to show that their load works |
 //! | [`warm`] | caches are filled before anybody asks, and their hottest keys saved |
+//! | [`upstream`] | the connections to the Redis in which plain keys live |
 //! | [`host`] | what the process is to its system |
 //!
 //! Below this crate nobody reads a file or the environment, and above it there is only the
@@ -24,6 +25,7 @@ pub mod listen;
 pub mod metrics;
 pub mod ready;
 pub mod serve;
+pub mod upstream;
 pub mod warm;
 
 pub use serve::Server;

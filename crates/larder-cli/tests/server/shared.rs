@@ -1,8 +1,11 @@
 //! Several larders over one Redis or Memcached and one Postgres: they behave as one cache.
 
-use larder_test::{Larder, Postgres, Redis, Reply, RespClient};
+use std::sync::Barrier;
+use std::thread;
 
-use crate::support::{accounts, bank, connect, get, queries, serve, until};
+use larder_test::{Larder, Memcached, Postgres, Redis, Reply, RespClient};
+
+use crate::support::{accounts, bank, connect, error_code, get, queries, serve, until};
 
 /// Larders that share a tier, over a view of their own.
 struct Fleet {
@@ -45,6 +48,14 @@ fn row(aid: u64, balance: i64) -> Reply {
     Reply::bulk(format!("{{\"aid\":{aid},\"abalance\":{balance}}}"))
 }
 
+/// The names and values of a map.
+fn fields(reply: &Reply) -> &[Reply] {
+    match reply {
+        Reply::Array(fields) => fields,
+        other => panic!("no map: {other:?}"),
+    }
+}
+
 #[test]
 fn what_one_larder_loaded_the_others_find_and_what_it_invalidates_they_forget() {
     let redis = Redis::start();
@@ -64,4 +75,127 @@ fn what_one_larder_loaded_the_others_find_and_what_it_invalidates_they_forget() 
     }
     assert_eq!(fleet.queries(), 2);
     fleet.commit(4242, 0);
+}
+
+#[test]
+fn a_position_is_read_in_another_larder_at_once() {
+    let redis = Redis::start();
+    let fleet = Fleet::new(2, &redis.url(), "shared_position");
+    let mut clients = fleet.clients();
+    for version in 1..=20 {
+        for client in &mut clients {
+            get(client, "account:777");
+        }
+        fleet.commit(777, version);
+        let announced = ["LARDER.INVALIDATE", "POSITION", "KEYS", "account:777"];
+        let Reply::Array(said) = clients[0].command(&announced) else { panic!("no array") };
+        let position = said[1].text();
+        let reply = clients[1].command(&["LARDER.GET", "account:777", "AT", position]);
+        assert_eq!(fields(&reply)[1], row(777, version));
+    }
+    let error = clients[1].command(&["LARDER.GET", "account:777", "AT", "yesterday"]);
+    assert_eq!(error_code(&error), "BADKEY");
+    fleet.commit(777, 0);
+}
+
+#[test]
+fn plain_keys_live_in_the_shared_redis_and_its_own_commands_pass_through() {
+    let redis = Redis::start();
+    let fleet = Fleet::new(2, &redis.url(), "shared_plain");
+    let mut clients = fleet.clients();
+    assert_eq!(clients[0].command(&["SET", "greeting", "hello"]).text(), "OK");
+    assert_eq!(clients[1].command(&["GET", "greeting"]), Reply::bulk("hello"));
+    assert_eq!(redis.cli(&["GET", "greeting"]), "hello");
+    assert_eq!(clients[0].command(&["ZADD", "board", "7", "ada"]), Reply::Integer(1));
+    assert_eq!(clients[1].command(&["ZSCORE", "board", "ada"]), Reply::bulk("7"));
+    assert_eq!(error_code(&clients[0].command(&["HSET", "account:1", "a", "b"])), "REFUSED");
+    // A pipeline of both kinds, answered in order.
+    let replies = clients[0].pipeline(vec![
+        vec!["GET", "account:5"],
+        vec!["INCR", "visits"],
+        vec!["GET", "account:5"],
+        vec!["INCR", "visits"],
+    ]);
+    assert_eq!(replies, [row(5, 0), Reply::Integer(1), row(5, 0), Reply::Integer(2)]);
+}
+
+#[test]
+fn without_the_shared_redis_reads_go_on_and_what_was_invalidated_is_told_when_it_is_back() {
+    let redis = Redis::start();
+    let fleet = Fleet::new(2, &redis.url(), "shared_lost");
+    let mut clients = fleet.clients();
+    for client in &mut clients {
+        assert_eq!(get(client, "account:99"), row(99, 0));
+    }
+    redis.kill();
+    fleet.commit(99, 3);
+    let refused = clients[0].command(&["LARDER.INVALIDATE", "KEYS", "account:99"]);
+    assert_eq!(error_code(&refused), "SHAREDDOWN", "{refused:?}");
+    assert_eq!(get(&mut clients[0], "account:99"), row(99, 3), "here it is done");
+    assert_eq!(get(&mut clients[0], "account:100"), row(100, 0), "the source answers");
+    assert_eq!(error_code(&clients[0].command(&["GET", "greeting"])), "SHAREDDOWN");
+    redis.restart();
+    until("plain keys are there again", || {
+        clients[0].command(&["SET", "greeting", "x"]).text() == "OK"
+    });
+    until("the other larder has been told", || get(&mut clients[1], "account:99") == row(99, 3));
+    until("invalidations are announced again", || {
+        error_code(&clients[0].command(&["LARDER.INVALIDATE", "KEYS", "account:99"])).is_empty()
+    });
+    fleet.commit(99, 0);
+}
+
+#[test]
+fn larders_over_a_memcached_load_once_and_forget_by_age() {
+    let memcached = Memcached::start();
+    let bank = bank();
+    accounts(&bank, "shared_memcached");
+    let config = format!(
+        "[shared]\nurl = \"{}\"\n[source.bank]\nurl = \"{}\"\n[cache.account]\nkey = \
+         \"account:{{aid:int}}\"\nload = \"SELECT aid, abalance FROM shared_memcached WHERE aid = \
+         {{aid}}\"\nmax_staleness = \"60s\"\n",
+        memcached.url(),
+        bank.url()
+    );
+    let larders = [serve(&config), serve(&config)];
+    let mut clients: Vec<_> = larders.iter().map(connect).collect();
+    for client in &mut clients {
+        assert_eq!(get(client, "account:31"), row(31, 0));
+    }
+    assert_eq!(queries(&bank, "shared_memcached"), 1);
+    let refused = clients[0].command(&["LARDER.INVALIDATE", "CACHE", "account"]);
+    assert_eq!(error_code(&refused), "REFUSED");
+}
+
+#[test]
+fn a_herd_at_three_larders_makes_one_query_cold_and_after_an_invalidation() {
+    let redis = Redis::start();
+    let fleet = Fleet::new(3, &redis.url(), "shared_herd");
+    for (round, asked) in [(0, 1), (1, 2)] {
+        if round == 1 {
+            let mut client = connect(&fleet.larders[0]);
+            client.command(&["LARDER.INVALIDATE", "KEYS", "account:555"]);
+            let mut others: Vec<_> = fleet.larders[1..].iter().map(connect).collect();
+            for other in &mut others {
+                until("the announcement arrives", || {
+                    let peek = other.command(&["LARDER.GET", "account:555", "LEASE"]);
+                    fields(&peek).contains(&Reply::bulk("token"))
+                });
+            }
+        }
+        let start = Barrier::new(150);
+        thread::scope(|scope| {
+            for larder in &fleet.larders {
+                for _ in 0..50 {
+                    scope.spawn(|| {
+                        let mut client = connect(larder);
+                        start.wait();
+                        let replies = client.pipeline(vec![["GET", "account:555"]; 10]);
+                        assert_eq!(replies, vec![row(555, 0); 10]);
+                    });
+                }
+            }
+        });
+        assert_eq!(fleet.queries(), asked, "round {round}");
+    }
 }

@@ -35,6 +35,7 @@ pub(super) fn start(engine: &Engine, shared: &Arc<Shared>) -> impl Future<Output
         next_token: Moment::ZERO,
         paused_until: Moment::ZERO,
         marks_again: Moment::ZERO,
+        last: None,
         joined: Some(sender),
     };
     engine.spawn(keeper.run());
@@ -52,6 +53,8 @@ struct Keeper {
     paused_until: Moment,
     /// When the marks may be asked for again.
     marks_again: Moment,
+    /// Where the last announcement stands.
+    last: Option<Position>,
     joined: Option<oneshot::Sender<()>>,
 }
 
@@ -77,7 +80,7 @@ impl Keeper {
 
     /// Waits for the next thing to do.
     async fn rest(&self) {
-        if self.shared.pending.count() > 0
+        if self.shared.pending.is_waited_for()
             && self.shared.link.is_trusted()
             && self.paused_until <= self.clock.now()
         {
@@ -89,7 +92,7 @@ impl Keeper {
         };
         if !self.shared.link.is_trusted() {
             until = until.min(self.clock.now() + self.shared.bounds.breaker.probe_after);
-        } else if self.shared.pending.count() > 0 {
+        } else if self.shared.pending.is_waited_for() {
             until = until.min(self.paused_until);
         }
         within(&*self.clock, until, self.shared.pending.added()).await;
@@ -107,7 +110,7 @@ impl Keeper {
     /// Asks a tier that failed whether it answers again; carries out everything that waits before
     /// it is trusted.
     async fn probe(&mut self, engine: &Engine, now: Moment) {
-        let shared = &self.shared;
+        let shared = Arc::clone(&self.shared);
         if shared.link.is_trusted() {
             return;
         }
@@ -126,7 +129,7 @@ impl Keeper {
 
     /// Carries out one step: in the tier, on the bus, and then here once more. A flight that began
     /// in between may have read the old value in the tier.
-    async fn carry_out(&self, engine: &Engine, waiting: Waiting) -> Result<()> {
+    async fn carry_out(&mut self, engine: &Engine, waiting: Waiting) -> Result<()> {
         let (announcement, outcome) = match &waiting.work {
             Work::Keys { cache, in_tier, strike, keys } => {
                 let announcement = Announcement::Keys {
@@ -145,11 +148,16 @@ impl Keeper {
                 let outcome = self.mark(engine, marks, *strike, announcement).await;
                 (announcement.clone(), outcome)
             }
+            Work::Barrier => {
+                self.shared.pending.finish(waiting, self.last);
+                return Ok(());
+            }
         };
         match outcome {
             Ok(position) => {
                 self.shared.members.apply(&announcement, engine);
                 self.shared.applied.own(position);
+                self.last = position.or(self.last);
                 self.shared.pending.finish(waiting, position);
                 Ok(())
             }

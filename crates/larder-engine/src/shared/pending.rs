@@ -39,6 +39,8 @@ pub(crate) enum Work {
         /// What they mean.
         announcement: Announcement,
     },
+    /// Nothing: to be told when everything before is done.
+    Barrier,
 }
 
 impl Work {
@@ -46,6 +48,7 @@ impl Work {
         match self {
             Self::Keys { keys, .. } => keys.len(),
             Self::Marks { marks, .. } => marks.len(),
+            Self::Barrier => 0,
         }
     }
 }
@@ -115,6 +118,11 @@ impl Pending {
     /// How many keys and marks wait.
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether there is anything to do.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.queue.lock().waiting.is_empty()
     }
 
     /// The work that comes first, together with what may be done in the same step, as long as it
@@ -197,6 +205,7 @@ impl Queue {
                     *self.marks.entry((mark.clone(), *strike)).or_default() += 1;
                 }
             }
+            Work::Barrier => {}
         }
     }
 
@@ -212,6 +221,7 @@ impl Queue {
             Work::Marks { marks, strike, .. } => {
                 marks.iter().for_each(|mark| take_one(&mut self.marks, &(mark.clone(), *strike)));
             }
+            Work::Barrier => {}
         }
     }
 

@@ -24,6 +24,7 @@
 //! ```
 
 mod decode;
+mod delimit;
 mod encode;
 mod error;
 mod inline;
@@ -36,6 +37,7 @@ mod request;
 mod tests;
 
 pub use decode::Decoder;
+pub use delimit::{Delimited, Delimiter};
 pub use encode::{Protocol, Verbatim, Writer, encode_request};
 pub use error::{ProtocolError, ReplyError};
 pub use limits::{Client, Limits, ReplyLimits};

@@ -5,9 +5,9 @@ use larder_core::{Error, ErrorKind, Result};
 use larder_engine::Invalidation;
 
 use super::writes::forget;
-use super::{Call, Outcome};
+use super::{Call, Outcome, Says};
 
-/// `LARDER.INVALIDATE [SOFT] KEYS key … | TAGS tag … | PREFIX prefix | CACHE name`.
+/// `LARDER.INVALIDATE [SOFT] [POSITION] KEYS key … | TAGS tag … | PREFIX prefix | CACHE name`.
 ///
 /// KEYS replies of how many keys something was held, TAGS how many tags were named, since how
 /// many entries have them nobody counts, PREFIX how many entries were struck, CACHE 1. What can't
@@ -16,19 +16,23 @@ pub(super) fn invalidate(call: &mut Call<'_>) -> Outcome {
     let soft = call.is(1, "SOFT");
     let what = if soft { Invalidation::MarkStale } else { Invalidation::Drop };
     let at = if soft { 2 } else { 1 };
+    let (says, at) = match call.is(at, "POSITION") {
+        true => (Says::CountAndPosition, at + 1),
+        false => (Says::Count, at),
+    };
     let first = at + 1;
     let named = call.request.len().saturating_sub(first);
     match named {
         0 => call.syntax(),
-        _ if call.is(at, "KEYS") => forget(call, first, what),
-        _ if call.is(at, "TAGS") => tags(call, first, what),
-        1 if call.is(at, "PREFIX") => prefix(call, first, what),
-        1 if call.is(at, "CACHE") => cache(call, first, what),
+        _ if call.is(at, "KEYS") => forget(call, first, what, says),
+        _ if call.is(at, "TAGS") => tags(call, first, what, says),
+        1 if call.is(at, "PREFIX") => prefix(call, first, what, says),
+        1 if call.is(at, "CACHE") => cache(call, first, what, says),
         _ => call.syntax(),
     }
 }
 
-fn tags(call: &mut Call<'_>, first: usize, what: Invalidation) -> Outcome {
+fn tags(call: &mut Call<'_>, first: usize, what: Invalidation, says: Says) -> Outcome {
     let count = match read_tags(call, first) {
         Ok(tags) => {
             call.service.engine.invalidate_tags_here(&tags, what);
@@ -36,8 +40,7 @@ fn tags(call: &mut Call<'_>, first: usize, what: Invalidation) -> Outcome {
         }
         Err(error) => return call.fail(&error),
     };
-    call.reply.integer(integer(count));
-    Outcome::Written
+    call.settled(integer(count), says)
 }
 
 /// The arguments from the one at `first` on, which are tags.
@@ -49,23 +52,24 @@ pub(super) fn read_tags<'c>(call: &'c Call<'_>, first: usize) -> Result<Vec<&'c 
     })
 }
 
-fn prefix(call: &mut Call<'_>, at: usize, what: Invalidation) -> Outcome {
+fn prefix(call: &mut Call<'_>, at: usize, what: Invalidation, says: Says) -> Outcome {
     match call.service.keyspace.invalidate_prefix(&call.request[at], what) {
-        Ok(struck) => call.reply.integer(integer(struck)),
-        Err(error) => return call.fail(&error),
+        Ok(struck) => call.settled(integer(struck), says),
+        Err(error) => call.fail(&error),
     }
-    Outcome::Written
 }
 
-fn cache(call: &mut Call<'_>, at: usize, what: Invalidation) -> Outcome {
+fn cache(call: &mut Call<'_>, at: usize, what: Invalidation, says: Says) -> Outcome {
     match call.service.keyspace.cache(&call.request[at]) {
         Ok(declared) => match declared.cache.invalidate_all_here(what) {
-            Ok(()) => call.reply.integer(1),
-            Err(error) => return call.fail(&error),
+            Ok(()) => call.settled(1, says),
+            Err(error) => call.fail(&error),
         },
-        Err(sentence) => call.reply.error("ERR", sentence),
+        Err(sentence) => {
+            call.reply.error("ERR", sentence);
+            Outcome::Written
+        }
     }
-    Outcome::Written
 }
 
 fn integer(count: usize) -> i64 {

@@ -1,5 +1,6 @@
 //! LARDER.GET, LARDER.FILL, LARDER.SET, LARDER.STATS: what Redis has no words for.
 
+use larder_core::bus::{NotAPosition, Position};
 use larder_core::terms::TAGS_MAX;
 use larder_core::{Answer, Error, ErrorKind, Key, Moment, Result, Terms, Tier, Value};
 use larder_engine::verdict::verdict;
@@ -14,12 +15,17 @@ use crate::fault;
 use crate::keyspace::{Declared, Home};
 use crate::reads::{Ask, Read};
 
-/// `LARDER.GET key [LEASE]`. With LEASE a miss is not loaded: the client gets a token, loads for
+/// `LARDER.GET key [LEASE | AT position]`. AT reads what was written before that position, in
+/// whatever larder that was. With LEASE a miss is not loaded: the client gets a token, loads for
 /// itself, and fills with it.
 pub(super) fn get(call: &mut Call<'_>) -> Outcome {
-    let lease = match call.request.len() {
-        2 => false,
-        3 if call.is(2, "LEASE") => true,
+    let (lease, at) = match call.request.len() {
+        2 => (false, None),
+        3 if call.is(2, "LEASE") => (true, None),
+        4 if call.is(2, "AT") => match position(&call.request[3]) {
+            Ok(position) => (false, Some(position)),
+            Err(error) => return call.fail(&error),
+        },
         _ => return call.syntax(),
     };
     let key = call.key(1);
@@ -27,7 +33,7 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
         Ok(Home::Declared(..)) if lease && call.behind => return Outcome::Later,
         Ok(Home::Declared(declared, key)) if lease => lookup(call, declared, &key),
         Ok(Home::Declared(declared, key)) => {
-            let ask = Ask { cache: declared.cache.clone(), key };
+            let ask = Ask { cache: declared.cache.clone(), key, at };
             return Outcome::Read(Read::one(ask, |answer, reply| match answer {
                 Ok(answer) => write_answer(&answer, reply),
                 Err(error) => fault::error(reply, &error),
@@ -40,6 +46,12 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
         Err(error) => return call.fail(&error),
     }
     Outcome::Written
+}
+
+/// A position, as LARDER.INVALIDATE replied it.
+fn position(text: &[u8]) -> Result<Position> {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    text.parse().map_err(|error: NotAPosition| Error::new(ErrorKind::BadKey, error.to_string()))
 }
 
 fn lookup(call: &mut Call<'_>, declared: &Declared, key: &Key) {

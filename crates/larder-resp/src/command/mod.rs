@@ -11,10 +11,13 @@ mod container;
 mod declared;
 mod describe;
 mod expiry;
+mod filter;
 pub(crate) mod foreign;
+pub(crate) mod forward;
 mod glob;
 mod info;
 mod invalidate;
+pub(crate) mod keys;
 mod larder;
 mod long_double;
 mod names;
@@ -22,16 +25,18 @@ mod natural;
 mod numbers;
 mod reads;
 mod reference;
+mod split;
 mod strings;
 mod writes;
 
 use std::sync::Arc;
 
+use larder_core::bus::Position;
 use larder_core::{Key, Moment};
 
 use crate::codec::{Request, Writer};
 use crate::fault;
-use crate::reads::Read;
+use crate::reads::{Read, SettledReply};
 use crate::service::Service;
 
 use crate::session::State;
@@ -103,11 +108,38 @@ pub(crate) enum Outcome {
     Written,
     /// The reply is written when this has been read.
     Read(Read),
+    /// Something was invalidated; the reply is written when other larders were told.
+    Settle(SettledReply),
     /// Nothing: it tells how a key is held, which the reads before it may still change. It is to
     /// be called again when they are answered.
     Later,
     /// The connection is to be closed, after what is written.
     Close,
+}
+
+/// What the reply of an invalidation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// How much was struck.
+    Count,
+    /// And where that stands among everything that larders tell each other.
+    CountAndPosition,
+}
+
+impl Says {
+    fn write(self, count: i64, position: Option<Position>, reply: &mut Writer<'_>) {
+        match (self, position) {
+            (Self::Count, _) => reply.integer(count),
+            (Self::CountAndPosition, position) => {
+                reply.array(2);
+                reply.integer(count);
+                match position {
+                    Some(position) => reply.bulk(position.to_string().as_bytes()),
+                    None => reply.null(),
+                }
+            }
+        }
+    }
 }
 
 impl Call<'_> {
@@ -119,6 +151,18 @@ impl Call<'_> {
     /// Whether the argument at `index` is this word, in any case.
     fn is(&self, index: usize, word: &str) -> bool {
         self.request.get(index).is_some_and(|given| given.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    /// Replies a number, once what the command invalidated is announced to other larders, if
+    /// there are any.
+    fn settled(&mut self, number: i64, says: Says) -> Outcome {
+        if self.service.engine.shares() {
+            return Outcome::Settle(Box::new(move |position, reply| {
+                says.write(number, position, reply);
+            }));
+        }
+        says.write(number, None, &mut self.reply);
+        Outcome::Written
     }
 
     fn syntax(&mut self) -> Outcome {
@@ -352,7 +396,7 @@ pub(crate) static TABLE: &[Command] = table! {
         "key offset bit", bits::setbit,
         "Sets a bit in the value of a plain key.";
     "LARDER.GET" -2 Reads ONE, "larder",
-        "key [LEASE]", larder::get,
+        "key [LEASE | AT position]", larder::get,
         "Returns the value of a key with its tier, age, state and reason, or a fill token.";
     "LARDER.FILL" -4 Writes ONE, "larder",
         "key token value [EX s | PX ms | EXAT s | PXAT ms | TAGS tag [tag …]]", larder::fill,
@@ -361,7 +405,7 @@ pub(crate) static TABLE: &[Command] = table! {
         "key value [EX s | PX ms | EXAT s | PXAT ms] [TAGS tag [tag …]]", larder::set,
         "Sets a plain key that is forgotten when one of its tags is invalidated.";
     "LARDER.INVALIDATE" -3 Writes NONE, "larder",
-        "[SOFT] KEYS key [key …] | TAGS tag [tag …] | PREFIX prefix | CACHE name",
+        "[SOFT] [POSITION] KEYS key [key …] | TAGS tag [tag …] | PREFIX prefix | CACHE name",
         invalidate::invalidate,
         "Invalidates keys, or everything with a tag or prefix or of a cache, or marks it stale.";
     "LARDER.STATS" -1 Serves NONE, "larder",

@@ -55,23 +55,26 @@ fn part(bytes: &[u8], start: i64, end: i64) -> &[u8] {
 const MGET_BYTES_MAX: usize = 512 << 20;
 
 pub(super) fn mget(call: &mut Call<'_>) -> Outcome {
-    read_many(call, |values, reply| {
-        let bytes: usize = values.iter().flatten().map(|value| value.bytes.len()).sum();
-        if bytes > MGET_BYTES_MAX {
-            let message = format_args!(
-                "the values take {bytes} bytes and one MGET may return {MGET_BYTES_MAX}; ask for \
-                 fewer keys"
-            );
-            return reply.error("REFUSED", message);
+    read_many(call, write_values)
+}
+
+/// The reply of an MGET.
+pub(super) fn write_values(values: &[Option<Value>], reply: &mut Writer<'_>) {
+    let bytes: usize = values.iter().flatten().map(|value| value.bytes.len()).sum();
+    if bytes > MGET_BYTES_MAX {
+        let message = format_args!(
+            "the values take {bytes} bytes and one MGET may return {MGET_BYTES_MAX}; ask for \
+             fewer keys"
+        );
+        return reply.error("REFUSED", message);
+    }
+    reply.array(values.len());
+    for value in values {
+        match value {
+            Some(value) => reply.bulk(&value.bytes),
+            None => reply.null(),
         }
-        reply.array(values.len());
-        for value in values {
-            match value {
-                Some(value) => reply.bulk(&value.bytes),
-                None => reply.null(),
-            }
-        }
-    })
+    }
 }
 
 pub(super) fn exists(call: &mut Call<'_>) -> Outcome {
@@ -90,7 +93,7 @@ pub(super) fn read_one(
     match service.keyspace.read(&request[1], *now, |value| write(value, reply)) {
         Ok(Found::Held(())) => Outcome::Written,
         Ok(Found::Missing(declared, key)) => {
-            let ask = Ask { cache: declared.cache.clone(), key };
+            let ask = Ask { cache: declared.cache.clone(), key, at: None };
             Outcome::Read(Read::one(ask, move |answer, reply| match answer {
                 Ok(answer) => write(answer.value.as_ref(), reply),
                 Err(error) => fault::error(reply, &error),
@@ -115,7 +118,7 @@ fn read_many(call: &mut Call<'_>, write: fn(&[Option<Value>], &mut Writer<'_>)) 
         places.push(match keyspace.read(key, call.now, owned) {
             Ok(Found::Held(value)) => Place::Known(value),
             Ok(Found::Missing(declared, key)) => {
-                asks.push(Ask { cache: declared.cache.clone(), key });
+                asks.push(Ask { cache: declared.cache.clone(), key, at: None });
                 Place::Asked
             }
             Err(error) => return call.fail(&error),
@@ -149,10 +152,10 @@ fn merge(places: Vec<Place>, answers: Answers) -> Result<Vec<Option<Value>>> {
     places.into_iter().map(value).collect()
 }
 
-fn owned(value: Option<&Value>) -> Option<Value> {
+pub(super) fn owned(value: Option<&Value>) -> Option<Value> {
     value.cloned()
 }
 
-fn number(count: usize) -> i64 {
+pub(super) fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

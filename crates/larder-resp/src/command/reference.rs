@@ -27,6 +27,17 @@ fits its template or is a `BADKEY`; it is loaded through by whatever reads it, i
 becomes of a command of Redis that isn't here stands in
 [the table of compatibility](redis-compatibility.md).
 
+Where a shared Redis holds the plain keys, every command on them is passed through to it, these and
+all others that Redis has: hashes, lists, streams, scripts, transactions, subscriptions. Its replies
+come as they are. What names keys of caches and plain keys is split (`DEL`, `UNLINK`, `EXISTS`,
+`TOUCH`, `MGET`) or refused (`REFUSED`), as is what names larder's own keys and channels there,
+which begin with `larder:` or `larder.`, and what concerns the Redis itself (`FLUSHALL`, `WAIT`,
+…). A transaction has plain keys only. Who subscribes, watches or blocks has a connection
+for itself meanwhile; if it is lost in a transaction or with subscriptions, the client is
+disconnected, as by a Redis that goes. Without the Redis plain keys are `SHAREDDOWN` at once, and
+declared keys are served. The keys of a script are those that it declares: what else it touches
+nobody checks. The replies to one pipeline take at most 128 MiB at a time.
+
 Pipelined reads of declared keys that memory doesn't hold are loaded together, one batch for each
 cache. A number has one spelling: `user:042` is a `BADKEY`. Only what `redis-benchmark -r` writes,
 twelve digits padded with zeros, is understood as the number that it means: `user:000000000042` is
@@ -103,7 +114,10 @@ fn advice(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::BadKey => "The key can't name anything here. Don't ask again.",
         ErrorKind::SourceDown => "The database can't be reached. Ask again after the time it says.",
-        ErrorKind::SharedDown => "The shared tier can't be reached. Ask again.",
+        ErrorKind::SharedDown => {
+            "The shared tier can't be reached, or a reply was lost: it says if the command may \
+             have been executed. Ask again."
+        }
         ErrorKind::Timeout => "The deadline or the load's timeout passed. Ask again.",
         ErrorKind::Shed => "Too much is waiting already. Ask again after the time it says.",
         ErrorKind::Refused => "It is understood and not allowed. Ask for something else.",

@@ -8,7 +8,7 @@ use larder_core::{Key, Moment, Result, Value};
 use larder_engine::{Invalidation, Occupant, Plain, PlainChange, PlainHeld};
 
 use super::expiry::{self, Lifetime, Unit};
-use super::{Call, Outcome, declared};
+use super::{Call, Outcome, Says, declared};
 use crate::keyspace::Home;
 
 /// On which keys SET sets.
@@ -142,13 +142,13 @@ fn put_all(call: &mut Call<'_>, command: &str, occupant: Occupant) -> Result<boo
 
 /// DEL and UNLINK: a declared key counts as deleted if something was held of it.
 pub(super) fn del(call: &mut Call<'_>) -> Outcome {
-    forget(call, 1, Invalidation::Drop)
+    forget(call, 1, Invalidation::Drop, Says::Count)
 }
 
 /// Forgets plain keys and invalidates declared ones, from the argument at `first` on, and
 /// replies of how many something was held. A bad key fails the command before anything is done.
 /// Marking a plain key stale makes no sense, as nothing would refresh it: it is forgotten.
-pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation) -> Outcome {
+pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation, says: Says) -> Outcome {
     let keyspace = &call.service.keyspace;
     let keys = call.request.iter().skip(first);
     if let Some(error) = keys.clone().find_map(|key| keyspace.home(key).err()) {
@@ -169,8 +169,7 @@ pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation) -> O
             Err(error) => return call.fail(&error),
         }
     }
-    call.reply.integer(count);
-    Outcome::Written
+    call.settled(count, says)
 }
 
 /// What a write found and did.

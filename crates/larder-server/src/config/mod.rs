@@ -57,6 +57,7 @@ mod template;
 mod text;
 mod trace;
 mod unknown;
+mod upstream;
 mod value;
 mod warm;
 mod window;
@@ -100,6 +101,9 @@ pub struct Config {
     pub common: Option<MemoryConfig>,
     /// The part of memory that keys which belong to no cache have; `None` when those are refused.
     pub plain: Option<MemoryConfig>,
+    /// The Redis in which plain keys live, under their own names; `None` when they live in memory
+    /// or are refused.
+    pub upstream: Option<crate::upstream::Options>,
     /// The tier that it shares with others; `None` when it runs alone.
     pub shared: Option<SharedConfig>,
     /// The systems of record, in the file's order.
@@ -181,8 +185,9 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let whole = Whole::resolve(memory, scope);
     let plain = document.one(&options::plain::SECTION);
     let plain_keys = Plain::resolve(plain, whole, scope);
-
     let shared = SharedConfig::resolve(document.one(&options::shared::SECTION), scope);
+    let (plain_keys, upstream) = upstream::resolve(plain, plain_keys, &shared, scope.findings);
+
     let written: Vec<&Written> = document.named(&options::source::SECTION).collect();
     let sources: Vec<_> =
         written.iter().map(|written| SourceConfig::resolve(written, scope)).collect();
@@ -225,6 +230,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         listen: listen?,
         memory_bytes: whole.limit,
         common: parts.shared,
+        upstream: upstream?,
         shared: shared?,
         plain: parts.plain,
         sources: sources
@@ -252,7 +258,7 @@ fn warn(config: &Config, sources: &[&Written], findings: &mut Findings<'_>) {
             );
         }
     }
-    if config.caches.is_empty() && config.plain.is_none() {
+    if config.caches.is_empty() && config.plain.is_none() && config.upstream.is_none() {
         findings.warning(
             [],
             "there is no cache, and plain keys are refused: nothing can be read",

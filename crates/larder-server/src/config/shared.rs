@@ -13,7 +13,8 @@ use super::document::Written;
 use super::findings::Reported;
 use super::options::shared as options;
 use super::scope::Scope;
-use super::secret::SecretUrl;
+use super::secret::{Secret, SecretUrl};
+use crate::upstream;
 
 /// A tier, opened.
 #[derive(Clone, Debug)]
@@ -88,6 +89,32 @@ impl SharedConfig {
         } else {
             RedisTier::connect(self.redis()).map(|_| ())
         }
+    }
+
+    /// Where plain keys live, if they live there; the reason why they can't otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A sentence, where it is a Redis that plain keys can't be passed through to.
+    pub(super) fn upstream(&self) -> Result<Option<upstream::Options>, &'static str> {
+        if self.is_memcached() {
+            return Ok(None);
+        }
+        let server = self.redis().one_server().ok().flatten().ok_or(
+            "plain keys live in the Redis of [shared], and this version passes them through only \
+             to one server without TLS",
+        )?;
+        let address = match server.at {
+            Ok((host, port)) => upstream::Address::Tcp { host, port },
+            Err(path) => upstream::Address::Unix(path.into()),
+        };
+        Ok(Some(upstream::Options {
+            user: server.user,
+            password: server.password.map(Secret::new),
+            database: server.database,
+            connect_timeout: self.connect_timeout,
+            ..upstream::Options::new(address)
+        }))
     }
 
     fn memcached(&self) -> larder_core::Result<MemcachedOptions> {

@@ -19,6 +19,8 @@ use tokio::net::TcpStream;
 
 /// How much is read at once.
 const READ_BYTES: usize = 16 * 1024;
+/// So much is read of a client while a request of its blocks, to see whether it is still there.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// A declared length is trusted so far when room is made for it.
 const RESERVE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -71,9 +73,15 @@ impl Connection {
     pub(super) async fn serve(mut self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let mut stop = pin!(stop);
         loop {
-            let read = poll_fn(|context| match self.poll_read(context) {
-                Poll::Ready(read) => Poll::Ready(Some(read)),
-                Poll::Pending => stop.as_mut().poll(context).map(|()| None),
+            let read = poll_fn(|context| {
+                let read = match self.poll_read(context) {
+                    Poll::Pending => self.poll_messages(context),
+                    ready => ready,
+                };
+                match read {
+                    Poll::Ready(read) => Poll::Ready(Some(read)),
+                    Poll::Pending => stop.as_mut().poll(context).map(|()| None),
+                }
             });
             let mut next = match read.await {
                 None => return Ok(()),
@@ -90,7 +98,17 @@ impl Connection {
                     }
                     Next::Send => {}
                     Next::Await(gathered, protocol) => {
-                        self.deliver(gathered.answer().await, protocol).await?;
+                        let answered = match gathered.may_block() {
+                            false => gathered.answer().await,
+                            true => {
+                                let answered = Box::pin(gathered.answer());
+                                match self.unless_gone(answered, stop.as_mut()).await? {
+                                    Some(answered) => answered,
+                                    None => return Ok(()),
+                                }
+                            }
+                        };
+                        self.deliver(answered, protocol).await?;
                     }
                     Next::Close => return Ok(()),
                 }
@@ -121,6 +139,45 @@ impl Connection {
         self.carry.extend_from_slice(&input[progress.consumed..]);
         self.send_now(output)?;
         Poll::Ready(Ok(progress.next))
+    }
+
+    /// Waits for messages that the client has subscribed to.
+    fn poll_messages(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
+        let before = self.unsent.len();
+        match ready!(self.session.poll_messages(context, &mut self.unsent)) {
+            Ok(()) => {
+                self.service.count_output(self.unsent.len() - before);
+                Poll::Ready(Ok(Next::Send))
+            }
+            Err(error) => Poll::Ready(Err(io::Error::other(error))),
+        }
+    }
+
+    /// Waits for `awaited`, until the client goes away or `stop` comes: then there is `None`. What
+    /// the client sends meanwhile is kept, as much as [`AHEAD_BYTES_MAX`]; while more than that is
+    /// there, it isn't seen whether the client goes.
+    async fn unless_gone<T>(
+        &mut self,
+        mut awaited: Pin<Box<impl Future<Output = T>>>,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+    ) -> io::Result<Option<T>> {
+        poll_fn(|context| {
+            if let Poll::Ready(came) = awaited.as_mut().poll(context) {
+                return Poll::Ready(Ok(Some(came)));
+            }
+            if stop.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            while self.carry.len() < AHEAD_BYTES_MAX {
+                match ready!(pin!(self.stream.read_buf(&mut self.carry)).poll(context)) {
+                    Ok(0) => return Poll::Ready(Ok(None)),
+                    Ok(read) => self.service.count_input(read),
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn received(&self, read: usize) -> io::Result<()> {

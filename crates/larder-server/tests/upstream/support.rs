@@ -1,0 +1,192 @@
+//! What all tests of the upstream need: larder in front of a Redis, and clients of both.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use larder_core::{Key, KeyTemplate, Value};
+use larder_engine::{Cache, Engine, memory_tier};
+use larder_memory::Bounds;
+use larder_memory::policy::PolicyKind;
+use larder_resp::codec::encode_request;
+use larder_resp::{Declared, Keyspace, Pool, PoolName, Service};
+use larder_server::host::ThisProcess;
+use larder_server::listen::resp::{RespListener, Setup};
+use larder_server::upstream::{Address, Options, RedisUpstream};
+use larder_test::{Redis, Reply, RespClient, TestSource};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// How long a test waits for something that it expects.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// larder with the cache `user:{id:int}`, whose rows are `row of user:…`, and a Redis for
+/// everything else.
+pub(crate) struct Bench {
+    pub(crate) redis: Redis,
+    pub(crate) upstream: Arc<RedisUpstream>,
+    pub(crate) source: TestSource<Key, Value>,
+    pub(crate) address: SocketAddr,
+    stop: watch::Sender<bool>,
+    runtime: Option<Runtime>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self::with(Redis::start(), |options| options)
+    }
+
+    pub(crate) fn with(redis: Redis, change: impl FnOnce(Options) -> Options) -> Self {
+        Self::asking(None, redis, change)
+    }
+
+    /// larder asks its own clients for this password.
+    pub(crate) fn asking(
+        password: Option<&str>,
+        redis: Redis,
+        change: impl FnOnce(Options) -> Options,
+    ) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let entered = runtime.enter();
+        let source = TestSource::answering(|key: &Key| {
+            Some(Value::raw([b"row of ", key.as_bytes()].concat()))
+        });
+        let source = source.batching(1000);
+        let engine = Engine::on_tokio().unwrap();
+        let policy = PolicyKind::Lru;
+        let memory = Arc::new(memory_tier(Bounds::bytes(64 << 20), policy, None));
+        let pools = vec![Pool {
+            name: PoolName::Shared,
+            memory: Arc::clone(&memory),
+            policy,
+            candidates: larder_memory::Candidates::All,
+        }];
+        let cache = Cache::builder("user")
+            .max_staleness(Duration::from_secs(3600))
+            .source(source.clone())
+            .memory(memory)
+            .weigher(|key: &Key, _: Option<&Value>| key.heap_bytes())
+            .engine(&engine)
+            .build()
+            .unwrap();
+        let template = KeyTemplate::parse("user:{id:int}").unwrap();
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: redis.port() };
+        let upstream = Arc::new(RedisUpstream::new(change(Options::new(address))));
+        let keyspace = Keyspace::new(vec![Declared { template, cache }], None).unwrap();
+        let keyspace = keyspace.with_upstream(Arc::clone(&upstream) as _);
+        let host = Arc::new(ThisProcess { port: 0 });
+        let service = Service::new(keyspace, &engine, pools, host);
+        let service = Arc::new(match password {
+            Some(password) => service.with_password(password),
+            None => service,
+        });
+        let setup = Setup { clients_max: 1000, workers: 2, stop_within: Duration::from_secs(5) };
+        let listener = RespListener::bind(([127, 0, 0, 1], 0).into(), setup).unwrap();
+        let address = listener.address().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        runtime.spawn(listener.serve(service, stopped));
+        drop(entered);
+        Self { redis, upstream, source, address, stop, runtime: Some(runtime) }
+    }
+
+    /// A client of larder.
+    pub(crate) fn client(&self) -> RespClient {
+        RespClient::connect(self.address)
+    }
+
+    /// A client of the Redis itself.
+    pub(crate) fn straight(&self) -> RespClient {
+        RespClient::connect(("127.0.0.1", self.redis.port()))
+    }
+
+    /// Has larder stop.
+    pub(crate) fn stop(&self) {
+        self.stop.send(true).unwrap();
+    }
+
+    /// Waits until so many dedicated connections are in use.
+    pub(crate) fn until_dedicated(&self, count: usize) {
+        until("dedicated connections", || self.upstream.dedicated() == count);
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited in vain for {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends the words of a line; its reply.
+pub(crate) fn talk(client: &mut RespClient, line: &str) -> Reply {
+    client.command(&words(line))
+}
+
+/// The words of a line; `''` is an empty one.
+pub(crate) fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().map(|word| if word == "''" { "" } else { word }).collect()
+}
+
+/// Sends lines at once; their replies.
+pub(crate) fn pipeline(client: &mut RespClient, lines: &[&str]) -> Vec<Reply> {
+    client.pipeline(lines.iter().map(|line| words(line)))
+}
+
+/// The text of an error.
+#[track_caller]
+pub(crate) fn refusal(reply: &Reply) -> &str {
+    match reply {
+        Reply::Error(text) => text,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+pub(crate) fn ok() -> Reply {
+    Reply::Simple("OK".into())
+}
+
+pub(crate) fn int(number: i64) -> Reply {
+    Reply::Integer(number)
+}
+
+pub(crate) fn queued() -> Reply {
+    Reply::Simple("QUEUED".into())
+}
+
+/// The bytes that a server answers to requests that come at once, up to the reply to an ECHO
+/// behind them.
+pub(crate) fn raw(address: SocketAddr, requests: &[Vec<Vec<u8>>]) -> Vec<u8> {
+    const END: &[u8] = b"$15\r\nthe-end-of-this\r\n";
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bytes = Vec::new();
+    requests.iter().for_each(|request| encode_request(&mut bytes, request));
+    encode_request(&mut bytes, &["ECHO", "the-end-of-this"]);
+    // What is written must be read at the same time, or both sides may wait for ever.
+    let mut writer = stream.try_clone().unwrap();
+    let writing = thread::spawn(move || writer.write_all(&bytes).unwrap());
+    let mut came = Vec::new();
+    let mut piece = vec![0; 64 * 1024];
+    while !came.ends_with(END) {
+        let read = stream.read(&mut piece).unwrap();
+        let begin = came.len().saturating_sub(500);
+        assert!(read > 0, "closed after: {}", came[begin..].escape_ascii());
+        came.extend_from_slice(&piece[..read]);
+    }
+    writing.join().unwrap();
+    came.truncate(came.len() - END.len());
+    came
+}
