@@ -77,6 +77,11 @@ impl Service {
         &self.pools
     }
 
+    /// What was counted of the shared tier and the bus, if there are any.
+    pub fn shared_stats(&self) -> Option<larder_engine::SharedStats> {
+        self.engine.shared_stats()
+    }
+
     /// What a part of memory holds and did, with what plain keys refused before it was asked.
     pub fn stats(&self, pool: &Pool) -> Stats {
         let mut stats = pool.memory.stats();

@@ -3,6 +3,7 @@
 //! The numbers are read where they are counted, when they are asked for; nothing is copied on
 //! the way of a read.
 
+mod shared;
 mod warm;
 
 use std::fmt;
@@ -87,6 +88,7 @@ impl Collector for Numbers {
         self.caches(&mut page)?;
         self.worths(&mut page)?;
         self.filters(&mut page)?;
+        shared::write(&self.service, &mut page)?;
         warm::write(&self.warmings, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;

@@ -5,6 +5,7 @@ use std::thread;
 
 use larder_test::{Larder, Memcached, Postgres, Redis, Reply, RespClient};
 
+use crate::page::Page;
 use crate::support::{accounts, bank, connect, error_code, get, queries, serve, until};
 
 /// Larders that share a tier, over a view of their own.
@@ -75,6 +76,11 @@ fn what_one_larder_loaded_the_others_find_and_what_it_invalidates_they_forget() 
     }
     assert_eq!(fleet.queries(), 2);
     fleet.commit(4242, 0);
+    let page = Page::of(&fleet.larders[1]);
+    assert!(page.sum("larder_cache_shared_hit_age_seconds_count", &[("cache", "account")]) >= 1);
+    assert!(page.sum("larder_bus_messages_total", &[]) >= 1);
+    assert_eq!(page.sum("larder_bus_gaps_total", &[]), 0);
+    assert_eq!(page.sum("larder_shared_pending", &[]), 0);
 }
 
 #[test]
