@@ -146,7 +146,8 @@ pub struct Marks {
     pub incarnation: u32,
     /// The latest of the clocks.
     pub clock: MarkClock,
-    /// What was struck, how, and when last.
+    /// What was struck, how, and when last. A mark may stand here once for each strike: what was
+    /// dropped stays dropped when it is marked stale later.
     pub marks: Vec<(Mark, Strike, MarkClock)>,
 }
 

@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_core::bus::{Position, Subscription};
+use larder_core::bus::{Announcement, Position, Subscription};
 use larder_core::shared::MarkClock;
-use larder_core::{BoxFuture, Bus, Result};
+use larder_core::{BoxFuture, Bus, Error, ErrorKind, Result};
 
+use crate::client::Client;
 use crate::reply;
 use crate::script::Script;
 use crate::subscription;
-use crate::tier::{Shared, announced, position};
 
 /// The bus of a [`RedisTier`](crate::RedisTier): one stream, and a hash that counts what was
 /// appended to it.
@@ -24,12 +24,12 @@ use crate::tier::{Shared, announced, position};
 /// a second, for as long as somebody reads.
 #[derive(Clone)]
 pub struct RedisBus {
-    shared: Arc<Shared>,
+    client: Arc<Client>,
 }
 
 impl RedisBus {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(client: Arc<Client>) -> Self {
+        Self { client }
     }
 }
 
@@ -41,7 +41,7 @@ impl fmt::Debug for RedisBus {
 
 impl Bus for RedisBus {
     fn name(&self) -> &str {
-        &self.shared.settings.name
+        &self.client.settings.name
     }
 
     fn publish(
@@ -50,8 +50,8 @@ impl Bus for RedisBus {
         marks: Option<(MarkClock, u32)>,
     ) -> BoxFuture<'_, Result<Position>> {
         Box::pin(async move {
-            let shared = &self.shared;
-            let mut args = vec![shared.random.run(), announced(Some(announcement))?];
+            let client = &self.client;
+            let mut args = vec![client.random.run(), announced(Some(announcement))?];
             if let Some((clock, incarnation)) = marks {
                 args.extend([
                     Bytes::from_static(b"c"),
@@ -60,13 +60,23 @@ impl Bus for RedisBus {
                     format!("{incarnation:08x}").into(),
                 ]);
             }
-            let keys = vec![shared.names.head.clone(), shared.names.stream.clone()];
-            let place = shared.call(Script::Publish, keys, args).await?;
-            position(reply::array(place)?)
+            let keys = vec![client.names.head.clone(), client.names.stream.clone()];
+            let place = client.call(Script::Publish, keys, args).await?;
+            reply::position(reply::array(place)?)
         })
     }
 
     fn subscribe(&self) -> BoxFuture<'_, Result<(Position, Subscription)>> {
-        Box::pin(subscription::subscribe(self.shared.clone()))
+        Box::pin(subscription::subscribe(self.client.clone()))
     }
+}
+
+/// An announcement as an argument of a script: empty where there is none.
+pub(crate) fn announced(announcement: Option<Bytes>) -> Result<Bytes> {
+    let announcement = announcement.unwrap_or_default();
+    if announcement.len() > Announcement::BYTES_MAX {
+        let words = "an announcement is longer than announcements may be: announce several times";
+        return Err(Error::new(ErrorKind::Refused, words));
+    }
+    Ok(announcement)
 }

@@ -64,6 +64,7 @@ impl Settings {
 #[derive(Debug)]
 pub(crate) struct Connection {
     settings: Arc<Settings>,
+    address: Address,
     wire: MultiplexedConnection,
     driver: AbortHandle,
     incarnation: Incarnation,
@@ -91,6 +92,7 @@ impl Connection {
         })?;
         let mut connection = Self {
             settings: settings.clone(),
+            address: address.clone(),
             wire,
             driver,
             incarnation: Incarnation(0),
@@ -146,6 +148,11 @@ impl Connection {
     /// The run of the server that it leads to.
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.incarnation
+    }
+
+    /// Where it leads.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Whether asking on it makes sense.

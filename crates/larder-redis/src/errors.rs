@@ -20,8 +20,10 @@ pub(crate) enum Meaning {
     /// The key moved to another node of the cluster, for good or while it is on its way.
     Moved,
     Ask,
-    /// Ask the same again, soon.
-    Soon,
+    /// Some of the keys are here and some there, because they are being moved.
+    Torn,
+    /// The cluster has no node for the key, for now.
+    Nobody,
     /// The server is there and can't answer now.
     Busy,
     /// The script is not known there.
@@ -43,8 +45,8 @@ const TABLE: [(&str, Meaning, &str); 21] = [
     ("MASTERDOWN", Meaning::Elsewhere, "is a replica without its master"),
     ("MOVED", Meaning::Moved, "says that the key lives elsewhere"),
     ("ASK", Meaning::Ask, "says that the key is on its way elsewhere"),
-    ("TRYAGAIN", Meaning::Soon, "is moving the keys"),
-    ("CLUSTERDOWN", Meaning::Soon, "has no node for the key: the cluster is down"),
+    ("TRYAGAIN", Meaning::Torn, "is moving the keys to another node"),
+    ("CLUSTERDOWN", Meaning::Nobody, "has no node for the key: the cluster is down"),
     ("LOADING", Meaning::Busy, "is still reading its data"),
     ("BUSY", Meaning::Busy, "is held up by a script"),
     ("MISCONF", Meaning::Busy, "can't write its data to disk and so takes no writes"),

@@ -34,16 +34,21 @@
 //! | `topology` | which server a key lives on: one, a master behind Sentinels, a cluster's |
 //! | `request` | what is asked, so that it can be asked again elsewhere |
 //! | `script`, `reply` | scripts and how to call them; replies and how to take them apart |
-//! | `tier`, `marks` | the shared tier, and the marks that it keeps |
+//! | `client` | asking the servers: what tier and bus have in common |
+//! | `tier` | the shared tier |
+//! | `entries`, `invalidation`, `marks` | its parts |
 //! | `bus`, `subscription` | the bus: publishing, and reading without a gap |
 //! | `policy` | what the server's eviction policy means for us |
 //! | `errors` | the table from what Redis says to what a caller can do |
 
 mod address;
 mod bus;
+mod client;
 mod connection;
 mod dial;
+mod entries;
 mod errors;
+mod invalidation;
 mod marks;
 mod names;
 mod node;

@@ -19,7 +19,6 @@ use redis::Value;
 
 use crate::errors::odd;
 use crate::reply;
-use crate::tier::position;
 
 /// The letter of a strike.
 pub(crate) fn letter(strike: Strike) -> Bytes {
@@ -50,7 +49,7 @@ pub(crate) fn read_marked(value: Value) -> Result<Marked> {
     let incarnation = reply::run(next())?;
     let position = match [next(), next()] {
         [Value::Nil, _] => None,
-        place => Some(position(place)?),
+        place => Some(reply::position(place)?),
     };
     Ok(Marked { clock, incarnation, position })
 }

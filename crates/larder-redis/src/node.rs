@@ -15,16 +15,31 @@ use larder_core::{BoxFuture, Error, Result};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use crate::address::Address;
 use crate::connection::{Connection, Settings};
 use crate::errors;
 
 /// How long a server that is down is left alone between two attempts.
 const REST: Duration = Duration::from_millis(100);
 
+/// How often it is asked whether the server that is used still is the one to use, where that may
+/// change without a word from the old one.
+const CHECKED_EVERY: Duration = Duration::from_secs(2);
+
 /// Where a server is found: opens a connection to it.
 pub(crate) trait Seat: std::fmt::Debug + Send + Sync + 'static {
     /// Opens a connection to the master that sits there now.
     fn open<'a>(&'a self, settings: &'a Arc<Settings>) -> BoxFuture<'a, Result<Connection>>;
+
+    /// Whether another server than the one at `address` sits there now: `None` where none ever
+    /// does.
+    fn has_moved<'a>(
+        &'a self,
+        _address: &'a Address,
+        _settings: &'a Settings,
+    ) -> Option<BoxFuture<'a, bool>> {
+        None
+    }
 }
 
 /// One server.
@@ -36,6 +51,8 @@ struct Inner {
     seat: Box<dyn Seat>,
     settings: Arc<Settings>,
     state: Mutex<State>,
+    /// When it was last asked whether the server is still the one to use.
+    checked: Mutex<Option<Instant>>,
 }
 
 type Attempt = watch::Receiver<Option<Result<Arc<Connection>>>>;
@@ -50,8 +67,12 @@ enum State {
 
 impl Node {
     pub(crate) fn new(seat: impl Seat, settings: &Arc<Settings>) -> Self {
-        let state = Mutex::new(State::Idle);
-        Self(Arc::new(Inner { seat: Box::new(seat), settings: settings.clone(), state }))
+        Self(Arc::new(Inner {
+            seat: Box::new(seat),
+            settings: settings.clone(),
+            state: Mutex::new(State::Idle),
+            checked: Mutex::default(),
+        }))
     }
 
     /// The shared connection.
@@ -64,7 +85,10 @@ impl Node {
         let found = timeout(limit, async {
             loop {
                 let mut attempt = match self.look()? {
-                    Ok(connection) => return Ok(connection),
+                    Ok(connection) => {
+                        self.check(&connection);
+                        return Ok(connection);
+                    }
                     Err(attempt) => attempt,
                 };
                 if let Ok(found) = attempt.wait_for(Option::is_some).await
@@ -113,6 +137,40 @@ impl Node {
             found.send_replace(Some(opened));
         });
         Ok(Err(attempt))
+    }
+
+    /// Whether the shared connection leads to another run of a server than this one does.
+    pub(crate) fn is_elsewhere(&self, connection: &Connection) -> bool {
+        match &*self.0.state.lock() {
+            State::Up(shared) => {
+                shared.is_good() && shared.incarnation() != connection.incarnation()
+            }
+            _ => false,
+        }
+    }
+
+    /// Sees to it that somebody asks, now and then, whether the connection is still the right one.
+    /// Nobody waits for that.
+    fn check(&self, connection: &Arc<Connection>) {
+        let mut checked = self.0.checked.lock();
+        let now = Instant::now();
+        if checked.is_some_and(|checked| now - checked < CHECKED_EVERY) {
+            return;
+        }
+        *checked = Some(now);
+        drop(checked);
+        if self.0.seat.has_moved(connection.address(), &self.0.settings).is_none() {
+            return;
+        }
+        let (inner, connection) = (self.0.clone(), connection.clone());
+        tokio::spawn(async move {
+            let moved = inner.seat.has_moved(connection.address(), &inner.settings);
+            if let Some(moved) = moved
+                && moved.await
+            {
+                connection.give_up();
+            }
+        });
     }
 
     fn forget(&self, attempt: &Attempt) {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use larder_core::Result;
+use larder_core::bus::Position;
 use redis::Value;
 
 use crate::errors::odd;
@@ -61,6 +62,12 @@ pub(crate) fn pairs(value: Value) -> Result<Vec<(Value, Value)>> {
         pairs.push((key, values.next().ok_or_else(|| odd("pairs"))?));
     }
     Ok(pairs)
+}
+
+/// A position, as scripts return it: run and number.
+pub(crate) fn position(values: [Value; 2]) -> Result<Position> {
+    let [in_run, at] = values;
+    Ok(Position { run: run(in_run)?, number: number(at)? })
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) body: Body,
     /// The only run of a server of which it makes sense.
     pub(crate) only_in: Option<Incarnation>,
+    /// Whether it is worth waiting for while a cluster moves its keys.
+    pub(crate) is_patient: bool,
 }
 
 /// What is asked.
@@ -48,10 +50,10 @@ impl Request {
     /// A script about the name of its first key.
     pub(crate) fn call(call: Call) -> Self {
         let name = call.keys.first().cloned().unwrap_or_default();
-        Self { name, body: Body::Call(call), only_in: None }
+        Self { name, body: Body::Call(call), only_in: None, is_patient: true }
     }
 
-    fn commands(&self, scripts: &Scripts, in_full: bool) -> Vec<Cmd> {
+    fn commands(&self, scripts: &Scripts, in_full: bool, run: Incarnation) -> Vec<Cmd> {
         let name = &self.name[..];
         match &self.body {
             Body::Read => {
@@ -61,7 +63,7 @@ impl Request {
                 stamp.arg(name).arg(STAMP_AT).arg(STAMP_AT + 7);
                 vec![value, left, stamp]
             }
-            Body::Call(call) => vec![call.command(scripts, in_full)],
+            Body::Call(call) => vec![call.command(scripts, in_full, run)],
         }
     }
 }
@@ -100,7 +102,7 @@ pub(crate) async fn ask(
         let mut counts = Vec::with_capacity(open.len());
         for &at in &open {
             let before = questions.len();
-            for command in requests[at].commands(scripts, in_full) {
+            for command in requests[at].commands(scripts, in_full, incarnation) {
                 if asking {
                     questions.add_command(cmd("ASKING"));
                 }

@@ -1,6 +1,7 @@
 //! Scripts, and how to call them: by their hash, and in full where the server has forgotten them.
 
 use bytes::Bytes;
+use larder_core::shared::Incarnation;
 use redis::{Cmd, cmd};
 
 /// A script of `scripts/`.
@@ -15,10 +16,11 @@ pub(crate) enum Script {
     Marks,
     Publish,
     Place,
+    Strike,
 }
 
 /// Each script's text, in the order of [`Script`].
-const TEXTS: [&str; 9] = [
+const TEXTS: [&str; 10] = [
     include_str!("scripts/lease.lua"),
     include_str!("scripts/fill.lua"),
     include_str!("scripts/extend.lua"),
@@ -28,11 +30,12 @@ const TEXTS: [&str; 9] = [
     include_str!("scripts/marks.lua"),
     concat!(include_str!("scripts/announce.lua"), include_str!("scripts/publish.lua")),
     include_str!("scripts/place.lua"),
+    include_str!("scripts/strike.lua"),
 ];
 
 /// The scripts with their hashes, which are computed once.
 #[derive(Debug)]
-pub(crate) struct Scripts([redis::Script; 9]);
+pub(crate) struct Scripts([redis::Script; 10]);
 
 impl Scripts {
     pub(crate) fn new() -> Self {
@@ -58,8 +61,8 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// The command that calls it: with its text, or with its hash.
-    pub(crate) fn command(&self, scripts: &Scripts, in_full: bool) -> Cmd {
+    /// The command that calls it on a server of that run: with its text, or with its hash.
+    pub(crate) fn command(&self, scripts: &Scripts, in_full: bool, run: Incarnation) -> Cmd {
         let script = self.script as usize;
         let size = |all: &[Bytes]| all.iter().map(Bytes::len).sum::<usize>();
         let count = self.keys.len() + self.args.len() + 3;
@@ -72,6 +75,9 @@ impl Call {
         call.arg(self.keys.len());
         for argument in self.keys.iter().chain(&self.args) {
             call.arg(&argument[..]);
+        }
+        if self.script == Script::Lease {
+            call.arg(format!("{:08x}", run.0));
         }
         call
     }
@@ -90,7 +96,9 @@ mod tests {
         assert!(lease.contains(&format!("string.byte(value, {}) == {STATE_FRESH}", STATE_AT + 1)));
         let stamp = format!("string.sub(value, {}, {})", STAMP_AT + 1, STAMP_AT + 8);
         assert!(lease.contains(&stamp));
-        let invalidate = TEXTS[Script::Invalidate as usize];
-        assert!(invalidate.contains(&format!("KEYS[at], {STATE_AT}, '\\{STATE_STALE}')")));
+        for (script, key) in [(Script::Invalidate, "at"), (Script::Strike, "1")] {
+            let range = format!("KEYS[{key}], {STATE_AT}, '\\{STATE_STALE}')");
+            assert!(TEXTS[script as usize].contains(&range), "{range}");
+        }
     }
 }

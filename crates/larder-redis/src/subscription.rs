@@ -22,12 +22,12 @@ use larder_core::shared::MarkClock;
 use redis::{Value, pipe};
 use tokio::time::sleep;
 
+use crate::client::Client;
 use crate::connection::Connection;
 use crate::errors::odd;
 use crate::reply;
 use crate::request::{Request, ask};
 use crate::script::{Call, Script};
-use crate::tier::{Shared, position};
 
 /// How long a read waits for something new.
 const BLOCK: Duration = Duration::from_secs(1);
@@ -40,11 +40,11 @@ const WAIT: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Subscribes at the end of the bus.
-pub(crate) async fn subscribe(shared: Arc<Shared>) -> Result<(Position, Subscription)> {
-    let connection = shared.topology.another(&shared.names.head).await?;
-    let place = place(&shared, &connection, None).await?;
+pub(crate) async fn subscribe(client: Arc<Client>) -> Result<(Position, Subscription)> {
+    let connection = client.topology.another(&client.names.head).await?;
+    let place = place(&client, &connection, None).await?;
     let reader = Reader {
-        shared,
+        client,
         connection: Some(connection),
         last: place.end,
         cursor: place.id,
@@ -87,30 +87,30 @@ struct Place {
     at_cursor: Option<Position>,
 }
 
-async fn place(shared: &Shared, connection: &Connection, cursor: Option<Id>) -> Result<Place> {
+async fn place(client: &Client, connection: &Connection, cursor: Option<Id>) -> Result<Place> {
     let cursor = cursor.map_or_else(Bytes::new, |id| id.text().into());
     let request = Request::call(Call {
         script: Script::Place,
-        keys: vec![shared.names.head.clone(), shared.names.stream.clone()],
-        args: vec![shared.random.run(), cursor],
+        keys: vec![client.names.head.clone(), client.names.stream.clone()],
+        args: vec![client.random.run(), cursor],
     });
-    let outcomes = ask(connection, &shared.settings.scripts, &[&request], false).await;
+    let outcomes = ask(connection, &client.settings.scripts, &[&request], false).await;
     let outcome = outcomes.into_iter().next().ok_or_else(|| odd("answer"))?;
     let values = outcome?.ok_or_else(|| odd("answer"))?.values;
     let value = values.into_iter().next().unwrap_or_default();
-    shared.refuse_error(&value)?;
+    client.refuse_error(&value)?;
     let [run, number, id, end_run, end_number, run_there, number_there] = reply::array(value)?;
     Ok(Place {
-        end: position([run, number])?,
+        end: reply::position([run, number])?,
         id: Id::read(id)?,
-        at_end: position([end_run, end_number]).ok(),
-        at_cursor: position([run_there, number_there]).ok(),
+        at_end: reply::position([end_run, end_number]).ok(),
+        at_cursor: reply::position([run_there, number_there]).ok(),
     })
 }
 
 /// A reader.
 struct Reader {
-    shared: Arc<Shared>,
+    client: Arc<Client>,
     connection: Option<Connection>,
     /// What was read last.
     last: Position,
@@ -139,10 +139,14 @@ impl Reader {
     }
 
     async fn step(&mut self) -> Result<()> {
-        let connection = match self.connection.take() {
+        let head = self.client.names.head.clone();
+        // An old master may go on as if nothing had happened, and be read for ever.
+        let elsewhere =
+            |connection: &Connection| self.client.topology.is_elsewhere(&head, connection);
+        let connection = match self.connection.take().filter(|ours| !elsewhere(ours)) {
             Some(connection) => connection,
             None => {
-                let connection = self.shared.topology.another(&self.shared.names.head).await?;
+                let connection = self.client.topology.another(&self.client.names.head).await?;
                 self.look(&connection).await?;
                 connection
             }
@@ -155,7 +159,7 @@ impl Reader {
         for entry in entries {
             if self.take(entry).is_err() {
                 // Something else writes there: what it overwrote nobody knows.
-                let place = place(&self.shared, &connection, None).await?;
+                let place = place(&self.client, &connection, None).await?;
                 self.jump(&place);
                 break;
             }
@@ -167,7 +171,7 @@ impl Reader {
     /// Looks whether everything up to the cursor is still as it was, and whether something came
     /// that a read from the cursor will not find.
     async fn look(&mut self, connection: &Connection) -> Result<()> {
-        let place = place(&self.shared, connection, self.stands.then_some(self.cursor)).await?;
+        let place = place(&self.client, connection, self.stands.then_some(self.cursor)).await?;
         let changed = self.stands && place.at_cursor != Some(self.last);
         let hidden = place.id <= self.cursor && place.end != self.last;
         if changed || hidden || place.id < self.cursor {
@@ -187,10 +191,10 @@ impl Reader {
     async fn read(&self, connection: &Connection) -> Result<Vec<Value>> {
         let mut question = pipe();
         question.cmd("XREAD").arg("COUNT").arg(COUNT_MAX).arg("BLOCK").arg(BLOCK.as_millis());
-        question.arg("STREAMS").arg(&self.shared.names.stream[..]).arg(self.cursor.text());
+        question.arg("STREAMS").arg(&self.client.names.stream[..]).arg(self.cursor.text());
         let answers = connection.send_patiently(&question, BLOCK).await?;
         let answer = answers.into_iter().next().unwrap_or_default();
-        self.shared.refuse_error(&answer)?;
+        self.client.refuse_error(&answer)?;
         if answer == Value::Nil {
             return Ok(Vec::new());
         }
@@ -215,7 +219,7 @@ impl Reader {
             }
         }
         let announcement = reply::bytes(announcement)?;
-        let position = position([run, number])?;
+        let position = reply::position([run, number])?;
         let before = position.number.checked_sub(1).ok_or_else(|| odd("number"))?;
         if !self.last.is_followed_by(position) {
             let before = Position { number: before, ..position };

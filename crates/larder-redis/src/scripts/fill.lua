@@ -10,7 +10,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if redis.call('ZCOUNT', KEYS[3], '(' .. string.format('%.0f', now), '+inf') > 0 then
   return 0
 end
-local age = now - tonumber(string.sub(lease, #ARGV[1] + 1))
+-- Behind the token and the run stands when it was granted.
+local age = now - tonumber(string.sub(lease, #ARGV[1] + 9))
 local left = tonumber(ARGV[3]) - age
 local stored = 0
 -- A clock that was stepped back says nothing about the age.

@@ -1,5 +1,6 @@
 -- Asks for the lease of a key.
--- KEYS: value, lease, intents. ARGV: token, milliseconds, stamp of an entry already seen or ''.
+-- KEYS: value, lease, intents. ARGV: token, milliseconds, stamp of an entry already seen or '', the
+-- run of this server.
 -- Returns what happened, the value or '', the milliseconds that it is held, and for 'busy' those
 -- that the lease lasts.
 -- The first command that writes is the one that needs room, so that a full server refuses it.
@@ -16,7 +17,11 @@ end
 if redis.call('ZCOUNT', KEYS[3], '(' .. now, '+inf') > 0 then
   return {'writer', value or '', left, 0}
 end
-local granted = redis.pcall('SET', KEYS[2], ARGV[1] .. now, 'NX', 'PX', ARGV[2])
+local other = redis.call('GET', KEYS[2])
+-- A lease of another run is void: it came back from disk, or from another server.
+local exists = other and string.sub(other, 17, 24) == ARGV[4]
+local granted = not exists
+  and redis.pcall('SET', KEYS[2], ARGV[1] .. ARGV[4] .. now, 'PX', ARGV[2])
 if type(granted) == 'table' and granted.err then
   -- No room for a lease: one that is void from the beginning costs a load and nothing else.
   if not string.find(granted.err, 'OOM', 1, true) then

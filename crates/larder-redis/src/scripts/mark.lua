@@ -4,7 +4,8 @@
 -- Returns the moment, the incarnation, and the position of the announcement if there is one.
 --
 -- A mark is a field: strike, kind, name. Those of prefixes stand in one field for each cache, one
--- behind the other: strike, clock, ':', length, ':', prefix.
+-- behind the other: strike, clock, ':', length, ':', prefix. To drop replaces to mark stale, and
+-- not the other way round: what was dropped stays dropped.
 local marks, strike = KEYS[1], ARGV[3]
 -- This needs no room, and lets what follows through on a full server.
 redis.call('HDEL', marks, '')
@@ -23,42 +24,28 @@ end
 local text = string.format('%.0f', clock)
 redis.call('HSET', marks, 'c', text)
 
--- The prefixes of a cache, without those that a mark of `prefix` strikes as well.
+-- The prefixes of a cache, without the marks that one of `prefix` replaces.
 local function others(cache, prefix)
   local list = redis.call('HGET', marks, 'p' .. cache) or ''
-  local kept, count, at = {}, 0, 1
+  local kept, at = {}, 1
   while at <= #list do
     local from, to, how, _, length = string.find(list, '^([ds])(%d+):(%d+):', at)
     if not from then
       return nil
     end
     local ends = to + tonumber(length)
-    local own = string.sub(list, to + 1, ends)
-    local within = string.sub(own, 1, #prefix) == prefix
-    if not (within and (strike == 'd' or how == 's')) then
-      count = count + 1
-      kept[count] = string.sub(list, at, ends)
+    if string.sub(list, to + 1, ends) ~= prefix or (how == 'd' and strike == 's') then
+      kept[#kept + 1] = string.sub(list, at, ends)
     end
     at = ends + 1
   end
-  return kept, count
-end
-
-local function keep(cache, list)
-  if #list > 0 then
-    redis.call('HSET', marks, 'p' .. cache, table.concat(list))
-  else
-    redis.call('HDEL', marks, 'p' .. cache)
-  end
+  return kept
 end
 
 local function set(kind, name)
   redis.call('HSET', marks, strike .. kind .. name, text)
   if strike == 'd' then
     redis.call('HDEL', marks, 's' .. kind .. name)
-  end
-  if kind == 'k' then
-    keep(name, others(name, '') or {})
   end
 end
 
@@ -67,13 +54,16 @@ for at = 5, #ARGV, 3 do
   if kind ~= 'p' then
     set(kind, name)
   else
-    local list, count = others(name, prefix)
-    if list and count < 64 then
-      list[count + 1] = strike .. text .. ':' .. #prefix .. ':' .. prefix
-      keep(name, list)
+    local list = others(name, prefix)
+    if list and #list < 64 then
+      list[#list + 1] = strike .. text .. ':' .. #prefix .. ':' .. prefix
+      redis.call('HSET', marks, 'p' .. name, table.concat(list))
     else
-      -- Too many: the whole cache is struck instead.
+      -- Too many: the whole cache is struck instead, and what it strikes needs no mark more.
       set('k', name)
+      if strike == 'd' then
+        redis.call('HDEL', marks, 'p' .. name)
+      end
     end
   end
 end

@@ -7,7 +7,7 @@ use larder_core::{Bus, ErrorKind, SharedTier};
 use larder_redis::{RedisOptions, RedisTier};
 use larder_test::{Redis, RespClient};
 
-use crate::support::{ask, envelope, fill, get, lease, put, tier, told};
+use crate::support::{LEASE, ask, envelope, eventually, fill, get, lease, put, tier, told};
 
 #[tokio::test]
 async fn a_script_that_the_server_forgot_is_sent_again() {
@@ -59,6 +59,10 @@ async fn a_server_that_starts_again_is_another_run() {
     assert_eq!(told(&after).1, "a");
     assert_eq!(fill(&tier, "other", &reader, envelope(2, "b")).await, SharedFill::Refused);
     assert_eq!(get(&tier, "other").await, None);
+    // It stands in nobody's way.
+    let next = lease(&tier, "other").await;
+    assert!(!tier.extend(b"other", &reader, LEASE).await.unwrap());
+    assert_eq!(fill(&tier, "other", &next, envelope(3, "c")).await, SharedFill::Stored);
 }
 
 #[tokio::test]
@@ -227,11 +231,19 @@ fn a_tier_outlives_the_runtime_that_first_used_it() {
     }
 }
 
-/// Waits until something holds, for half a minute.
-async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+#[test]
+fn an_attempt_to_connect_that_ended_with_its_runtime_is_made_again() {
+    let redis = Redis::start();
+    let tier = tier(&redis);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    redis.pause();
+    runtime().block_on(async {
+        let keys: [&[u8]; 1] = [b"k"];
+        let asked = tokio::time::timeout(Duration::from_millis(50), tier.get_many(&keys)).await;
+        assert!(asked.is_err(), "the attempt must last until its runtime ends");
+    });
+    redis.resume();
+    runtime().block_on(async {
+        eventually(async || tier.get_many(&[b"k"]).await.pop().unwrap().is_ok()).await;
+    });
 }

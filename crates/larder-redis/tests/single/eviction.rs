@@ -38,9 +38,11 @@ async fn a_full_server_that_evicts_nothing_refuses_fills_and_takes_invalidations
     let marked = tier.mark(&[Mark::All], Strike::Drop, announcement()).await.unwrap();
     assert_eq!(tier.marks().await.unwrap().marks.len(), 1);
     assert_eq!(marked.position.unwrap().number, 3);
-    assert_eq!(bus.publish("x".into(), None).await.unwrap().number, 4);
+    let marked = tier.mark(&[Mark::Tag(1)], Strike::MarkStale, announcement()).await.unwrap();
+    assert_eq!(marked.position.unwrap().number, 4);
+    assert_eq!(bus.publish("x".into(), None).await.unwrap().number, 5);
     let (end, _) = bus.subscribe().await.unwrap();
-    assert_eq!(end.number, 4);
+    assert_eq!(end.number, 5);
     // When there is room again everything is as before.
     redis.cli(&["CONFIG", "SET", "maxmemory", "100mb"]);
     put(&tier, "k", 3, "c").await;

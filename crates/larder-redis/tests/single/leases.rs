@@ -141,8 +141,8 @@ async fn an_entry_is_as_old_as_its_lease() {
         let held = lease(&tier, "k").await;
         let name = "larder.l:{k}:L";
         let script = "local l = redis.call('GET', KEYS[1]) \
-             local at = string.format('%.0f', string.sub(l, 17) - ARGV[1]) \
-             return redis.call('SET', KEYS[1], string.sub(l, 1, 16) .. at, 'KEEPTTL')";
+             local at = string.format('%.0f', string.sub(l, 25) - ARGV[1]) \
+             return redis.call('SET', KEYS[1], string.sub(l, 1, 24) .. at, 'KEEPTTL')";
         redis.cli(&["EVAL", script, "1", name, &format!("{ago}000")]);
         // Extending it makes it no younger.
         assert!(tier.extend(b"k", &held, 2 * LEASE).await.unwrap());
@@ -165,7 +165,7 @@ async fn a_lease_from_before_the_clock_was_stepped_back_is_void() {
     let tier = tier(&redis);
     let held = lease(&tier, "k").await;
     let script = "local l = redis.call('GET', KEYS[1]) \
-         return redis.call('SET', KEYS[1], string.sub(l, 1, 16) .. '99999999999999', 'KEEPTTL')";
+         return redis.call('SET', KEYS[1], string.sub(l, 1, 24) .. '99999999999999', 'KEEPTTL')";
     redis.cli(&["EVAL", script, "1", "larder.l:{k}:L"]);
     assert_eq!(fill(&tier, "k", &held, envelope(1, "a")).await, SharedFill::Refused);
 }
@@ -174,7 +174,8 @@ async fn a_lease_from_before_the_clock_was_stepped_back_is_void() {
 async fn what_is_not_ours_is_a_miss_or_an_error_and_never_an_entry() {
     let redis = Redis::start();
     let tier = tier(&redis);
-    redis.cli(&["SET", "larder:{endless}", "0123456789abc"]);
+    let mut client = RespClient::connect(("127.0.0.1", redis.port()));
+    client.command(&[b"SET".as_slice(), b"larder:{endless}", &envelope(9, "x")]);
     assert_eq!(get(&tier, "endless").await, None);
     let held = lease(&tier, "endless").await;
     assert_eq!(fill(&tier, "endless", &held, envelope(1, "a")).await, SharedFill::Stored);
@@ -191,11 +192,15 @@ async fn what_is_not_ours_is_a_miss_or_an_error_and_never_an_entry() {
         assert!(tier.extend(b"k", &held, LEASE).await.unwrap());
         tier.release(b"k", &held).await.unwrap();
     }
-    // A lease without an end keeps nobody away for ever.
-    redis.cli(&["SET", "larder.l:{k}:L", "x"]);
+    // A lease without an end keeps nobody away for ever, and what is none keeps nobody away.
+    lease(&tier, "k").await;
+    redis.cli(&["PERSIST", "larder.l:{k}:L"]);
     assert!(matches!(ask(&tier, "k", None).await, SharedRead::Busy { retry_after, .. }
         if retry_after == LEASE));
     assert_ne!(redis.cli(&["PTTL", "larder.l:{k}:L"]), "-1");
+    redis.cli(&["SET", "larder.l:{k}:L", "x"]);
+    let held = lease(&tier, "k").await;
+    assert_eq!(fill(&tier, "k", &held, envelope(2, "b")).await, SharedFill::Stored);
 }
 
 #[tokio::test]

@@ -6,4 +6,5 @@ mod connection;
 mod eviction;
 mod leases;
 mod marks;
+#[path = "../support/mod.rs"]
 mod support;

@@ -76,32 +76,6 @@ async fn a_drop_outdoes_a_stale_mark_and_not_the_other_way_round() {
 }
 
 #[tokio::test]
-async fn a_prefix_is_forgotten_once_something_wider_is_struck() {
-    let redis = Redis::start();
-    let tier = tier(&redis);
-    let (drop, stale) = (Strike::Drop, Strike::MarkStale);
-    for (mark, strike) in [
-        (prefix("user", "a:1"), drop),
-        (prefix("user", "a:2"), stale),
-        (prefix("user", "b"), drop),
-        (prefix("shop", "a:1"), drop),
-    ] {
-        tier.mark(&[mark], strike, None).await.unwrap();
-    }
-    tier.mark(&[prefix("user", "a:")], stale, None).await.unwrap();
-    let a1 = (prefix("user", "a:1"), drop);
-    let b = (prefix("user", "b"), drop);
-    let other = (prefix("shop", "a:1"), drop);
-    let wide = (prefix("user", "a:"), stale);
-    assert_eq!(marked(&tier).await, [other.clone(), wide.clone(), a1.clone(), b.clone()]);
-    // A whole cache, marked stale, leaves what was dropped.
-    tier.mark(&[cache("user")], stale, None).await.unwrap();
-    assert_eq!(marked(&tier).await, [(cache("user"), stale), other.clone(), a1, b]);
-    tier.mark(&[cache("user")], drop, None).await.unwrap();
-    assert_eq!(marked(&tier).await, [(cache("user"), drop), other]);
-}
-
-#[tokio::test]
 async fn beyond_64_prefixes_the_whole_cache_is_struck() {
     let redis = Redis::start();
     let tier = tier(&redis);

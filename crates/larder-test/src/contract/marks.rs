@@ -94,11 +94,12 @@ async fn set(tier: &dyn SharedTier, marks: &[Mark], strike: Strike) -> Marked {
     marked
 }
 
+/// How and when a mark was set last. It may stand there once for each strike.
 fn found(marks: &Marks, wanted: &Mark) -> (Strike, MarkClock) {
-    let mut found = marks.marks.iter().filter(|(mark, ..)| mark == wanted);
-    match (found.next(), found.next()) {
-        (Some(&(_, strike, clock)), None) => (strike, clock),
-        (None, _) => panic!("{wanted:?} was set and isn't there"),
-        (_, Some(_)) => panic!("{wanted:?} is there twice"),
-    }
+    let found: Vec<_> = marks.marks.iter().filter(|(mark, ..)| mark == wanted).collect();
+    let last = found.iter().max_by_key(|(.., clock)| *clock);
+    let Some((_, strike, clock)) = last else { panic!("{wanted:?} was set and isn't there") };
+    let same = found.iter().filter(|(_, other, _)| other == strike).count();
+    assert_eq!(same, 1, "{wanted:?} is there twice");
+    (*strike, *clock)
 }

@@ -1,6 +1,7 @@
 //! What these tests have in common: envelopes, and a tier whose errors are panics.
+#![allow(dead_code, reason = "each test program uses its part")]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use larder_core::SharedTier;
@@ -16,7 +17,11 @@ pub(crate) const LEASE: Duration = Duration::from_secs(60);
 pub(crate) const LIFETIME: Duration = Duration::from_secs(3_600);
 
 pub(crate) fn tier(redis: &Redis) -> RedisTier {
-    RedisTier::connect(RedisOptions::new(redis.url())).unwrap()
+    tier_at(redis.url())
+}
+
+pub(crate) fn tier_at(url: impl Into<String>) -> RedisTier {
+    RedisTier::connect(RedisOptions::new(url)).unwrap()
 }
 
 /// An entry whose payload is `text`.
@@ -87,4 +92,13 @@ pub(crate) async fn next(subscription: &mut Subscription) -> BusEvent {
     let next = std::future::poll_fn(|context| subscription.as_mut().poll_next(context));
     let event = tokio::time::timeout(Duration::from_secs(30), next).await;
     event.expect("an event within half a minute").expect("a subscription never ends")
+}
+
+/// Waits until something holds, for half a minute.
+pub(crate) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited in vain");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

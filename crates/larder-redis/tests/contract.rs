@@ -1,0 +1,29 @@
+//! The contracts of the shared tier and of the bus, held against a real Redis and a real cluster.
+#![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_redis::{RedisOptions, RedisTier};
+use larder_test::contract::{Passing, Subject, check_tier};
+use larder_test::{Redis, RedisCluster};
+
+#[tokio::test]
+async fn one_redis_keeps_the_contracts() {
+    let redis = Redis::start();
+    check(&redis.url()).await;
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_the_contracts() {
+    let cluster = RedisCluster::start(3, 0);
+    check(&cluster.url()).await;
+}
+
+async fn check(url: &str) {
+    let tier = || Arc::new(RedisTier::connect(RedisOptions::new(url)).unwrap());
+    let (a, b) = (tier(), tier());
+    let buses = [&a, &b].map(|tier| Arc::new(tier.bus()) as Arc<dyn larder_core::Bus>);
+    let passing = Passing::waited(Duration::from_millis(250), tokio::time::sleep);
+    check_tier(&Subject::new([a, b], passing).with_buses(buses)).await;
+}
