@@ -265,7 +265,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// The answer to a caller for whom a flight has landed.
-    fn answer(&self, landed: Landed<V>, led: bool) -> Answer<V> {
+    pub(crate) fn answer(&self, landed: Landed<V>, led: bool) -> Answer<V> {
         let reason = match (landed.tier, landed.state, landed.fill, led) {
             (Tier::Shared, State::Fresh, ..) => Reason::Held,
             (Tier::Shared, ..) => Reason::Refreshing,

@@ -50,7 +50,7 @@ pub(crate) use members::{Member, Members};
 use pending::Pending;
 pub(crate) use pending::Work;
 pub(crate) use sealed::{COMPRESS_FROM_DEFAULT, Opened, Part};
-pub(crate) use seek::Passed;
+pub(crate) use seek::{Looked, Passed};
 use tokens::Tokens;
 
 /// How a shared tier and a bus are used.

@@ -10,13 +10,16 @@
 use std::fmt;
 use std::hash::Hash;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use larder_core::{Answer, CacheKey, Moment, Terms};
+use larder_core::{Answer, CacheKey, Moment, State, Terms};
 
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::fence::Fence;
 use crate::fill::{Fill, Loaded, check_terms};
+use crate::shared::{Looked, Passed, SharedFilling};
 
 /// What a [`lookup`](Cache::lookup) found.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ pub struct Ticket<K, V> {
     cache: Cache<K, V>,
     key: K,
     permit: Permit,
+    /// What it has from the shared tier.
+    passed: Option<Box<Passed<V>>>,
 }
 
 /// What a ticket and its token have in common.
@@ -66,12 +71,29 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// assert_eq!(price, Some(1999));
     /// # Ok(()) }
     /// ```
-    #[allow(clippy::unused_async)]
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing but, with a shared tier, a lease until its end.
     pub async fn lookup(&self, key: &K) -> Lookup<K, V> {
-        self.lookup_here(key)
+        let ticket = match self.lookup_here(key) {
+            Lookup::Miss(ticket) => ticket,
+            hit @ Lookup::Hit(_) => return hit,
+        };
+        match self.0.look_in_tier(key).await {
+            Looked::Found(opened) => {
+                let landed = self.0.promote(key, opened, State::Fresh, ticket.permit.fence);
+                Lookup::Hit(self.0.answer(landed, false))
+            }
+            Looked::Missing(passed) => {
+                Lookup::Miss(Ticket { passed: Some(Box::new(passed)), ..ticket })
+            }
+            Looked::Unasked => Lookup::Miss(ticket),
+        }
     }
 
-    /// The part of a lookup that concerns this process, without waiting.
+    /// The part of a lookup that concerns this process, without waiting. Its ticket fills this
+    /// process's memory, and no shared tier.
     pub fn lookup_here(&self, key: &K) -> Lookup<K, V> {
         let taken_at = self.0.engine.now();
         let fence = self.0.fence(key);
@@ -80,7 +102,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         }
         self.0.counters.misses.add(1);
         let permit = Permit { fence, taken_at };
-        Lookup::Miss(Ticket { cache: self.clone(), key: key.clone(), permit })
+        Lookup::Miss(Ticket { cache: self.clone(), key: key.clone(), permit, passed: None })
     }
 
     /// The ticket that a token stands for; `None` when the token is of another key, another
@@ -88,7 +110,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     #[must_use]
     pub fn redeem(&self, key: &K, token: Token) -> Option<Ticket<K, V>> {
         let permit = token.redeem(&self.0.engine, self.0.scope, key)?;
-        Some(Ticket { cache: self.clone(), key: key.clone(), permit })
+        Some(Ticket { cache: self.clone(), key: key.clone(), permit, passed: None })
     }
 }
 
@@ -104,22 +126,51 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
     /// [`TAGS_MAX`](larder_core::terms::TAGS_MAX), or with one that is too long, it is not kept.
     #[must_use = "a refused fill was not stored"]
     pub fn fill_on(self, value: Option<V>, terms: &Terms) -> Fill {
-        let parts: &Parts<K, V> = &self.cache.0;
-        if check_terms(terms).is_err() {
+        let Self { cache, key, permit, passed } = self;
+        let parts: &Arc<Parts<K, V>> = &cache.0;
+        let is_kept = check_terms(terms).is_ok();
+        if !is_kept {
             parts.counters.not_kept.add(1);
+            give_back(parts, &key, passed);
             return Fill::NotKept;
         }
-        let at = self.permit.taken_at;
+        let at = permit.taken_at;
         let cost = parts.engine.now() - at;
         parts.loaded_aside(cost);
         let loaded = Loaded { value, terms, held: None, at, cost };
-        parts.fill(&self.key, loaded, self.permit.fence, true).fill
+        let keeps = passed.as_ref().is_none_or(|passed| passed.keeps);
+        let landed = parts.fill(&key, loaded, permit.fence, keeps);
+        let shared = Some(&landed).filter(|_| terms.is_stored());
+        let filling =
+            passed.and_then(|passed| SharedFilling::new(parts, &key, *passed, shared, cost));
+        if let Some(filling) = filling {
+            parts.engine.spawn(filling.settle());
+        }
+        landed.fill
+    }
+
+    /// Gives the ticket back unused, so that in other processes nobody waits for its fill.
+    pub fn give_back(self) {
+        give_back(&self.cache.0, &self.key, self.passed);
     }
 
     /// The text of this ticket, for a caller in another process.
     #[must_use]
     pub fn token(&self) -> Token {
         Token::new(&self.cache.0.engine, self.permit)
+    }
+}
+
+/// Gives the lease of a ticket back.
+fn give_back<K: CacheKey, V: Clone + Send + Sync + 'static>(
+    parts: &Arc<Parts<K, V>>,
+    key: &K,
+    passed: Option<Box<Passed<V>>>,
+) {
+    let unused =
+        passed.and_then(|passed| SharedFilling::new(parts, key, *passed, None, Duration::ZERO));
+    if let Some(unused) = unused {
+        parts.engine.spawn(unused.settle());
     }
 }
 

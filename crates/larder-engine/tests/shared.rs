@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::network::{Network, name};
 use common::{S, asking, settle};
 use larder_core::{Changes, ErrorKind, Reason, State, Tier};
-use larder_engine::{Cache, MessagePack};
+use larder_engine::{Cache, Fill, Lookup, MessagePack};
 use larder_test::TestSource;
 
 const MS: Duration = Duration::from_millis(1);
@@ -317,4 +317,46 @@ async fn a_cache_shares_only_where_its_engine_does() {
     let process = network.process().await;
     let sharing = larder_engine::Sharing::over(std::sync::Arc::new(process.client.clone()));
     assert_eq!(process.engine.share(sharing).await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn a_ticket_fills_the_shared_tier_under_a_lease_and_others_find_it() {
+    let network = Network::new();
+    let (a, b) = (network.process().await, network.process().await);
+    let (in_a, in_b) = (a.two_seconds(), b.two_seconds());
+    let Lookup::Miss(ticket) = in_a.lookup(&7).await else { panic!("nothing is held") };
+    assert!(network.server.lease_held(&name(7)));
+    let Lookup::Miss(other) = in_b.lookup(&7).await else { panic!("nothing is held") };
+    assert_eq!(ticket.fill(Some(49)), Fill::Stored);
+    settle().await;
+    // Who had no lease fills its own memory, and nothing that is shared.
+    assert_eq!(other.fill(Some(50)), Fill::Stored);
+    settle().await;
+    let late = network.process().await.two_seconds();
+    let Lookup::Hit(answer) = late.lookup(&7).await else { panic!("it is shared") };
+    assert_eq!((answer.value, answer.tier), (Some(49), Tier::Shared));
+    assert_eq!(network.source.loads(), 0);
+}
+
+#[tokio::test]
+async fn a_ticket_of_before_an_invalidation_elsewhere_fills_nothing() {
+    let network = Network::new();
+    let (a, b) = (network.process().await, network.process().await);
+    let (in_a, in_b) = (a.two_seconds(), b.two_seconds());
+    let Lookup::Miss(ticket) = in_a.lookup(&7).await else { panic!("nothing is held") };
+    in_b.invalidate(&7).await.unwrap();
+    settle().await;
+    assert_eq!(ticket.fill(Some(1)), Fill::Refused);
+    settle().await;
+    assert!(network.held(7).is_none());
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_given_back_leaves_no_lease() {
+    let network = Network::new();
+    let in_a = network.process().await.two_seconds();
+    let Lookup::Miss(ticket) = in_a.lookup(&7).await else { panic!("nothing is held") };
+    ticket.give_back();
+    settle().await;
+    assert!(!network.server.lease_held(&name(7)));
 }

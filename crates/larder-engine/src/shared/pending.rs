@@ -94,7 +94,9 @@ impl Pending {
         let size = self.count.load(Ordering::Relaxed) + work.size();
         if size > self.max {
             let covered = queue.take_all();
-            self.count.store(0, Ordering::Release);
+            // What is being done at this moment still counts.
+            let sizes: usize = covered.iter().map(|waiting| waiting.work.size()).sum();
+            self.count.fetch_sub(sizes, Ordering::Release);
             let mut done: Vec<_> = covered.into_iter().flat_map(|waiting| waiting.done).collect();
             done.push(sender);
             let strike = Strike::Drop;
@@ -256,5 +258,74 @@ fn merges(first: &Work, next: &Work) -> bool {
 fn merge(first: &mut Work, next: Work) {
     if let (Work::Keys { keys, .. }, Work::Keys { keys: more, .. }) = (first, next) {
         keys.extend(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(cache: &str, keys: &[&str]) -> Work {
+        let keys = keys.iter().map(|&key| key.into()).collect();
+        Work::Keys { cache: cache.into(), in_tier: true, strike: Strike::Drop, keys }
+    }
+
+    fn of(waiting: &Waiting) -> &[Box<str>] {
+        match &waiting.work {
+            Work::Keys { keys, .. } => keys,
+            Work::Marks { .. } | Work::Barrier => &[],
+        }
+    }
+
+    #[test]
+    fn what_may_go_together_does_and_what_comes_between_is_not_overtaken() {
+        let pending = Pending::new(100);
+        for work in
+            [keys("a", &["1"]), keys("a", &["2", "3"]), keys("b", &["1"]), keys("a", &["4"])]
+        {
+            drop(pending.add(work));
+        }
+        let steps: Vec<usize> =
+            std::iter::from_fn(|| pending.next(100)).map(|waiting| of(&waiting).len()).collect();
+        assert_eq!(steps, [3, 1, 1]);
+    }
+
+    #[test]
+    fn a_step_has_no_more_keys_than_it_may() {
+        let pending = Pending::new(100);
+        (0..5).for_each(|_| drop(pending.add(keys("a", &["1", "2"]))));
+        assert_eq!(of(&pending.next(5).unwrap()).len(), 4);
+    }
+
+    #[test]
+    fn a_key_is_quarantined_until_every_invalidation_of_it_is_done() {
+        let pending = Pending::new(100);
+        drop(pending.add(keys("a", &["1"])));
+        let first = pending.next(1).unwrap();
+        drop(pending.add(keys("a", &["1"])));
+        pending.finish(first, None);
+        assert!(pending.quarantines("a", "1") && !pending.quarantines("b", "1"));
+        let second = pending.next(1).unwrap();
+        pending.put_back(second);
+        assert!(pending.quarantines("a", "1"));
+        let again = pending.next(1).unwrap();
+        pending.finish(again, None);
+        assert_eq!((pending.quarantines("a", "1"), pending.count()), (false, 0));
+    }
+
+    #[test]
+    fn more_than_may_wait_becomes_one_mark_and_what_is_being_done_still_counts() {
+        let pending = Pending::new(3);
+        drop(pending.add(keys("a", &["1", "2"])));
+        let being_done = pending.next(9).unwrap();
+        drop(pending.add(keys("a", &["3"])));
+        let mut told = pending.add(keys("a", &["4"]));
+        assert_eq!(pending.count(), 3);
+        pending.finish(being_done, None);
+        let all = pending.next(9).unwrap();
+        assert_eq!(all.work.size(), 1);
+        assert!(matches!(&all.work, Work::Marks { marks, .. } if marks[..] == [Mark::All]));
+        pending.finish(all, None);
+        assert_eq!((pending.count(), told.try_recv()), (0, Ok(None)));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Part<V> {
 }
 
 /// An entry of the tier, read.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Opened<V> {
     pub(crate) value: Option<V>,
     pub(crate) envelope: Envelope,

@@ -30,6 +30,7 @@ const POLL_MAX: Duration = Duration::from_millis(50);
 const QUESTION_MAX: usize = 512;
 
 /// What a flight that must load has from its pass through the tier.
+#[derive(Debug)]
 pub(crate) struct Passed<V> {
     pub(crate) lease: Option<Lease>,
     /// When the lease was asked for.
@@ -181,7 +182,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
             let text = KeyText::of(departed.key()).unwrap_or_default();
             let name = name(&self.parts.name, &text);
             let item = Item { departed, text, name, seen: None, stand_in: None };
-            if self.quarantines(&item) {
+            if self.quarantines(&item.text) {
                 straight.push(self.load(item, None, Before::never(), false));
             } else {
                 items.push(item);
@@ -190,8 +191,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         (items, straight)
     }
 
-    fn quarantines(&self, item: &Item<K, V>) -> bool {
-        self.shared.pending.quarantines(&self.parts.name, &item.text)
+    fn quarantines(&self, key: &str) -> bool {
+        self.shared.pending.quarantines(&self.parts.name, key)
     }
 
     /// Reads what the tier holds, and returns the flights that need a lease.
@@ -268,7 +269,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
             Ok(SharedRead::Stale { entry, lease }) => {
                 // What was seen already can't be read any better now.
                 if Envelope::stamp_of(&entry.envelope) != item.seen {
-                    item.stand_in = self.open(&item, &entry, before);
+                    item.stand_in = self.open(&item.text, &entry, before);
                 }
                 Next::Load(self.load(item, Some(lease), before, true))
             }
@@ -311,11 +312,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         loader: &mut Option<Loader<V>>,
     ) -> Next<K, V> {
         item.seen = Envelope::stamp_of(&entry.envelope);
-        let Some(opened) = self.open(&item, entry, before) else { return Next::Ask(item) };
+        let Some(opened) = self.open(&item.text, entry, before) else { return Next::Ask(item) };
         let now = self.parts.engine.now();
         let state = self.parts.window.state(&opened.times, before.horizon, now);
         let seek = item.departed.seek();
-        if self.quarantines(&item) {
+        if self.quarantines(&item.text) {
             return Next::Load(self.load(item, None, before, false));
         }
         let takes = match state {
@@ -337,7 +338,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
     }
 
     /// What an entry means, marks counted in; `None` when it can't be read, or must not.
-    fn open(&self, item: &Item<K, V>, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
+    fn open(&self, key: &str, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
         let opened = self.part.open(entry, &self.parts.window, before.sent, before.horizon);
         let Some(mut opened) = opened else {
             self.parts.counters.shared_unreadable.add(1);
@@ -347,7 +348,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         if opened.envelope.incarnation != entry.incarnation {
             return None;
         }
-        let (cache, key, envelope) = (&*self.parts.name, &*item.text, &opened.envelope);
+        let (cache, envelope) = (&*self.parts.name, &opened.envelope);
         let known = match self.shared.link.abilities().marks {
             true => self.shared.marks.fate(cache, key, envelope)?,
             false => Fate::Stands,
@@ -368,6 +369,80 @@ impl Before {
     /// Nothing is known, and no lease was asked for.
     const fn never() -> Self {
         Self { sent: Moment::ZERO, horizon: Moment::ZERO, marks: (0, MarkClock(0)) }
+    }
+}
+
+/// What the tier has for who looks a key up to load it himself.
+pub(crate) enum Looked<V> {
+    /// A fresh entry.
+    Found(Opened<V>),
+    /// None, and perhaps a lease to fill it under.
+    Missing(Passed<V>),
+    /// It can't be asked.
+    Unasked,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Looks a key up in the tier, and asks for its lease if nothing fresh is held.
+    pub(crate) async fn look_in_tier(self: &Arc<Self>, key: &K) -> Looked<V> {
+        let (Some(shared), Some(part)) = (self.engine.shared(), &self.part) else {
+            return Looked::Unasked;
+        };
+        let pass = Pass { parts: self, shared, part, lease_time: self.lease_time() };
+        let (Ok(text), Some(before)) = (KeyText::of(key), pass.before()) else {
+            return Looked::Unasked;
+        };
+        if pass.quarantines(&text) {
+            return pass.missing(None, before, false);
+        }
+        let name = name(&self.name, &text);
+        let Some(Ok(held)) = shared.link.get_many(&[&name]).await.pop() else {
+            self.counters.shared_errors.add(1);
+            return Looked::Unasked;
+        };
+        let mut seen = None;
+        if let Some(entry) = held {
+            seen = Envelope::stamp_of(&entry.envelope);
+            if let Some(opened) = pass.fresh(&text, &entry, before) {
+                return Looked::Found(opened);
+            }
+        }
+        let Some(before) = pass.before() else { return Looked::Unasked };
+        let ask = LeaseAsk { key: &name, seen };
+        match shared.link.lease_many(&[ask], pass.lease_time).await.pop() {
+            Some(Ok(SharedRead::Hit(entry))) => match pass.fresh(&text, &entry, before) {
+                Some(opened) => Looked::Found(opened),
+                None => pass.missing(None, before, true),
+            },
+            Some(Ok(SharedRead::Miss(lease) | SharedRead::Stale { lease, .. })) => {
+                pass.missing(Some(lease), before, true)
+            }
+            Some(Ok(SharedRead::Busy { .. })) => pass.missing(None, before, true),
+            Some(Ok(SharedRead::WriterPending { .. })) => pass.missing(None, before, false),
+            Some(Err(_)) | None => {
+                self.counters.shared_errors.add(1);
+                Looked::Unasked
+            }
+        }
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
+    /// An entry, if it is fresh.
+    fn fresh(&self, key: &str, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
+        let opened = self.open(key, entry, before)?;
+        let now = self.parts.engine.now();
+        let state = self.parts.window.state(&opened.times, before.horizon, now);
+        let fresh = state == State::Fresh && !self.quarantines(key);
+        if fresh {
+            self.parts.counters.shared_hit(now - opened.times.loaded_at());
+        }
+        fresh.then_some(opened)
+    }
+
+    fn missing(&self, lease: Option<Lease>, before: Before, keeps: bool) -> Looked<V> {
+        let (leased_at, marks) = (before.sent, before.marks);
+        Looked::Missing(Passed { lease, leased_at, marks, keeps, stand_in: None })
     }
 }
 
