@@ -109,7 +109,7 @@ pub enum SharedFill {
 
 /// What an invalidation leaves of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Strike {
+pub enum Invalidation {
     /// Nothing.
     Drop,
     /// The entry, marked stale.
@@ -148,7 +148,7 @@ pub struct Marks {
     pub clock: MarkClock,
     /// What was struck, how, and when last. A mark may stand here once for each strike: what was
     /// dropped stays dropped when it is marked stale later.
-    pub marks: Vec<(Mark, Strike, MarkClock)>,
+    pub marks: Vec<(Mark, Invalidation, MarkClock)>,
 }
 
 /// A mark that was set.
@@ -245,7 +245,7 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     fn invalidate<'a>(
         &'a self,
         keys: &'a [&'a [u8]],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Option<Position>>>;
 
@@ -255,7 +255,7 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     fn mark<'a>(
         &'a self,
         marks: &'a [Mark],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Marked>>;
 

@@ -24,7 +24,7 @@ use crate::events::tag_hash;
 use crate::observe::What;
 use crate::shared::{Shared, Work, bucket};
 
-pub use larder_core::shared::Strike as Invalidation;
+pub use larder_core::shared::Invalidation;
 
 /// What an invalidation came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

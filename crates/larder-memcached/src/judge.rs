@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use larder_core::envelope::{Envelope, STATE_AT, STATE_STALE};
-use larder_core::shared::{Incarnation, SharedEntry, Strike};
+use larder_core::shared::{Incarnation, Invalidation, SharedEntry};
 use larder_core::{Error, ErrorKind, Result};
 
 use crate::codec::{Ask, DATA, Flags, Reply, Request};
@@ -58,7 +58,7 @@ pub(crate) fn asked(
     let ask = |recache| Request::Get { name: name.clone(), ask: Some(Ask { seconds, recache }) };
     let anew = || {
         let (name, cas) = (name.clone(), Some(flags.cas));
-        Verdict::Again(vec![Request::Delete { name, cas, strike: Strike::Drop }, ask(false)])
+        Verdict::Again(vec![Request::Delete { name, cas, strike: Invalidation::Drop }, ask(false)])
     };
     if let Some(entry) = entry(name, &data, &flags) {
         let is_seen = seen.is_some() && Envelope::stamp_of(&entry.envelope) == seen;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn anew() -> Verdict {
-        let drop = Request::Delete { name: key(), cas: Some(5), strike: Strike::Drop };
+        let drop = Request::Delete { name: key(), cas: Some(5), strike: Invalidation::Drop };
         Verdict::Again(vec![drop, ask(false)])
     }
 
@@ -252,7 +252,7 @@ mod tests {
     fn what_was_only_seen_is_taken_over_as_it_is_and_asked_for_as_such() {
         let rewrite = Request::Rewrite { name: key(), cas: 5 };
         assert_eq!(take_over(&key(), 5, Over::Seen, 10), [rewrite, ask(true)]);
-        let mark = Request::Delete { name: key(), cas: Some(5), strike: Strike::MarkStale };
+        let mark = Request::Delete { name: key(), cas: Some(5), strike: Invalidation::MarkStale };
         assert_eq!(take_over(&key(), 5, Over::Stale, 10), [mark, ask(false)]);
     }
 

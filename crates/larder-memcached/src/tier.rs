@@ -8,7 +8,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::future::join_all;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill, SharedRead, Strike,
+    Abilities, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill,
+    SharedRead,
 };
 use larder_core::{BoxFuture, Error, ErrorKind, Result, SharedTier};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -227,7 +228,7 @@ impl SharedTier for MemcachedTier {
     fn invalidate<'a>(
         &'a self,
         keys: &'a [&'a [u8]],
-        strike: Strike,
+        strike: Invalidation,
         _announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Option<Position>>> {
         let keys = self.part(keys.iter().copied());
@@ -241,7 +242,7 @@ impl SharedTier for MemcachedTier {
     fn mark<'a>(
         &'a self,
         _marks: &'a [Mark],
-        _strike: Strike,
+        _strike: Invalidation,
         _announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Marked>> {
         Box::pin(async { Err(no_marks()) })

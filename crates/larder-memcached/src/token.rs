@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
-use larder_core::shared::{Incarnation, Lease, Strike};
+use larder_core::shared::{Incarnation, Invalidation, Lease};
 
 use crate::codec::{Request, SECONDS_MAX};
 use crate::name::Name;
@@ -100,8 +100,10 @@ impl Over {
     /// What lets the next one win the item with this number, as long as it has it.
     pub(crate) fn give_back(self, name: Name, cas: u64) -> Request {
         match self {
-            Self::Stub => Request::Delete { name, cas: Some(cas), strike: Strike::Drop },
-            Self::Stale => Request::Delete { name, cas: Some(cas), strike: Strike::MarkStale },
+            Self::Stub => Request::Delete { name, cas: Some(cas), strike: Invalidation::Drop },
+            Self::Stale => {
+                Request::Delete { name, cas: Some(cas), strike: Invalidation::MarkStale }
+            }
             Self::Seen => Request::Rewrite { name, cas },
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_core::shared::{Lease, SharedFill, Strike};
+use larder_core::shared::{Invalidation, Lease, SharedFill};
 use larder_core::{Error, ErrorKind, Result};
 
 use crate::codec::{DATA, Expiry, Request};
@@ -97,7 +97,7 @@ impl MemcachedTier {
         &self,
         server: usize,
         part: Vec<(usize, Name)>,
-        strike: Strike,
+        strike: Invalidation,
     ) -> Vec<(usize, Result<()>)> {
         let server = &self.servers[server];
         let delete =

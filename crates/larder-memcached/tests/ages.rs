@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use larder_core::SharedTier;
-use larder_core::shared::{SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, SharedFill, SharedRead};
 use larder_test::Memcached;
 
 const KEY: &[u8] = b"user:42";
@@ -116,6 +116,6 @@ async fn a_lifetime_may_be_longer_than_the_server_counts() {
         assert!(remaining >= seconds(least) && remaining < seconds(lifetime), "{remaining:?}");
         // Such an entry may be refreshed like any other.
         let SharedRead::Stale { .. } = ask_seen(&tier, KEY, 1).await else { panic!("no lease") };
-        invalidate(&tier, KEY, Strike::Drop).await;
+        invalidate(&tier, KEY, Invalidation::Drop).await;
     }
 }

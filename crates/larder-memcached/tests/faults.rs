@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::*;
 use futures_util::future::join_all;
-use larder_core::shared::{LeaseAsk, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, LeaseAsk, SharedFill, SharedRead};
 use larder_core::{ErrorKind, SharedTier};
 use larder_memcached::{MemcachedOptions, MemcachedTier};
 use larder_test::Memcached;
@@ -61,7 +61,7 @@ async fn a_server_that_is_down_fails_fast_and_is_used_again_when_it_is_back() {
     for _ in 0..100 {
         assert!(is_down(try_get(&tier, KEY).await.unwrap_err().kind()));
         assert!(is_down(try_ask(&tier, KEY, None, LEASE).await.unwrap_err().kind()));
-        let invalidated = tier.invalidate(&[KEY], Strike::Drop, None).await;
+        let invalidated = tier.invalidate(&[KEY], Invalidation::Drop, None).await;
         assert!(is_down(invalidated.unwrap_err().kind()));
     }
     assert_eq!(tier.probe().await.unwrap_err().kind(), ErrorKind::SharedDown);
@@ -98,7 +98,7 @@ async fn a_fill_that_arrives_after_an_invalidation_stores_nothing() {
     let lease = miss(&reader, KEY).await;
     server.pause();
     let invalidating = tokio::spawn(async move {
-        invalidate(&writer, KEY, Strike::Drop).await;
+        invalidate(&writer, KEY, Invalidation::Drop).await;
     });
     // The reader gives up, and its fill is on its way all the same.
     let filled = reader.fill(KEY, &lease, envelope(1, "old"), LIFETIME).await;
@@ -181,7 +181,7 @@ async fn a_full_server_that_may_not_evict_has_no_room_and_takes_invalidations() 
     assert!(!kinds.is_empty() && kinds.iter().all(|&kind| kind == ErrorKind::NoRoom), "{kinds:?}");
     assert!(get(&tier, &0_u64.to_be_bytes()).await.is_some());
     for stamp in 0..100_u64 {
-        invalidate(&tier, &stamp.to_be_bytes(), Strike::Drop).await;
+        invalidate(&tier, &stamp.to_be_bytes(), Invalidation::Drop).await;
     }
     put(&tier, KEY, 1).await;
 }
@@ -202,7 +202,7 @@ async fn an_envelope_is_as_long_as_the_server_takes_it_and_a_longer_one_is_refus
             let filled = tier.fill(&key, &lease, long.clone(), LIFETIME).await.unwrap();
             assert_eq!(filled, SharedFill::Stored);
             assert_eq!(get(&tier, &key).await.unwrap().envelope, long);
-            invalidate(&tier, &key, Strike::Drop).await;
+            invalidate(&tier, &key, Invalidation::Drop).await;
 
             let lease = miss(&tier, &key).await;
             let longer = envelope(1, vec![7; bytes - overhead + 1]);

@@ -7,7 +7,7 @@ mod common;
 use std::io::{Read, Write};
 
 use common::*;
-use larder_core::shared::{SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, SharedFill, SharedRead};
 use larder_core::{ErrorKind, SharedTier};
 use larder_test::Memcached;
 
@@ -38,10 +38,10 @@ async fn keys_of_any_bytes_are_filled_read_marked_and_dropped_apart() {
         assert_eq!(text(&entry.unwrap().unwrap()), format!("value {stamp}"));
     }
     for (at, key) in keys.iter().enumerate() {
-        invalidate(&tier, key, Strike::MarkStale).await;
+        invalidate(&tier, key, Invalidation::MarkStale).await;
         let (_, lease) = stale(ask(&tier, key).await);
         assert_eq!(fill(&tier, key, &lease, 1_000).await, SharedFill::Stored);
-        invalidate(&tier, key, Strike::Drop).await;
+        invalidate(&tier, key, Invalidation::Drop).await;
         let held = tier.get_many(&all).await;
         let held = held.iter().filter(|entry| matches!(entry, Ok(Some(_)))).count();
         assert_eq!(held, keys.len() - at - 1, "only the one was dropped");
@@ -57,7 +57,7 @@ async fn a_key_that_is_too_long_is_an_error_of_its_own() {
     let read = tier.get_many(&[b"short", &long, b"other"]).await;
     assert!(matches!(&read[0], Ok(Some(_))) && matches!(&read[2], Ok(None)));
     assert_eq!(read[1].as_ref().unwrap_err().kind(), ErrorKind::BadKey);
-    let error = tier.invalidate(&[b"short", &long], Strike::Drop, None).await.unwrap_err();
+    let error = tier.invalidate(&[b"short", &long], Invalidation::Drop, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BadKey);
     assert_eq!(get(&tier, b"short").await, None);
 }
@@ -117,7 +117,7 @@ async fn namespaces_are_apart() {
         put(&one, key, 1).await;
         assert_eq!(get(&other, key).await, None);
         put(&other, key, 2).await;
-        invalidate(&one, key, Strike::Drop).await;
+        invalidate(&one, key, Invalidation::Drop).await;
         assert_eq!(text(&get(&other, key).await.unwrap()), "value 2");
     }
 }

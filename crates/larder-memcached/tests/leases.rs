@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::*;
 use futures_util::future::join_all;
-use larder_core::shared::{Incarnation, Lease, LeaseAsk, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Incarnation, Invalidation, Lease, LeaseAsk, SharedFill, SharedRead};
 use larder_core::{ErrorKind, SharedTier};
 use larder_test::Memcached;
 
@@ -52,7 +52,7 @@ async fn of_many_who_race_one_gets_the_lease() {
 async fn an_invalidation_voids_the_lease_of_a_key_that_is_not_held() {
     let server = Memcached::start();
     let (reader, writer) = (tier(&server), tier(&server));
-    for strike in [Strike::Drop, Strike::MarkStale] {
+    for strike in [Invalidation::Drop, Invalidation::MarkStale] {
         let short = try_ask(&reader, KEY, None, Duration::from_secs(5)).await.unwrap();
         let SharedRead::Miss(lease) = short else { panic!("no miss") };
         invalidate(&writer, KEY, strike).await;
@@ -65,7 +65,7 @@ async fn an_invalidation_voids_the_lease_of_a_key_that_is_not_held() {
         };
         assert!(retry_after > LEASE / 2, "{retry_after:?}");
         assert_eq!(fill(&reader, KEY, &lease, 2).await, SharedFill::Stored);
-        invalidate(&writer, KEY, Strike::Drop).await;
+        invalidate(&writer, KEY, Invalidation::Drop).await;
         assert_eq!(get(&reader, KEY).await, None);
     }
 }
@@ -74,7 +74,7 @@ async fn an_invalidation_voids_the_lease_of_a_key_that_is_not_held() {
 async fn invalidating_what_was_never_there_succeeds() {
     let server = Memcached::start();
     let tier = tier(&server);
-    for strike in [Strike::Drop, Strike::MarkStale] {
+    for strike in [Invalidation::Drop, Invalidation::MarkStale] {
         let keys: [&[u8]; 3] = [b"a", b"b b", b"c"];
         assert_eq!(tier.invalidate(&keys, strike, Some("news".into())).await.unwrap(), None);
     }
@@ -86,7 +86,7 @@ async fn what_is_marked_stale_is_held_and_one_may_refresh_it() {
     let (one, other) = (tier(&server), tier(&server));
     put(&one, KEY, 1).await;
     let before = get(&one, KEY).await.unwrap().remaining;
-    invalidate(&other, KEY, Strike::MarkStale).await;
+    invalidate(&other, KEY, Invalidation::MarkStale).await;
     let entry = get(&one, KEY).await.unwrap();
     assert!(is_stale(&entry) && text(&entry) == "value 1");
     assert!(entry.remaining <= before, "marking makes nothing younger");
@@ -107,9 +107,9 @@ async fn marking_stale_again_voids_the_lease_over_what_is_stale() {
     let server = Memcached::start();
     let tier = tier(&server);
     put(&tier, KEY, 1).await;
-    invalidate(&tier, KEY, Strike::MarkStale).await;
+    invalidate(&tier, KEY, Invalidation::MarkStale).await;
     let (_, lease) = stale(ask(&tier, KEY).await);
-    invalidate(&tier, KEY, Strike::MarkStale).await;
+    invalidate(&tier, KEY, Invalidation::MarkStale).await;
     assert_eq!(fill(&tier, KEY, &lease, 2).await, SharedFill::Refused);
     let (entry, lease) = stale(ask(&tier, KEY).await);
     assert_eq!(text(&entry), "value 1");
@@ -122,7 +122,7 @@ async fn plain_reads_of_what_is_stale_leave_the_lease_to_who_asks_for_it() {
     let server = Memcached::start();
     let (one, other) = (tier(&server), tier(&server));
     put(&one, KEY, 1).await;
-    invalidate(&one, KEY, Strike::MarkStale).await;
+    invalidate(&one, KEY, Invalidation::MarkStale).await;
     for tier in [&one, &one, &other, &one] {
         assert!(is_stale(&get(tier, KEY).await.unwrap()));
     }
@@ -153,12 +153,12 @@ async fn an_entry_that_was_seen_may_be_refreshed_while_others_still_hit() {
 async fn an_invalidation_voids_the_lease_over_what_was_seen() {
     let server = Memcached::start();
     let (one, other) = (tier(&server), tier(&server));
-    for strike in [Strike::Drop, Strike::MarkStale] {
+    for strike in [Invalidation::Drop, Invalidation::MarkStale] {
         put(&one, KEY, 7).await;
         let (_, lease) = stale(ask_seen(&one, KEY, 7).await);
         invalidate(&other, KEY, strike).await;
         assert_eq!(fill(&one, KEY, &lease, 8).await, SharedFill::Refused);
-        invalidate(&other, KEY, Strike::Drop).await;
+        invalidate(&other, KEY, Invalidation::Drop).await;
     }
 }
 
@@ -171,7 +171,7 @@ async fn a_lease_that_is_given_back_is_the_next_ones_at_once() {
     assert_eq!(fill(&one, KEY, &lease, 1).await, SharedFill::Refused);
     put(&other, KEY, 2).await;
 
-    invalidate(&one, KEY, Strike::MarkStale).await;
+    invalidate(&one, KEY, Invalidation::MarkStale).await;
     let (_, lease) = stale(ask(&one, KEY).await);
     one.release(KEY, &lease).await.unwrap();
     let (_, next) = stale(ask(&other, KEY).await);
@@ -202,13 +202,13 @@ async fn a_lease_over_nothing_lasts_as_long_as_it_is_made_longer() {
     assert!(!one.extend(KEY, &lease, LEASE).await.unwrap(), "what is filled is no lease");
     assert_eq!(text(&get(&one, KEY).await.unwrap()), "value 1");
 
-    invalidate(&one, KEY, Strike::Drop).await;
+    invalidate(&one, KEY, Invalidation::Drop).await;
     let lease = miss(&one, KEY).await;
     assert!(one.extend(KEY, &lease, LEASE).await.unwrap());
     one.release(KEY, &lease).await.unwrap();
     let lease = miss(&other, KEY).await;
     assert!(other.extend(KEY, &lease, LEASE).await.unwrap());
-    invalidate(&one, KEY, Strike::MarkStale).await;
+    invalidate(&one, KEY, Invalidation::MarkStale).await;
     assert!(!other.extend(KEY, &lease, LEASE).await.unwrap());
     assert_eq!(fill(&other, KEY, &lease, 2).await, SharedFill::Refused);
 }
@@ -218,12 +218,12 @@ async fn a_lease_over_an_entry_tells_whether_it_still_holds() {
     let server = Memcached::start();
     let tier = tier(&server);
     put(&tier, KEY, 1).await;
-    invalidate(&tier, KEY, Strike::MarkStale).await;
+    invalidate(&tier, KEY, Invalidation::MarkStale).await;
     let (_, lease) = stale(ask(&tier, KEY).await);
     let before = get(&tier, KEY).await.unwrap().remaining;
     assert!(tier.extend(KEY, &lease, 10 * LIFETIME).await.unwrap());
     assert!(get(&tier, KEY).await.unwrap().remaining <= before, "the entry got no younger");
-    invalidate(&tier, KEY, Strike::MarkStale).await;
+    invalidate(&tier, KEY, Invalidation::MarkStale).await;
     assert!(!tier.extend(KEY, &lease, LEASE).await.unwrap());
 }
 
@@ -252,7 +252,7 @@ async fn the_lease_of_a_dead_process_over_an_entry_is_taken_over() {
     for by_mark in [true, false] {
         put(&dead, KEY, 7).await;
         let seen = if by_mark {
-            invalidate(&dead, KEY, Strike::MarkStale).await;
+            invalidate(&dead, KEY, Invalidation::MarkStale).await;
             None
         } else {
             Some(7)
@@ -271,7 +271,7 @@ async fn the_lease_of_a_dead_process_over_an_entry_is_taken_over() {
         assert_eq!(is_stale(&entry), by_mark, "what was seen stays as it is");
         assert_eq!(fill(&dead, KEY, &lease, 1).await, SharedFill::Refused);
         assert_eq!(fill(&other, KEY, &next, 2).await, SharedFill::Stored);
-        invalidate(&other, KEY, Strike::Drop).await;
+        invalidate(&other, KEY, Invalidation::Drop).await;
     }
 }
 
@@ -308,10 +308,10 @@ async fn a_lease_over_what_was_seen_is_given_back_and_the_entry_stays() {
         assert_eq!(fill(&one, KEY, &lease, 8).await, SharedFill::Refused);
         let (_, lease) = stale(ask_seen(&other, KEY, 7).await);
         // Marked stale meanwhile, it stays so.
-        invalidate(&one, KEY, Strike::MarkStale).await;
+        invalidate(&one, KEY, Invalidation::MarkStale).await;
         other.release(KEY, &lease).await.unwrap();
         assert!(is_stale(&get(&one, KEY).await.unwrap()));
-        invalidate(&one, KEY, Strike::Drop).await;
+        invalidate(&one, KEY, Invalidation::Drop).await;
     }
 }
 
@@ -322,7 +322,7 @@ async fn the_lease_of_who_went_away_is_given_back() {
     let patient = tier_with(&server, |options| options.answer_timeout = Duration::from_secs(30));
     let other = tier(&server);
     put(&other, b"stale", 1).await;
-    invalidate(&other, b"stale", Strike::MarkStale).await;
+    invalidate(&other, b"stale", Invalidation::MarkStale).await;
     get(&patient, KEY).await;
     server.pause();
     let asks = [LeaseAsk { key: KEY, seen: None }, LeaseAsk { key: b"stale", seen: None }];
@@ -343,7 +343,7 @@ async fn there_are_no_marks_and_it_says_what_to_do() {
     let abilities = tier.abilities();
     assert!(!abilities.marks && !abilities.announces && !abilities.intents);
     assert!(abilities.marks_stale);
-    let error = tier.mark(&[], Strike::Drop, None).await.unwrap_err();
+    let error = tier.mark(&[], Invalidation::Drop, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(error.to_string().contains("use Redis"));
     assert!(tier.marks().await.unwrap().marks.is_empty());

@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::*;
 use larder_core::SharedTier;
 use larder_core::envelope::Envelope;
-use larder_core::shared::{Lease, SharedEntry, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, Lease, SharedEntry, SharedFill, SharedRead};
 use larder_memcached::MemcachedTier;
 use larder_test::Memcached;
 
@@ -58,7 +58,8 @@ async fn run(world: Arc<World>, tier: MemcachedTier, mut seed: u64) {
         match next(&mut seed) % 16 {
             0 | 1 => {
                 let version = row.committed.fetch_add(1, Ordering::SeqCst) + 1;
-                let strike = [Strike::Drop, Strike::MarkStale][(next(&mut seed) % 2) as usize];
+                let strike =
+                    [Invalidation::Drop, Invalidation::MarkStale][(next(&mut seed) % 2) as usize];
                 invalidate(&tier, &key, strike).await;
                 row.announced.fetch_max(version, Ordering::SeqCst);
             }
@@ -138,7 +139,7 @@ async fn no_fill_outlives_an_invalidation() {
     // In the end somebody gets each key.
     let tier = tier(&server);
     for at in 0..KEYS {
-        invalidate(&tier, &at.to_be_bytes(), Strike::Drop).await;
+        invalidate(&tier, &at.to_be_bytes(), Invalidation::Drop).await;
         put(&tier, &at.to_be_bytes(), 1).await;
     }
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::*;
-use larder_core::shared::Strike;
+use larder_core::shared::Invalidation;
 use larder_core::{ErrorKind, SharedTier};
 use larder_memcached::{MemcachedOptions, MemcachedTier};
 use larder_test::Memcached;
@@ -40,7 +40,7 @@ async fn keys_are_spread_found_by_all_and_answered_in_their_order() {
     for (stamp, entry) in other.get_many(&all).await.into_iter().enumerate() {
         assert_eq!(text(&entry.unwrap().unwrap()), format!("value {stamp}"));
     }
-    other.invalidate(&all, Strike::Drop, None).await.unwrap();
+    other.invalidate(&all, Invalidation::Drop, None).await.unwrap();
     assert!(one.get_many(&all).await.iter().all(|entry| matches!(entry, Ok(None))));
 }
 
@@ -64,14 +64,16 @@ async fn a_server_that_is_down_keeps_its_keys_and_the_others_go_on() {
         assert_eq!(error.as_ref().unwrap_err().kind(), ErrorKind::SharedDown);
     }
     // Their invalidations are done all the same, and it says that some are not.
-    let error = tier.invalidate(&all, Strike::Drop, None).await.unwrap_err();
+    let error = tier.invalidate(&all, Invalidation::Drop, None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SharedDown);
     assert_eq!((items(a), items(c)), (0, 0));
     tier.probe().await.unwrap();
 
     b.restart();
-    eventually("it is used again", async || tier.invalidate(&all, Strike::Drop, None).await.ok())
-        .await;
+    eventually("it is used again", async || {
+        tier.invalidate(&all, Invalidation::Drop, None).await.ok()
+    })
+    .await;
     for key in &keys {
         put(&tier, key, 2).await;
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use larder_core::Result;
 use larder_core::bus::Position;
-use larder_core::shared::Strike;
+use larder_core::shared::Invalidation;
 
 use crate::bus::announced;
 use crate::client::Client;
@@ -21,7 +21,7 @@ impl Client {
     pub(crate) async fn invalidate(
         &self,
         keys: &[&[u8]],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> Result<Option<Position>> {
         let announcement = announced(announcement.filter(|_| self.topology.is_one()))?;
@@ -50,7 +50,7 @@ impl Client {
     }
 
     /// Invalidates keys that live in many places.
-    async fn invalidate_apart(&self, keys: &[&[u8]], strike: Strike) -> Result<()> {
+    async fn invalidate_apart(&self, keys: &[&[u8]], strike: Invalidation) -> Result<()> {
         let request = |&key: &&[u8]| {
             let mut request = self.invalidation(&[key], strike, &Bytes::new());
             request.is_patient = false;
@@ -72,19 +72,19 @@ impl Client {
     /// Invalidates a key while a cluster moves it, when no script can reach all of its names: one
     /// after the other, the lease before the entry. In the other order a fill could come between
     /// them.
-    async fn invalidate_torn(&self, key: &[u8], strike: Strike) -> Result<()> {
+    async fn invalidate_torn(&self, key: &[u8], strike: Invalidation) -> Result<()> {
         let names = &self.names;
         for (name, strike) in [
-            (names.lease(key), Strike::Drop),
-            (names.owner(key), Strike::Drop),
+            (names.lease(key), Invalidation::Drop),
+            (names.owner(key), Invalidation::Drop),
             (names.value(key), strike),
         ] {
-            self.call(Script::Strike, vec![name], vec![marks::letter(strike)]).await?;
+            self.call(Script::Invalidation, vec![name], vec![marks::letter(strike)]).await?;
         }
         Ok(())
     }
 
-    fn invalidation(&self, keys: &[&[u8]], strike: Strike, announcement: &Bytes) -> Request {
+    fn invalidation(&self, keys: &[&[u8]], strike: Invalidation, announcement: &Bytes) -> Request {
         let names = &self.names;
         let of_key = |key: &&[u8]| [names.value(key), names.lease(key), names.owner(key)];
         let mut all: Vec<Bytes> = keys.iter().flat_map(of_key).collect();

@@ -14,17 +14,17 @@
 
 use bytes::Bytes;
 use larder_core::Result;
-use larder_core::shared::{Mark, MarkClock, Marked, Marks, Strike};
+use larder_core::shared::{Invalidation, Mark, MarkClock, Marked, Marks};
 use redis::Value;
 
 use crate::errors::odd;
 use crate::reply;
 
 /// The letter of a strike.
-pub(crate) fn letter(strike: Strike) -> Bytes {
+pub(crate) fn letter(strike: Invalidation) -> Bytes {
     Bytes::from_static(match strike {
-        Strike::Drop => b"d",
-        Strike::MarkStale => b"s",
+        Invalidation::Drop => b"d",
+        Invalidation::MarkStale => b"s",
     })
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn read(value: Value) -> Result<Marks> {
     if has_incarnation { Ok(marks) } else { Err(odd("incarnation of the marks")) }
 }
 
-fn read_field(field: &str) -> Result<(Strike, Mark)> {
+fn read_field(field: &str) -> Result<(Invalidation, Mark)> {
     let mut letters = field.chars();
     let strike = read_strike(letters.next())?;
     let kind = letters.next();
@@ -92,10 +92,10 @@ fn read_field(field: &str) -> Result<(Strike, Mark)> {
     Ok((strike, mark))
 }
 
-fn read_strike(letter: Option<char>) -> Result<Strike> {
+fn read_strike(letter: Option<char>) -> Result<Invalidation> {
     match letter {
-        Some('d') => Ok(Strike::Drop),
-        Some('s') => Ok(Strike::MarkStale),
+        Some('d') => Ok(Invalidation::Drop),
+        Some('s') => Ok(Invalidation::MarkStale),
         _ => Err(odd("strike")),
     }
 }
@@ -103,7 +103,7 @@ fn read_strike(letter: Option<char>) -> Result<Strike> {
 fn read_prefixes(
     cache: &str,
     mut rest: &str,
-    marks: &mut Vec<(Mark, Strike, MarkClock)>,
+    marks: &mut Vec<(Mark, Invalidation, MarkClock)>,
 ) -> Result<()> {
     while !rest.is_empty() {
         let strike = read_strike(rest.chars().next())?;
@@ -138,11 +138,11 @@ mod tests {
         assert_eq!((marks.incarnation, marks.clock), (0x5eed_0001, MarkClock(90)));
         let prefix = |prefix: &str| Mark::Prefix { cache: "user".into(), prefix: prefix.into() };
         let expected = [
-            (Mark::Tag(65_535), Strike::Drop, MarkClock(7)),
-            (Mark::Cache("user".into()), Strike::MarkStale, MarkClock(8)),
-            (Mark::All, Strike::Drop, MarkClock(9)),
-            (prefix("a:b"), Strike::Drop, MarkClock(10)),
-            (prefix(""), Strike::MarkStale, MarkClock(11)),
+            (Mark::Tag(65_535), Invalidation::Drop, MarkClock(7)),
+            (Mark::Cache("user".into()), Invalidation::MarkStale, MarkClock(8)),
+            (Mark::All, Invalidation::Drop, MarkClock(9)),
+            (prefix("a:b"), Invalidation::Drop, MarkClock(10)),
+            (prefix(""), Invalidation::MarkStale, MarkClock(11)),
         ];
         assert_eq!(marks.marks, expected);
     }

@@ -16,7 +16,7 @@ pub(crate) enum Script {
     Marks,
     Publish,
     Place,
-    Strike,
+    Invalidation,
 }
 
 /// Each script's text, in the order of [`Script`].
@@ -96,7 +96,7 @@ mod tests {
         assert!(lease.contains(&format!("string.byte(value, {}) == {STATE_FRESH}", STATE_AT + 1)));
         let stamp = format!("string.sub(value, {}, {})", STAMP_AT + 1, STAMP_AT + 8);
         assert!(lease.contains(&stamp));
-        for (script, key) in [(Script::Invalidate, "at"), (Script::Strike, "1")] {
+        for (script, key) in [(Script::Invalidate, "at"), (Script::Invalidation, "1")] {
             let range = format!("KEYS[{key}], {STATE_AT}, '\\{STATE_STALE}')");
             assert!(TEXTS[script as usize].contains(&range), "{range}");
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill, SharedRead, Strike,
+    Abilities, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill,
+    SharedRead,
 };
 use larder_core::{BoxFuture, Result, SharedTier};
 use redis::pipe;
@@ -192,7 +193,7 @@ impl SharedTier for RedisTier {
     fn invalidate<'a>(
         &'a self,
         keys: &'a [&'a [u8]],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Option<Position>>> {
         Box::pin(async move { self.client.invalidate(keys, strike, announcement).await })
@@ -201,7 +202,7 @@ impl SharedTier for RedisTier {
     fn mark<'a>(
         &'a self,
         marks: &'a [Mark],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Marked>> {
         Box::pin(async move {

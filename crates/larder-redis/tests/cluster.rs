@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use larder_core::bus::BusEvent;
-use larder_core::shared::{Mark, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, Mark, SharedFill, SharedRead};
 use larder_core::{Bus, ErrorKind, SharedTier};
 use larder_redis::RedisTier;
 use larder_test::RedisCluster;
@@ -57,8 +57,11 @@ async fn keys_live_where_they_belong_and_answers_stand_in_their_order() {
     assert_eq!(runs.len(), 3);
     let struck: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
     let announcement = Some("announced by the caller".into());
-    assert_eq!(one.invalidate(&struck[..20], Strike::Drop, announcement).await.unwrap(), None);
-    assert_eq!(one.invalidate(&struck[20..], Strike::MarkStale, None).await.unwrap(), None);
+    assert_eq!(
+        one.invalidate(&struck[..20], Invalidation::Drop, announcement).await.unwrap(),
+        None
+    );
+    assert_eq!(one.invalidate(&struck[20..], Invalidation::MarkStale, None).await.unwrap(), None);
     assert_eq!(texts(&one, &keys[..20]).await, vec![None; 20]);
     for key in &keys[20..] {
         assert!(told(&get(&other, key).await.unwrap()).0);
@@ -70,7 +73,7 @@ async fn keys_live_where_they_belong_and_answers_stand_in_their_order() {
 async fn marks_and_bus_live_on_one_node() {
     let cluster = RedisCluster::start(3, 0);
     let (one, other) = (tier_at(cluster.url()), tier_at(cluster.url()));
-    let marked = one.mark(&[Mark::All], Strike::Drop, Some("not here".into())).await.unwrap();
+    let marked = one.mark(&[Mark::All], Invalidation::Drop, Some("not here".into())).await.unwrap();
     assert_eq!(marked.position, None);
     assert_eq!(other.marks().await.unwrap().clock, marked.clock);
     let (end, mut subscription) = other.bus().subscribe().await.unwrap();
@@ -107,7 +110,7 @@ async fn a_slot_that_moves_is_followed_and_its_leases_are_void() {
     // It came from another run: the engine takes it for no hit.
     assert_ne!(moved.incarnation, before);
     assert_eq!(fill(&tier, &key, &refresh, envelope(2, "b")).await, SharedFill::Refused);
-    tier.invalidate(&[key.as_bytes()], Strike::Drop, None).await.unwrap();
+    tier.invalidate(&[key.as_bytes()], Invalidation::Drop, None).await.unwrap();
     put(&tier, &key, 3, "c").await;
     assert_eq!(cluster.node(1).cli(&["EXISTS", &format!("larder:{{{key}}}")]), "1");
 }
@@ -120,7 +123,7 @@ async fn while_a_slot_moves_entries_are_read_and_invalidated_wherever_they_are()
     let name = format!("larder:{{{key}}}");
     let slot = cluster.slot_of(&name);
     for moved in [false, true] {
-        for strike in [Strike::Drop, Strike::MarkStale] {
+        for strike in [Invalidation::Drop, Invalidation::MarkStale] {
             put(&tier, &key, 1, "a").await;
             let SharedRead::Stale { lease: old, .. } = ask(&tier, &key, Some(1)).await else {
                 panic!()
@@ -133,8 +136,8 @@ async fn while_a_slot_moves_entries_are_read_and_invalidated_wherever_they_are()
             assert_eq!(told(&get(&tier, &key).await.unwrap()), (false, "a".into()));
             tier.invalidate(&[key.as_bytes()], strike, None).await.unwrap();
             match strike {
-                Strike::Drop => assert_eq!(get(&tier, &key).await, None),
-                Strike::MarkStale => assert!(told(&get(&tier, &key).await.unwrap()).0),
+                Invalidation::Drop => assert_eq!(get(&tier, &key).await, None),
+                Invalidation::MarkStale => assert!(told(&get(&tier, &key).await.unwrap()).0),
             }
             // A lease may be given, and is void: the tier is not down.
             let void = match ask(&tier, &key, None).await {
@@ -152,7 +155,7 @@ async fn while_a_slot_moves_entries_are_read_and_invalidated_wherever_they_are()
                 }
             }
             migration.finish();
-            tier.invalidate(&[key.as_bytes()], Strike::Drop, None).await.unwrap();
+            tier.invalidate(&[key.as_bytes()], Invalidation::Drop, None).await.unwrap();
         }
     }
 }
@@ -165,7 +168,7 @@ async fn a_lease_is_voided_even_if_its_slot_stays_in_the_end() {
     put(&tier, &key, 1, "a").await;
     let SharedRead::Stale { lease: old, .. } = ask(&tier, &key, Some(1)).await else { panic!() };
     let migration = cluster.migrate_slot(cluster.slot_of(&format!("larder:{{{key}}}")), 1);
-    tier.invalidate(&[key.as_bytes()], Strike::Drop, None).await.unwrap();
+    tier.invalidate(&[key.as_bytes()], Invalidation::Drop, None).await.unwrap();
     let slot = migration.slot().to_string();
     for node in cluster.nodes() {
         assert_eq!(node.cli(&["CLUSTER", "SETSLOT", &slot, "STABLE"]), "OK");
@@ -190,7 +193,7 @@ async fn traffic_goes_on_while_slots_move() {
                 for key in &keys {
                     stamp += 1;
                     // What is invalidated is gone, whatever moves meanwhile.
-                    tier.invalidate(&[key.as_bytes()], Strike::Drop, None).await.unwrap();
+                    tier.invalidate(&[key.as_bytes()], Invalidation::Drop, None).await.unwrap();
                     assert_eq!(get(&tier, key).await, None);
                     let lease = match ask(&tier, key, None).await {
                         SharedRead::Miss(lease) => lease,
@@ -241,7 +244,7 @@ async fn a_replica_takes_over_and_nothing_of_the_dead_node_is_trusted() {
     eventually(async || tier.get_many(&[key.as_bytes()]).await.pop().unwrap().is_ok()).await;
     assert!(get(&tier, &key).await.is_none_or(|entry| entry.incarnation != before));
     assert_eq!(fill(&tier, &key, &reader, envelope(3, "c")).await, SharedFill::Refused);
-    tier.invalidate(&[key.as_bytes()], Strike::Drop, None).await.unwrap();
+    tier.invalidate(&[key.as_bytes()], Invalidation::Drop, None).await.unwrap();
     put(&tier, &key, 4, "d").await;
 }
 
@@ -253,7 +256,7 @@ async fn a_master_that_became_a_replica_is_not_asked() {
     let before = get(&tier, "k").await.unwrap().incarnation;
     assert_eq!(cluster.failover(0), 1);
     // Whichever comes first: it says where the key is, or that it is a replica.
-    tier.invalidate(&[b"k"], Strike::Drop, None).await.unwrap();
+    tier.invalidate(&[b"k"], Invalidation::Drop, None).await.unwrap();
     put(&tier, "k", 2, "b").await;
     assert_ne!(get(&tier, "k").await.unwrap().incarnation, before);
 }

@@ -4,7 +4,7 @@
 mod support;
 
 use larder_core::bus::BusEvent;
-use larder_core::shared::{SharedFill, Strike};
+use larder_core::shared::{Invalidation, SharedFill};
 use larder_core::{Bus, ErrorKind, SharedTier};
 use larder_test::{RedisSentinel, Reply, RespClient};
 
@@ -36,7 +36,7 @@ async fn the_tier_goes_on_with_the_new_master_and_trusts_nothing_of_the_old_one(
     assert_eq!(told(&entry).1, "a");
     assert_ne!(entry.incarnation, before);
     assert_eq!(fill(&tier, "other", &reader, envelope(2, "b")).await, SharedFill::Refused);
-    tier.invalidate(&[b"k", b"other"], Strike::Drop, None).await.unwrap();
+    tier.invalidate(&[b"k", b"other"], Invalidation::Drop, None).await.unwrap();
     put(&tier, "k", 3, "c").await;
     assert_eq!(told(&get(&tier, "k").await.unwrap()).1, "c");
     // The old one comes back as a replica, and is not asked.
@@ -58,7 +58,7 @@ async fn a_master_that_is_only_silent_is_left_as_well() {
     eventually(async || tier.get_many(&[b"k"]).await.pop().unwrap().is_ok()).await;
     redis.replica().resume();
     redis.wait_until_replicated();
-    tier.invalidate(&[b"k"], Strike::Drop, None).await.unwrap();
+    tier.invalidate(&[b"k"], Invalidation::Drop, None).await.unwrap();
     assert_eq!(get(&tier, "k").await, None);
     put(&tier, "k", 2, "b").await;
 }

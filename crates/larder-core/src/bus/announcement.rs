@@ -21,7 +21,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::shared::Strike;
+use crate::shared::Invalidation;
 
 /// A run of a process, random: what an earlier run of it sent is not taken for its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +38,7 @@ pub enum Announcement {
     /// These keys of a cache were invalidated.
     Keys {
         /// How.
-        strike: Strike,
+        strike: Invalidation,
         /// The cache.
         cache: Box<str>,
         /// Their texts; at least one.
@@ -47,21 +47,21 @@ pub enum Announcement {
     /// Everything with tags of these hashes was invalidated.
     Tags {
         /// How.
-        strike: Strike,
+        strike: Invalidation,
         /// The hashes; at least one.
         hashes: Vec<u64>,
     },
     /// Everything of a cache was invalidated.
     Cache {
         /// How.
-        strike: Strike,
+        strike: Invalidation,
         /// The cache.
         cache: Box<str>,
     },
     /// Everything of a cache whose key begins so was invalidated.
     Prefix {
         /// How.
-        strike: Strike,
+        strike: Invalidation,
         /// The cache.
         cache: Box<str>,
         /// How the keys begin.
@@ -70,7 +70,7 @@ pub enum Announcement {
     /// Everything was invalidated.
     All {
         /// How.
-        strike: Strike,
+        strike: Invalidation,
     },
 }
 
@@ -94,8 +94,8 @@ impl Announcement {
         out.put_u64(from.0);
         if let Some(strike) = self.strike() {
             out.put_u8(match strike {
-                Strike::Drop => 1,
-                Strike::MarkStale => 2,
+                Invalidation::Drop => 1,
+                Invalidation::MarkStale => 2,
             });
         }
         match self {
@@ -162,7 +162,7 @@ impl Announcement {
         }
     }
 
-    fn strike(&self) -> Option<Strike> {
+    fn strike(&self) -> Option<Invalidation> {
         match *self {
             Self::Token { .. } => None,
             Self::Keys { strike, .. }
@@ -187,10 +187,10 @@ fn take_text(rest: &mut &[u8]) -> Option<Box<str>> {
     Some(str::from_utf8(text).ok()?.into())
 }
 
-fn take_strike(rest: &mut &[u8]) -> Option<Strike> {
+fn take_strike(rest: &mut &[u8]) -> Option<Invalidation> {
     match rest.try_get_u8().ok()? {
-        1 => Some(Strike::Drop),
-        2 => Some(Strike::MarkStale),
+        1 => Some(Invalidation::Drop),
+        2 => Some(Invalidation::MarkStale),
         _ => None,
     }
 }
@@ -213,7 +213,7 @@ mod tests {
     const FROM: ProcessId = ProcessId(0x0102_0304_0506_0708);
 
     fn announcements() -> impl Strategy<Value = Announcement> {
-        let strike = prop_oneof![Just(Strike::Drop), Just(Strike::MarkStale)];
+        let strike = prop_oneof![Just(Invalidation::Drop), Just(Invalidation::MarkStale)];
         let text = || "[a-zé:]{0,9}".prop_map(Box::from);
         (strike, text(), text(), prop::collection::vec(text(), 1..4), any::<u64>(), 1..7_u8)
             .prop_map(|(strike, cache, prefix, keys, number, kind)| match kind {
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_unknown_version_or_kind_is_not_understood() {
-        let mut bytes = Announcement::All { strike: Strike::Drop }.encode(FROM).to_vec();
+        let mut bytes = Announcement::All { strike: Invalidation::Drop }.encode(FROM).to_vec();
         assert!(Announcement::decode(&bytes).is_some());
         bytes[0] = 2;
         assert_eq!(Announcement::decode(&bytes), None);
@@ -266,7 +266,7 @@ mod tests {
     fn what_is_longer_than_the_limit_is_not_read() {
         let key = Box::from("k".repeat(65_000));
         let keys = vec![key; 17];
-        let long = Announcement::Keys { strike: Strike::Drop, cache: "c".into(), keys };
+        let long = Announcement::Keys { strike: Invalidation::Drop, cache: "c".into(), keys };
         assert!(long.encode(FROM).len() > Announcement::BYTES_MAX);
         assert_eq!(Announcement::decode(&long.encode(FROM)), None);
     }

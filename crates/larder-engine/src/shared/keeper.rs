@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::bus::{Announcement, Position};
-use larder_core::shared::{Mark, MarkClock, Strike};
+use larder_core::shared::{Invalidation, Mark, MarkClock};
 use larder_core::{Clock, Moment, Result};
 
 use super::Shared;
@@ -171,7 +171,7 @@ impl Keeper {
     async fn invalidate(
         &self,
         names: &[Vec<u8>],
-        strike: Strike,
+        strike: Invalidation,
         announcement: &Announcement,
     ) -> Result<Option<Position>> {
         let bytes = announcement.encode(self.shared.id);
@@ -191,7 +191,7 @@ impl Keeper {
         &self,
         engine: &Engine,
         marks: &[Mark],
-        strike: Strike,
+        strike: Invalidation,
         announcement: &Announcement,
     ) -> Result<Option<Position>> {
         let bytes = announcement.encode(self.shared.id);

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill, SharedRead, Strike,
+    Abilities, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill,
+    SharedRead,
 };
 use larder_core::sync::Counter;
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Result, SharedTier};
@@ -100,7 +101,7 @@ impl Link {
     pub(super) async fn invalidate(
         &self,
         keys: &[&[u8]],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> Result<Option<Position>> {
         self.told(self.tier.invalidate(keys, strike, announcement)).await
@@ -110,7 +111,7 @@ impl Link {
     pub(super) async fn mark(
         &self,
         marks: &[Mark],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> Result<Marked> {
         self.told(self.tier.mark(marks, strike, announcement)).await

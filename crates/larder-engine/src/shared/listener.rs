@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::bus::{Announcement, BusEvent, Message, Subscription};
-use larder_core::shared::{Mark, Strike};
+use larder_core::shared::{Invalidation, Mark};
 
 use super::Shared;
 use super::marks::bucket;
@@ -92,7 +92,7 @@ fn apply(engine: &Engine, shared: &Shared, message: &Message) {
 }
 
 /// The marks that an announcement means.
-fn marks_of(announcement: &Announcement) -> Option<(Vec<Mark>, Strike)> {
+fn marks_of(announcement: &Announcement) -> Option<(Vec<Mark>, Invalidation)> {
     match announcement {
         Announcement::Token { .. } | Announcement::Keys { .. } => None,
         Announcement::Tags { strike, hashes } => {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 use larder_core::envelope::Envelope;
-use larder_core::shared::{Mark, MarkClock, Marks, Strike};
+use larder_core::shared::{Invalidation, Mark, MarkClock, Marks};
 use larder_core::sync::Mutex;
 
 use crate::events::Fate;
@@ -33,7 +33,7 @@ struct Known {
     caches: HashMap<Box<str>, OfCache, RandomState>,
     all: Struck,
     /// What was heard while nothing was known: it may be later than what is being read.
-    heard: Vec<(Mark, Strike, MarkClock, u32)>,
+    heard: Vec<(Mark, Invalidation, MarkClock, u32)>,
 }
 
 /// When something was last dropped, and last marked stale.
@@ -58,10 +58,10 @@ const PREFIXES_MAX: usize = 64;
 const HEARD_MAX: usize = 4096;
 
 impl Struck {
-    fn strike(&mut self, strike: Strike, clock: MarkClock) {
+    fn strike(&mut self, strike: Invalidation, clock: MarkClock) {
         let at = match strike {
-            Strike::Drop => &mut self.dropped,
-            Strike::MarkStale => &mut self.staled,
+            Invalidation::Drop => &mut self.dropped,
+            Invalidation::MarkStale => &mut self.staled,
         };
         *at = clock.max(*at);
     }
@@ -122,7 +122,7 @@ impl MarkTable {
     pub(super) fn heard(
         &self,
         marks: impl Iterator<Item = Mark>,
-        strike: Strike,
+        strike: Invalidation,
         (clock, incarnation): (MarkClock, u32),
     ) -> bool {
         let mut known = self.0.lock();
@@ -166,7 +166,7 @@ impl MarkTable {
 }
 
 impl Known {
-    fn strike(&mut self, mark: &Mark, strike: Strike, clock: MarkClock) {
+    fn strike(&mut self, mark: &Mark, strike: Invalidation, clock: MarkClock) {
         match mark {
             Mark::Tag(bucket) => {
                 let new = || vec![Struck::default(); BUCKETS].into_boxed_slice();
@@ -176,7 +176,7 @@ impl Known {
             Mark::Cache(cache) => {
                 let of_cache = self.caches.entry(cache.clone()).or_default();
                 of_cache.all.strike(strike, clock);
-                if strike == Strike::Drop {
+                if strike == Invalidation::Drop {
                     of_cache
                         .prefixes
                         .retain(|_, struck| struck.dropped > clock || struck.staled > clock);
@@ -189,7 +189,7 @@ impl Known {
                     let latest = |struck: &Struck| struck.dropped.max(struck.staled);
                     let clocks = of_cache.prefixes.drain().map(|(_, struck)| latest(&struck));
                     let clock = clocks.max().unwrap_or_default().max(clock);
-                    of_cache.all.strike(Strike::Drop, clock);
+                    of_cache.all.strike(Invalidation::Drop, clock);
                     return;
                 }
                 of_cache.prefixes.entry(prefix.clone()).or_default().strike(strike, clock);

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use foldhash::fast::RandomState;
 use larder_core::CacheKey;
 use larder_core::bus::Announcement;
-use larder_core::shared::Strike;
+use larder_core::shared::Invalidation;
 use larder_core::sync::Mutex;
 
 use crate::cache::Parts;
@@ -16,17 +16,17 @@ use crate::engine::Engine;
 pub(crate) trait Member: Send + Sync {
     /// Strikes keys by their texts. A text that is no key of it strikes everything: whoever sent
     /// it knows more than this process.
-    fn strike_texts(&self, texts: &[Box<str>], strike: Strike);
+    fn strike_texts(&self, texts: &[Box<str>], strike: Invalidation);
 
     /// Strikes everything.
-    fn strike_all(&self, strike: Strike);
+    fn strike_all(&self, strike: Invalidation);
 
     /// Strikes everything whose key begins so.
-    fn strike_prefix(&self, prefix: &str, strike: Strike);
+    fn strike_prefix(&self, prefix: &str, strike: Invalidation);
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
-    fn strike_texts(&self, texts: &[Box<str>], strike: Strike) {
+    fn strike_texts(&self, texts: &[Box<str>], strike: Invalidation) {
         let now = self.engine.now();
         for text in texts {
             match K::parse(text) {
@@ -38,11 +38,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
         }
     }
 
-    fn strike_all(&self, strike: Strike) {
+    fn strike_all(&self, strike: Invalidation) {
         self.strike_whole(strike);
     }
 
-    fn strike_prefix(&self, prefix: &str, strike: Strike) {
+    fn strike_prefix(&self, prefix: &str, strike: Invalidation) {
         Self::strike_prefix(self, prefix, strike);
     }
 }
@@ -84,7 +84,7 @@ impl Members {
 
     /// Drops everything that the caches hold, and voids every load under way.
     pub(super) fn sweep_all(&self) {
-        self.all(|member| member.strike_all(Strike::Drop));
+        self.all(|member| member.strike_all(Invalidation::Drop));
     }
 
     fn each(&self, cache: &str, apply: impl Fn(&dyn Member)) {

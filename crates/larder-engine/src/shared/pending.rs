@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use foldhash::fast::RandomState;
 use larder_core::bus::{Announcement, Position};
 use larder_core::envelope::Envelope;
-use larder_core::shared::{Mark, Strike};
+use larder_core::shared::{Invalidation, Mark};
 use larder_core::sync::{AtomicUsize, Mutex, Ordering};
 
 use super::marks::bucket;
@@ -26,14 +26,14 @@ pub(crate) enum Work {
         /// Whether it keeps entries in the tier.
         in_tier: bool,
         /// How.
-        strike: Strike,
+        strike: Invalidation,
         /// The texts.
         keys: Vec<Box<str>>,
     },
     /// To set marks, and to announce what they mean.
     Marks {
         /// How.
-        strike: Strike,
+        strike: Invalidation,
         /// The marks.
         marks: Vec<Mark>,
         /// What they mean.
@@ -78,7 +78,7 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// How often each key of each cache waits.
     keys: HashMap<Box<str>, HashMap<Box<str>, usize, RandomState>, RandomState>,
-    marks: HashMap<(Mark, Strike), usize, RandomState>,
+    marks: HashMap<(Mark, Invalidation), usize, RandomState>,
 }
 
 impl Pending {
@@ -99,7 +99,7 @@ impl Pending {
             self.count.fetch_sub(sizes, Ordering::Release);
             let mut done: Vec<_> = covered.into_iter().flat_map(|waiting| waiting.done).collect();
             done.push(sender);
-            let strike = Strike::Drop;
+            let strike = Invalidation::Drop;
             let announcement = Announcement::All { strike };
             let work = Work::Marks { strike, marks: vec![Mark::All], announcement };
             self.push_back(&mut queue, Waiting { work, done });
@@ -188,8 +188,8 @@ impl Pending {
         };
         let fates =
             queue.marks.keys().filter(|(mark, _)| strikes(mark)).map(|(_, strike)| match strike {
-                Strike::Drop => Fate::Dropped,
-                Strike::MarkStale => Fate::Staled,
+                Invalidation::Drop => Fate::Dropped,
+                Invalidation::MarkStale => Fate::Staled,
             });
         fates.max().unwrap_or(Fate::Stands)
     }
@@ -267,7 +267,7 @@ mod tests {
 
     fn keys(cache: &str, keys: &[&str]) -> Work {
         let keys = keys.iter().map(|&key| key.into()).collect();
-        Work::Keys { cache: cache.into(), in_tier: true, strike: Strike::Drop, keys }
+        Work::Keys { cache: cache.into(), in_tier: true, strike: Invalidation::Drop, keys }
     }
 
     fn of(waiting: &Waiting) -> &[Box<str>] {

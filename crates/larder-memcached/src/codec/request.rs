@@ -1,7 +1,7 @@
 //! Requests, and how they are written.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use larder_core::shared::Strike;
+use larder_core::shared::Invalidation;
 
 use crate::name::Name;
 
@@ -28,7 +28,7 @@ pub(crate) enum Request {
     /// Stores an item in place of the one with this CAS.
     Store { name: Name, cas: u64, expiry: Expiry, client: u32, head: Bytes, body: Bytes },
     /// Deletes an item or marks it stale; with a CAS, only that one.
-    Delete { name: Name, cas: Option<u64>, strike: Strike },
+    Delete { name: Name, cas: Option<u64>, strike: Invalidation },
     /// Stores the item with this CAS anew as it is, by appending nothing to it: nobody has won it
     /// then. It would no longer be stale, so it is for items that aren't.
     Rewrite { name: Name, cas: u64 },
@@ -94,7 +94,7 @@ impl Request {
                 if let Some(cas) = cas {
                     put_number(out, b" C", *cas);
                 }
-                if *strike == Strike::MarkStale {
+                if *strike == Invalidation::MarkStale {
                     out.put_slice(b" I");
                 }
             }

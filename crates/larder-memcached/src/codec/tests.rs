@@ -1,7 +1,7 @@
 //! The codec: requests as they are written, replies however they arrive.
 
 use bytes::{Bytes, BytesMut};
-use larder_core::shared::Strike;
+use larder_core::shared::Invalidation;
 use proptest::prelude::*;
 
 use super::reply::{Fault, LINE_BYTES_MAX};
@@ -41,9 +41,9 @@ fn requests_are_written_as_the_server_reads_them() {
     assert!(store(name(), Expiry::At(u32::MAX), "", "").contains(" T2147483646 "));
 
     let delete = |cas, strike| written(&Request::Delete { name: name(), cas, strike });
-    assert_eq!(delete(None, Strike::Drop), "md n:k\r\n");
-    assert_eq!(delete(None, Strike::MarkStale), "md n:k I\r\n");
-    assert_eq!(delete(Some(5), Strike::MarkStale), "md n:k C5 I\r\n");
+    assert_eq!(delete(None, Invalidation::Drop), "md n:k\r\n");
+    assert_eq!(delete(None, Invalidation::MarkStale), "md n:k I\r\n");
+    assert_eq!(delete(Some(5), Invalidation::MarkStale), "md n:k C5 I\r\n");
     let rewrite = |name| written(&Request::Rewrite { name, cas: 5 });
     assert_eq!(rewrite(name()), "ms n:k 0 C5 MA\r\n\r\n");
     assert_eq!(rewrite(binary()), "ms bjphIGI= 0 b C5 MA\r\n\r\n");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use larder_core::envelope::{Envelope, Payload, encoding};
 use larder_core::shared::{
-    Incarnation, Lease, LeaseAsk, MarkClock, SharedEntry, SharedFill, SharedRead, Strike,
+    Incarnation, Invalidation, Lease, LeaseAsk, MarkClock, SharedEntry, SharedFill, SharedRead,
 };
 use larder_core::{Result, SharedTier};
 use larder_memcached::{MemcachedOptions, MemcachedTier};
@@ -120,7 +120,7 @@ pub(crate) async fn put(tier: &MemcachedTier, key: &[u8], stamp: u64) {
     assert_eq!(fill(tier, key, &lease, stamp).await, SharedFill::Stored);
 }
 
-pub(crate) async fn invalidate(tier: &MemcachedTier, key: &[u8], strike: Strike) {
+pub(crate) async fn invalidate(tier: &MemcachedTier, key: &[u8], strike: Invalidation) {
     assert_eq!(tier.invalidate(&[key], strike, None).await.unwrap(), None);
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_core::bus::{BusEvent, Message, Position, Subscription};
-use larder_core::shared::{Mark, MarkClock, Strike};
+use larder_core::shared::{Invalidation, Mark, MarkClock};
 use larder_core::{Bus, ErrorKind, SharedTier};
 use larder_redis::RedisBus;
 use larder_test::Redis;
@@ -62,15 +62,15 @@ async fn what_is_invalidated_or_marked_is_announced_in_the_same_step() {
     let tier = tier(&redis);
     put(&tier, "k", 1, "a").await;
     let (_, mut subscription) = tier.bus().subscribe().await.unwrap();
-    let position = tier.invalidate(&[b"k"], Strike::Drop, Some("key".into())).await.unwrap();
+    let position = tier.invalidate(&[b"k"], Invalidation::Drop, Some("key".into())).await.unwrap();
     let read = message(&mut subscription).await;
     assert_eq!((Some(read.position), &read.announcement[..]), (position, &b"key"[..]));
-    let marked = tier.mark(&[Mark::Tag(3)], Strike::Drop, Some("tag".into())).await.unwrap();
+    let marked = tier.mark(&[Mark::Tag(3)], Invalidation::Drop, Some("tag".into())).await.unwrap();
     let read = message(&mut subscription).await;
     assert_eq!((Some(read.position), &read.announcement[..]), (marked.position, &b"tag"[..]));
     assert_eq!(read.marks, Some((marked.clock, marked.incarnation)));
     // Nothing to invalidate, and yet something to say.
-    let position = tier.invalidate(&[], Strike::Drop, Some("none".into())).await.unwrap();
+    let position = tier.invalidate(&[], Invalidation::Drop, Some("none".into())).await.unwrap();
     assert_eq!(Some(message(&mut subscription).await.position), position);
     let long = Bytes::from(vec![0; (1 << 20) + 1]);
     let error = tier.bus().publish(long, None).await.unwrap_err();

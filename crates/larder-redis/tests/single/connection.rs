@@ -153,7 +153,7 @@ async fn a_replica_is_not_asked() {
     replica.cli(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
     // What it reads from now on is another's, so it is no longer asked, not even for reads.
     eventually(async || tier.get_many(&[b"k"]).await.pop().unwrap().is_err()).await;
-    let error = tier.invalidate(&[b"k"], larder_core::shared::Strike::Drop, None).await;
+    let error = tier.invalidate(&[b"k"], larder_core::shared::Invalidation::Drop, None).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SharedDown);
     assert!(error.chain().contains("replica"), "{}", error.chain());

@@ -1,7 +1,7 @@
 //! A server that is full.
 
 use bytes::Bytes;
-use larder_core::shared::{Mark, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, Mark, SharedFill, SharedRead};
 use larder_core::{Bus, SharedTier};
 use larder_test::Redis;
 
@@ -30,15 +30,17 @@ async fn a_full_server_that_evicts_nothing_refuses_fills_and_takes_invalidations
     assert_eq!(fill(&tier, "k", &void, envelope(1, "a")).await, SharedFill::Refused);
     assert!(matches!(ask(&tier, "held", None).await, SharedRead::Hit(_)));
     let announcement = || Some(Bytes::from_static(b"x"));
-    let first = tier.invalidate(&[b"held"], Strike::Drop, announcement()).await.unwrap().unwrap();
+    let first =
+        tier.invalidate(&[b"held"], Invalidation::Drop, announcement()).await.unwrap().unwrap();
     assert_eq!(get(&tier, "held").await, None);
-    let second = tier.invalidate(&[b"stale"], Strike::MarkStale, announcement()).await.unwrap();
+    let second =
+        tier.invalidate(&[b"stale"], Invalidation::MarkStale, announcement()).await.unwrap();
     assert!(first.is_followed_by(second.unwrap()));
     assert!(told(&get(&tier, "stale").await.unwrap()).0);
-    let marked = tier.mark(&[Mark::All], Strike::Drop, announcement()).await.unwrap();
+    let marked = tier.mark(&[Mark::All], Invalidation::Drop, announcement()).await.unwrap();
     assert_eq!(tier.marks().await.unwrap().marks.len(), 1);
     assert_eq!(marked.position.unwrap().number, 3);
-    let marked = tier.mark(&[Mark::Tag(1)], Strike::MarkStale, announcement()).await.unwrap();
+    let marked = tier.mark(&[Mark::Tag(1)], Invalidation::MarkStale, announcement()).await.unwrap();
     assert_eq!(marked.position.unwrap().number, 4);
     assert_eq!(bus.publish("x".into(), None).await.unwrap().number, 5);
     let (end, _) = bus.subscribe().await.unwrap();
@@ -53,7 +55,7 @@ async fn a_server_that_evicts_everything_forgets_and_never_lies() {
     let redis =
         Redis::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-random"]);
     let tier = tier(&redis);
-    let marks = tier.mark(&[Mark::All], Strike::Drop, None).await.unwrap();
+    let marks = tier.mark(&[Mark::All], Invalidation::Drop, None).await.unwrap();
     let reader = lease(&tier, "k").await;
     put(&tier, "held", 1, "a").await;
     redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
@@ -69,7 +71,7 @@ async fn a_server_that_evicts_everything_forgets_and_never_lies() {
 async fn a_server_that_evicts_what_has_an_end_keeps_marks_and_bus() {
     let redis = Redis::start_with(&["--maxmemory", "100mb", "--maxmemory-policy", "volatile-lru"]);
     let tier = tier(&redis);
-    let marks = tier.mark(&[Mark::All], Strike::Drop, Some("m".into())).await.unwrap();
+    let marks = tier.mark(&[Mark::All], Invalidation::Drop, Some("m".into())).await.unwrap();
     put(&tier, "held", 1, "a").await;
     redis.cli(&["CONFIG", "SET", "maxmemory", "1"]);
     let _ = redis.cli(&["SET", "x", "y"]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_core::shared::{Lease, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, Lease, SharedFill, SharedRead};
 use larder_core::{ErrorKind, SharedTier};
 use larder_test::{Redis, RespClient};
 
@@ -66,7 +66,7 @@ async fn one_has_the_lease_and_the_others_are_told_for_how_long() {
 async fn an_invalidation_voids_the_lease() {
     let redis = Redis::start();
     let tier = tier(&redis);
-    for strike in [Strike::Drop, Strike::MarkStale] {
+    for strike in [Invalidation::Drop, Invalidation::MarkStale] {
         let reader = lease(&tier, "k").await;
         tier.invalidate(&[b"k"], strike, None).await.unwrap();
         assert_eq!(fill(&tier, "k", &reader, envelope(1, "old")).await, SharedFill::Refused);
@@ -81,8 +81,11 @@ async fn a_dropped_entry_is_gone_and_a_stale_one_is_held_until_it_is_filled_anew
     let tier = tier(&redis);
     put(&tier, "dropped", 1, "a").await;
     put(&tier, "stale", 2, "b").await;
-    assert_eq!(tier.invalidate(&[b"dropped"], Strike::Drop, None).await.unwrap(), None);
-    assert_eq!(tier.invalidate(&[b"stale", b"x"], Strike::MarkStale, None).await.unwrap(), None);
+    assert_eq!(tier.invalidate(&[b"dropped"], Invalidation::Drop, None).await.unwrap(), None);
+    assert_eq!(
+        tier.invalidate(&[b"stale", b"x"], Invalidation::MarkStale, None).await.unwrap(),
+        None
+    );
     assert_eq!(get(&tier, "dropped").await, None);
     assert_eq!(redis.cli(&["EXISTS", "larder:{x}"]), "0");
     let entry = get(&tier, "stale").await.unwrap();
@@ -153,7 +156,7 @@ async fn an_entry_is_as_old_as_its_lease() {
             let remaining = get(&tier, "k").await.unwrap().remaining;
             let half = Duration::from_secs(1_800);
             assert!(remaining <= half && remaining > half - Duration::from_secs(20));
-            tier.invalidate(&[b"k"], Strike::Drop, None).await.unwrap();
+            tier.invalidate(&[b"k"], Invalidation::Drop, None).await.unwrap();
         }
     }
     assert_eq!(redis.cli(&["KEYS", "*"]), "");
@@ -217,7 +220,7 @@ async fn a_thousand_keys_are_invalidated_with_one_call() {
     let filled = tier.get_many(&keys).await.into_iter().filter(|got| matches!(got, Ok(Some(_))));
     assert_eq!(filled.count(), 1_000);
     let announcement = bytes::Bytes::from_static(b"all of them");
-    let position = tier.invalidate(&keys, Strike::Drop, Some(announcement)).await.unwrap();
+    let position = tier.invalidate(&keys, Invalidation::Drop, Some(announcement)).await.unwrap();
     assert_eq!(position.unwrap().number, 1);
     assert_eq!(redis.cli(&["DBSIZE"]), "2");
 }

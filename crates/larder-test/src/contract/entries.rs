@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use larder_core::ErrorKind;
 use larder_core::envelope::{STATE_AT, STATE_STALE};
-use larder_core::shared::{SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, SharedFill, SharedRead};
 
 use super::subject::{LONG, Subject, ask, but_for_its_state, fill, get, granted, stamp, strike};
 
@@ -87,7 +87,7 @@ pub(super) async fn an_entry_is_of_the_run_of_its_lease(subject: &Subject) {
 pub(super) async fn a_drop_leaves_nothing(subject: &Subject) {
     let key = subject.key("drop");
     let held = subject.hold(&key).await;
-    strike(&*subject.b, &key, Strike::Drop).await;
+    strike(&*subject.b, &key, Invalidation::Drop).await;
     assert_eq!(get(&*subject.a, &key).await, None);
     let read = ask(&*subject.a, &key, stamp(&held), LONG).await;
     assert!(matches!(read, SharedRead::Miss(_)), "not {read:?}");
@@ -97,13 +97,13 @@ pub(super) async fn a_stale_mark_keeps_the_value_and_its_stamp(subject: &Subject
     let key = subject.key("stale");
     let held = subject.hold(&key).await;
     if !subject.a.abilities().marks_stale {
-        let error = subject.a.invalidate(&[&key], Strike::MarkStale, None).await;
+        let error = subject.a.invalidate(&[&key], Invalidation::MarkStale, None).await;
         let kind = error.expect_err("it can't mark a key stale").kind();
         assert_eq!(kind, ErrorKind::Refused);
         return;
     }
     let before = get(&*subject.a, &key).await.expect("it was filled").remaining;
-    strike(&*subject.b, &key, Strike::MarkStale).await;
+    strike(&*subject.b, &key, Invalidation::MarkStale).await;
     let marked = get(&*subject.a, &key).await.expect("it was marked only");
     assert_eq!(marked.envelope[STATE_AT], STATE_STALE);
     assert_eq!(but_for_its_state(&marked.envelope), held);
@@ -118,7 +118,7 @@ pub(super) async fn a_stale_entry_is_no_hit_until_it_is_filled_again(subject: &S
     for (name, seen) in [("unseen", None), ("another", other)] {
         let key = subject.key(&format!("stale-{name}"));
         let held = subject.hold(&key).await;
-        strike(&*subject.a, &key, Strike::MarkStale).await;
+        strike(&*subject.a, &key, Invalidation::MarkStale).await;
         let SharedRead::Stale { entry, lease } = ask(&*subject.b, &key, seen, LONG).await else {
             panic!("it is stale");
         };

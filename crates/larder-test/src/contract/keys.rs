@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use larder_core::shared::{LeaseAsk, SharedFill, SharedRead, Strike};
+use larder_core::shared::{Invalidation, LeaseAsk, SharedFill, SharedRead};
 
 use super::subject::{LONG, Subject, answered, ask, fill, get, granted, stamp, strikes};
 
@@ -40,7 +40,7 @@ pub(super) async fn many_keys_keep_their_order(subject: &Subject) {
 pub(super) async fn no_keys_are_no_answers(subject: &Subject) {
     assert!(subject.a.get_many(&[]).await.is_empty());
     assert!(subject.a.lease_many(&[], LONG).await.is_empty());
-    assert_eq!(answered(subject.a.invalidate(&[], Strike::Drop, None).await), None);
+    assert_eq!(answered(subject.a.invalidate(&[], Invalidation::Drop, None).await), None);
 }
 
 pub(super) async fn keys_of_any_bytes_dont_collide(subject: &Subject) {
@@ -66,7 +66,7 @@ pub(super) async fn keys_of_any_bytes_dont_collide(subject: &Subject) {
     }
     // What strikes every other one strikes no more.
     let struck: Vec<_> = asked.iter().step_by(2).copied().collect();
-    answered(subject.b.invalidate(&struck, Strike::Drop, None).await);
+    answered(subject.b.invalidate(&struck, Invalidation::Drop, None).await);
     let entries = subject.a.get_many(&asked).await;
     for (at, (key, entry)) in asked.iter().zip(entries).enumerate() {
         assert_eq!(answered(entry).is_some(), at % 2 == 1, "{}", shown(key));
@@ -102,7 +102,7 @@ pub(super) async fn an_invalidation_may_be_repeated(subject: &Subject) {
             answered(tier.invalidate(&[&key, &key], how, None).await);
         }
         let left = get(&*subject.a, &key).await.map(|entry| stamp(&entry.envelope));
-        assert_eq!(left, (how == Strike::MarkStale).then(|| stamp(&held)));
+        assert_eq!(left, (how == Invalidation::MarkStale).then(|| stamp(&held)));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use larder_core::shared::{
-    Incarnation, Lease, LeaseAsk, SharedFill, SharedRead, SharedTier, Strike,
+    Incarnation, Invalidation, Lease, LeaseAsk, SharedFill, SharedRead, SharedTier,
 };
 
 use super::subject::{LONG, Subject, answered, ask, fill, get, granted, strike, strikes};
@@ -33,7 +33,7 @@ pub(super) async fn tokens_differ_and_keep_to_their_length(subject: &Subject) {
     for key in ["token-1", "token-2"].map(|name| subject.key(name)) {
         for tier in [&subject.a, &subject.b] {
             leases.push(granted(&**tier, &key).await);
-            strike(&**tier, &key, Strike::Drop).await;
+            strike(&**tier, &key, Invalidation::Drop).await;
         }
     }
     for (at, lease) in leases.iter().enumerate() {
@@ -138,7 +138,7 @@ pub(super) async fn a_release_lets_the_next_one_in(subject: &Subject) {
 pub(super) async fn a_release_of_a_void_lease_leaves_the_others_lease_alone(subject: &Subject) {
     let key = subject.key("release-void");
     let void = granted(&*subject.a, &key).await;
-    strike(&*subject.a, &key, Strike::Drop).await;
+    strike(&*subject.a, &key, Invalidation::Drop).await;
     let lease = granted(&*subject.b, &key).await;
     answered(subject.a.release(&key, &void).await);
     assert!(matches!(ask(&*subject.a, &key, None, LONG).await, SharedRead::Busy { .. }));

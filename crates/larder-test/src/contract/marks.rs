@@ -1,7 +1,7 @@
 //! Marks: that they are ordered, kept and told apart, or refused.
 
 use larder_core::ErrorKind;
-use larder_core::shared::{Mark, MarkClock, Marked, Marks, SharedTier, Strike};
+use larder_core::shared::{Invalidation, Mark, MarkClock, Marked, Marks, SharedTier};
 
 use super::subject::{Subject, answered};
 
@@ -13,13 +13,13 @@ pub(super) async fn marks_are_ordered_and_read_back(subject: &Subject) {
     let (one, two) = (Mark::Cache(cache.clone()), Mark::Prefix { cache, prefix: "user:".into() });
     let mut last = answered(subject.b.marks().await).clock;
     for (tier, mark) in [(&subject.a, &one), (&subject.b, &two), (&subject.a, &one)] {
-        let marked = set(&**tier, std::slice::from_ref(mark), Strike::Drop).await;
+        let marked = set(&**tier, std::slice::from_ref(mark), Invalidation::Drop).await;
         assert!(marked.clock > last, "{:?} after {last:?}", marked.clock);
         last = marked.clock;
         for tier in [&subject.a, &subject.b] {
             let marks = answered(tier.marks().await);
             assert_eq!((marks.clock, marks.incarnation), (last, marked.incarnation));
-            assert_eq!(found(&marks, mark), (Strike::Drop, last));
+            assert_eq!(found(&marks, mark), (Invalidation::Drop, last));
         }
     }
     let marks = answered(subject.b.marks().await);
@@ -48,7 +48,7 @@ pub(super) async fn marks_of_each_kind_and_strike_are_told_apart(subject: &Subje
     ];
     let mut set_at = Vec::new();
     for (at, mark) in marks.iter().enumerate() {
-        let strike = [Strike::Drop, Strike::MarkStale][at % 2];
+        let strike = [Invalidation::Drop, Invalidation::MarkStale][at % 2];
         let marked = set(&*subject.a, std::slice::from_ref(mark), strike).await;
         set_at.push((strike, marked.clock));
     }
@@ -57,10 +57,10 @@ pub(super) async fn marks_of_each_kind_and_strike_are_told_apart(subject: &Subje
         assert_eq!(found(&kept, mark), *set_at, "{mark:?}");
     }
     // The latest strike counts.
-    let again = set(&*subject.a, &marks, Strike::MarkStale).await;
+    let again = set(&*subject.a, &marks, Invalidation::MarkStale).await;
     let kept = answered(subject.b.marks().await);
     for mark in &marks {
-        assert_eq!(found(&kept, mark), (Strike::MarkStale, again.clock), "{mark:?}");
+        assert_eq!(found(&kept, mark), (Invalidation::MarkStale, again.clock), "{mark:?}");
     }
 }
 
@@ -69,10 +69,10 @@ pub(super) async fn marks_set_together_have_one_moment(subject: &Subject) {
         return;
     }
     let marks: Vec<_> = (0..100).map(Mark::Tag).collect();
-    let marked = set(&*subject.a, &marks, Strike::Drop).await;
+    let marked = set(&*subject.a, &marks, Invalidation::Drop).await;
     let kept = answered(subject.b.marks().await);
     for mark in &marks {
-        assert_eq!(found(&kept, mark), (Strike::Drop, marked.clock), "{mark:?}");
+        assert_eq!(found(&kept, mark), (Invalidation::Drop, marked.clock), "{mark:?}");
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn marks_set_together_have_one_moment(subject: &Subject) {
 async fn keeps_marks(subject: &Subject) -> bool {
     let keeps = subject.a.abilities().marks;
     if !keeps {
-        let refused = subject.a.mark(&[Mark::All], Strike::Drop, None).await;
+        let refused = subject.a.mark(&[Mark::All], Invalidation::Drop, None).await;
         let kind = refused.expect_err("it keeps no marks").kind();
         assert_eq!(kind, ErrorKind::Refused);
         assert!(answered(subject.a.marks().await).marks.is_empty());
@@ -88,14 +88,14 @@ async fn keeps_marks(subject: &Subject) -> bool {
     keeps
 }
 
-async fn set(tier: &dyn SharedTier, marks: &[Mark], strike: Strike) -> Marked {
+async fn set(tier: &dyn SharedTier, marks: &[Mark], strike: Invalidation) -> Marked {
     let marked = answered(tier.mark(marks, strike, None).await);
     assert_eq!(marked.position, None, "what isn't announced has no position");
     marked
 }
 
 /// How and when a mark was set last. It may stand there once for each strike.
-fn found(marks: &Marks, wanted: &Mark) -> (Strike, MarkClock) {
+fn found(marks: &Marks, wanted: &Mark) -> (Invalidation, MarkClock) {
     let found: Vec<_> = marks.marks.iter().filter(|(mark, ..)| mark == wanted).collect();
     let last = found.iter().max_by_key(|(.., clock)| *clock);
     let Some((_, strike, clock)) = last else { panic!("{wanted:?} was set and isn't there") };

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use larder_core::BoxFuture;
-use larder_core::shared::{SharedRead, Strike};
+use larder_core::shared::{Invalidation, SharedRead};
 
 use super::subject::{LONG, Subject, ask, fill, get, granted, strike};
 
@@ -34,7 +34,7 @@ pub(super) async fn a_fill_at_the_same_time_as_an_invalidation_leaves_nothing(su
         let filling: BoxFuture<'_, ()> = Box::pin(async {
             fill(&*subject.a, &key, &lease, late.clone()).await;
         });
-        let striking: BoxFuture<'_, ()> = Box::pin(strike(&*subject.b, &key, Strike::Drop));
+        let striking: BoxFuture<'_, ()> = Box::pin(strike(&*subject.b, &key, Invalidation::Drop));
         let both = if round % 2 == 0 { vec![filling, striking] } else { vec![striking, filling] };
         all(both).await;
         assert_eq!(get(&*subject.a, &key).await, None);

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use larder_core::shared::{Mark, Strike};
+use larder_core::shared::{Invalidation, Mark};
 
 use super::buses::{message, plain, published};
 use super::subject::{Subject, answered, get, strikes};
@@ -49,7 +49,8 @@ pub(super) async fn an_announcement_of_marks_carries_their_moment(subject: &Subj
     let (end, mut reader) = answered(other.subscribe().await);
     let mark = [Mark::Cache(subject.name("announced")), Mark::Tag(1)];
     let announcement = Bytes::from_static(b"marks");
-    let marked = answered(subject.a.mark(&mark, Strike::Drop, Some(announcement.clone())).await);
+    let marked =
+        answered(subject.a.mark(&mark, Invalidation::Drop, Some(announcement.clone())).await);
     assert_eq!(marked.position.is_some(), abilities.announces);
     if let Some(position) = marked.position {
         assert!(end.is_followed_by(position), "{position} after {end}");
@@ -72,7 +73,7 @@ pub(super) async fn what_is_announced_has_been_done(subject: &Subject) {
     let (_, mut reader) = answered(other.subscribe().await);
     let announcement = Bytes::from_static(b"done");
     let keys = [&key[..]];
-    let mut invalidation = subject.a.invalidate(&keys, Strike::Drop, Some(announcement));
+    let mut invalidation = subject.a.invalidate(&keys, Invalidation::Drop, Some(announcement));
     // The reader may be told before the writer is.
     let mut position = None;
     let read = {

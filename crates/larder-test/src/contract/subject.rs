@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use larder_core::envelope::{Envelope, Payload, STATE_AT, STATE_FRESH, encoding};
 use larder_core::shared::{
-    Incarnation, Lease, LeaseAsk, MarkClock, SharedEntry, SharedFill, SharedRead, Strike,
+    Incarnation, Invalidation, Lease, LeaseAsk, MarkClock, SharedEntry, SharedFill, SharedRead,
 };
 use larder_core::{BoxFuture, Bus, Result, SharedTier};
 
@@ -193,16 +193,16 @@ pub(super) async fn fill(
     answered(tier.fill(key, lease, envelope, LONG).await)
 }
 
-pub(super) async fn strike(tier: &dyn SharedTier, key: &[u8], strike: Strike) {
+pub(super) async fn strike(tier: &dyn SharedTier, key: &[u8], strike: Invalidation) {
     let position = answered(tier.invalidate(&[key], strike, None).await);
     assert_eq!(position, None, "what isn't announced has no position");
 }
 
 /// The ways in which the tier can invalidate a key.
-pub(super) fn strikes(tier: &dyn SharedTier) -> &'static [Strike] {
+pub(super) fn strikes(tier: &dyn SharedTier) -> &'static [Invalidation] {
     match tier.abilities().marks_stale {
-        true => &[Strike::Drop, Strike::MarkStale],
-        false => &[Strike::Drop],
+        true => &[Invalidation::Drop, Invalidation::MarkStale],
+        false => &[Invalidation::Drop],
     }
 }
 

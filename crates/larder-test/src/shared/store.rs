@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use larder_core::Moment;
 use larder_core::envelope::{Envelope, STATE_AT, STATE_FRESH, STATE_STALE};
 use larder_core::shared::{
-    Incarnation, Lease, Mark, MarkClock, Marks, SharedEntry, SharedFill, SharedRead, Strike,
+    Incarnation, Invalidation, Lease, Mark, MarkClock, Marks, SharedEntry, SharedFill, SharedRead,
 };
 
 use super::random_unlike;
@@ -25,7 +25,7 @@ pub(super) struct Store {
     next_token: u64,
     mark_incarnation: u32,
     mark_clock: MarkClock,
-    marks: BTreeMap<MarkName, (Mark, Strike, MarkClock)>,
+    marks: BTreeMap<MarkName, (Mark, Invalidation, MarkClock)>,
     resolution: Duration,
     /// The most entries, leases and marks, each.
     held_max: usize,
@@ -168,9 +168,9 @@ impl Store {
         }
     }
 
-    pub(super) fn invalidate(&mut self, key: &[u8], strike: Strike) {
+    pub(super) fn invalidate(&mut self, key: &[u8], strike: Invalidation) {
         self.leases.remove(key);
-        if strike == Strike::MarkStale
+        if strike == Invalidation::MarkStale
             && let Some(entry) = self.entries.get_mut(key)
             && entry.envelope.len() > STATE_AT
         {
@@ -183,7 +183,12 @@ impl Store {
         }
     }
 
-    pub(super) fn mark(&mut self, marks: &[Mark], strike: Strike, now: Moment) -> (MarkClock, u32) {
+    pub(super) fn mark(
+        &mut self,
+        marks: &[Mark],
+        strike: Invalidation,
+        now: Moment,
+    ) -> (MarkClock, u32) {
         self.mark_clock = MarkClock((now.as_nanos() / 1_000).max(self.mark_clock.0 + 1));
         for mark in marks {
             self.marks.insert(name_of(mark), (mark.clone(), strike, self.mark_clock));

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use larder_core::bus::{BusEvent, Subscription};
 use larder_core::envelope::{STATE_FRESH, STATE_STALE};
 use larder_core::shared::{
-    Lease, LeaseAsk, Mark, SharedEntry, SharedFill, SharedRead, SharedTier, Strike,
+    Invalidation, Lease, LeaseAsk, Mark, SharedEntry, SharedFill, SharedRead, SharedTier,
 };
 use larder_core::{Bus, Error, ErrorKind};
 
@@ -78,7 +78,7 @@ fn fill(client: &SimClient, lease: &Lease, stamp: u64) -> SharedFill {
 }
 
 fn drop_key(client: &SimClient) {
-    done(client.invalidate(&[KEY], Strike::Drop, None)).unwrap();
+    done(client.invalidate(&[KEY], Invalidation::Drop, None)).unwrap();
 }
 
 fn arrived(subscription: &mut Subscription) -> Vec<BusEvent> {
@@ -136,7 +136,7 @@ fn a_fill_needs_its_own_lease_and_uses_it_up() {
 
 #[test]
 fn an_invalidation_voids_the_lease_whether_or_not_something_is_held() {
-    for strike in [Strike::Drop, Strike::MarkStale] {
+    for strike in [Invalidation::Drop, Invalidation::MarkStale] {
         let (server, a, _) = server();
         let voided = lease(&a);
         done(a.invalidate(&[KEY], strike, None)).unwrap();
@@ -146,7 +146,7 @@ fn an_invalidation_voids_the_lease_whether_or_not_something_is_held() {
         let SharedRead::Stale { lease: voided, .. } = ask(&a, Some(2)) else { panic!("no lease") };
         done(a.invalidate(&[KEY], strike, None)).unwrap();
         assert_eq!(fill(&a, &voided, 3), SharedFill::Refused);
-        let left = (strike == Strike::MarkStale).then(|| envelope(STATE_STALE, 2));
+        let left = (strike == Invalidation::MarkStale).then(|| envelope(STATE_STALE, 2));
         assert_eq!(server.held(KEY), left);
     }
 }
@@ -196,7 +196,7 @@ fn what_has_no_state_is_no_hit_and_is_dropped_instead_of_marked() {
     let bytes = Bytes::from_static(b"x");
     assert_eq!(done(a.fill(KEY, &granted, bytes, SECOND)).unwrap(), SharedFill::Stored);
     assert!(matches!(ask(&a, None), SharedRead::Stale { .. }));
-    done(a.invalidate(&[KEY], Strike::MarkStale, None)).unwrap();
+    done(a.invalidate(&[KEY], Invalidation::MarkStale, None)).unwrap();
     assert_eq!(server.held(KEY), None);
 }
 
@@ -205,20 +205,22 @@ fn marks_get_later_clocks_even_within_a_microsecond_and_keep_the_latest_for_each
     let (server, a, clock) = server();
     let prefix = Mark::Prefix { cache: "user".into(), prefix: "4".into() };
     let both = [Mark::Tag(7), prefix.clone()];
-    let first = done(a.mark(&both, Strike::Drop, None)).unwrap();
+    let first = done(a.mark(&both, Invalidation::Drop, None)).unwrap();
     assert_eq!(first.clock.0, clock.now().as_nanos() / 1_000);
-    let second = done(a.mark(&[Mark::Tag(7)], Strike::MarkStale, None)).unwrap();
+    let second = done(a.mark(&[Mark::Tag(7)], Invalidation::MarkStale, None)).unwrap();
     assert_eq!((second.clock.0, second.position), (first.clock.0 + 1, None));
     let marks = done(a.marks()).unwrap();
     assert_eq!((marks.incarnation, marks.clock), (first.incarnation, second.clock));
-    let all =
-        vec![(Mark::Tag(7), Strike::MarkStale, second.clock), (prefix, Strike::Drop, first.clock)];
+    let all = vec![
+        (Mark::Tag(7), Invalidation::MarkStale, second.clock),
+        (prefix, Invalidation::Drop, first.clock),
+    ];
     assert_eq!(marks.marks, all);
 
     server.lose_marks();
     let lost = done(a.marks()).unwrap();
     assert!(lost.marks.is_empty() && lost.incarnation != first.incarnation);
-    let third = done(a.mark(&[Mark::All], Strike::Drop, None)).unwrap();
+    let third = done(a.mark(&[Mark::All], Invalidation::Drop, None)).unwrap();
     assert!(third.clock > second.clock && third.incarnation == lost.incarnation);
 }
 
@@ -228,7 +230,7 @@ fn round_trips_and_keys_are_counted_apart_for_each_process() {
     let b = server.client();
     let keys = [&b"1"[..], b"2", b"3"];
     assert_eq!(done(a.get_many(&keys)).len(), 3);
-    done(b.invalidate(&keys[..2], Strike::Drop, None)).unwrap();
+    done(b.invalidate(&keys[..2], Invalidation::Drop, None)).unwrap();
     b.down();
     assert!(is_down(done(b.get_many(&keys[..1])).remove(0)));
     let count = |trips, keys| Count { trips, keys };
@@ -247,8 +249,8 @@ fn what_it_can_not_do_and_what_is_too_long_is_refused() {
     });
     let a = server.client();
     let refused = |error: Error| error.kind() == ErrorKind::Refused;
-    assert!(refused(done(a.mark(&[Mark::All], Strike::Drop, None)).unwrap_err()));
-    assert!(refused(done(a.invalidate(&[KEY], Strike::MarkStale, None)).unwrap_err()));
+    assert!(refused(done(a.mark(&[Mark::All], Invalidation::Drop, None)).unwrap_err()));
+    assert!(refused(done(a.invalidate(&[KEY], Invalidation::MarkStale, None)).unwrap_err()));
     assert_eq!(done(a.marks()).unwrap(), larder_core::shared::Marks::default());
     let granted = lease(&a);
     let long = Bytes::from(vec![1; 16]);
@@ -256,7 +258,7 @@ fn what_it_can_not_do_and_what_is_too_long_is_refused() {
     assert_eq!(fill(&a, &granted, 1), SharedFill::Stored);
     assert_eq!(get(&a).unwrap().remaining, SECOND * 9);
     let announcement = Some(Bytes::from_static(b"x"));
-    assert_eq!(done(a.invalidate(&[KEY], Strike::Drop, announcement)).unwrap(), None);
+    assert_eq!(done(a.invalidate(&[KEY], Invalidation::Drop, announcement)).unwrap(), None);
     assert_eq!(server.bus_len(), 0);
 }
 
@@ -276,8 +278,8 @@ fn beyond_its_limit_it_evicts_and_loses_its_marks() {
     let asks = keys.map(|key| LeaseAsk { key, seen: None });
     done(a.lease_many(&asks, SECOND));
     assert_eq!(keys.map(|key| server.lease_held(key)), [false, true, true]);
-    let before = done(a.mark(&[Mark::Tag(1), Mark::Tag(2)], Strike::Drop, None)).unwrap();
-    let after = done(a.mark(&[Mark::Tag(3)], Strike::Drop, None)).unwrap();
+    let before = done(a.mark(&[Mark::Tag(1), Mark::Tag(2)], Invalidation::Drop, None)).unwrap();
+    let after = done(a.mark(&[Mark::Tag(3)], Invalidation::Drop, None)).unwrap();
     assert_ne!(before.incarnation, after.incarnation);
     assert!(done(a.marks()).unwrap().marks.is_empty());
 }

@@ -27,13 +27,13 @@ fn entry(clock: u64, tags: &[u64]) -> Envelope {
     }
 }
 
-fn learnt(marks: Vec<(Mark, Strike, MarkClock)>) -> MarkTable {
+fn learnt(marks: Vec<(Mark, Invalidation, MarkClock)>) -> MarkTable {
     let table = MarkTable::default();
     assert!(table.learn(&Marks { incarnation: 5, clock: MarkClock(100), marks }));
     table
 }
 
-fn hear(table: &MarkTable, mark: Mark, strike: Strike, clock: u64) -> bool {
+fn hear(table: &MarkTable, mark: Mark, strike: Invalidation, clock: u64) -> bool {
     table.heard([mark].into_iter(), strike, (MarkClock(clock), 5))
 }
 
@@ -57,7 +57,7 @@ fn a_mark_strikes_what_was_filled_without_knowing_of_it() {
         (Mark::All, &[], Some(Fate::Dropped), Some(Fate::Stands)),
     ];
     for (mark, tags, before, since) in marks {
-        let table = learnt(vec![(mark.clone(), Strike::Drop, MarkClock(50))]);
+        let table = learnt(vec![(mark.clone(), Invalidation::Drop, MarkClock(50))]);
         assert_eq!(table.fate("user", "user:42", &entry(49, tags)), before, "{mark:?}");
         assert_eq!(table.fate("user", "user:42", &entry(50, tags)), since, "{mark:?}");
     }
@@ -66,11 +66,11 @@ fn a_mark_strikes_what_was_filled_without_knowing_of_it() {
 #[test]
 fn the_harder_fate_wins_and_an_older_mark_changes_nothing() {
     let table = learnt(vec![]);
-    assert!(hear(&table, Mark::Tag(7), Strike::MarkStale, 120));
+    assert!(hear(&table, Mark::Tag(7), Invalidation::MarkStale, 120));
     assert_eq!(table.fate("user", "k", &entry(119, &[TAG])), Some(Fate::Staled));
-    assert!(hear(&table, cache(), Strike::Drop, 130));
+    assert!(hear(&table, cache(), Invalidation::Drop, 130));
     assert_eq!(table.fate("user", "k", &entry(119, &[TAG])), Some(Fate::Dropped));
-    assert!(hear(&table, cache(), Strike::Drop, 110));
+    assert!(hear(&table, cache(), Invalidation::Drop, 110));
     assert_eq!(table.fate("user", "k", &entry(125, &[TAG])), Some(Fate::Dropped));
     assert_eq!(table.known(), Some((5, MarkClock(130))));
 }
@@ -79,7 +79,7 @@ fn the_harder_fate_wins_and_an_older_mark_changes_nothing() {
 fn while_nothing_is_known_nothing_serves_and_what_is_heard_is_kept() {
     let table = MarkTable::default();
     assert_eq!((table.known(), table.fate("user", "k", &entry(200, &[]))), (None, None));
-    assert!(hear(&table, cache(), Strike::Drop, 150));
+    assert!(hear(&table, cache(), Invalidation::Drop, 150));
     assert!(table.learn(&Marks { incarnation: 5, clock: MarkClock(100), marks: vec![] }));
     assert_eq!(table.fate("user", "k", &entry(149, &[])), Some(Fate::Dropped));
     assert_eq!(table.known(), Some((5, MarkClock(150))));
@@ -90,7 +90,7 @@ fn while_nothing_is_known_nothing_serves_and_what_is_heard_is_kept() {
 #[test]
 fn marks_of_another_incarnation_are_noticed() {
     let table = learnt(vec![]);
-    assert!(!table.heard([Mark::All].into_iter(), Strike::Drop, (MarkClock(1), 6)));
+    assert!(!table.heard([Mark::All].into_iter(), Invalidation::Drop, (MarkClock(1), 6)));
     assert_eq!(table.fate("user", "k", &Envelope { marks: 6, ..entry(200, &[]) }), None);
 }
 
@@ -98,7 +98,7 @@ fn marks_of_another_incarnation_are_noticed() {
 fn too_many_heard_while_nothing_is_known_must_be_read_again() {
     let table = MarkTable::default();
     for clock in 0..HEARD_MAX as u64 {
-        assert!(hear(&table, cache(), Strike::Drop, clock));
+        assert!(hear(&table, cache(), Invalidation::Drop, clock));
     }
     let marks = Marks { incarnation: 5, ..Marks::default() };
     assert!(!table.learn(&marks));
@@ -110,11 +110,11 @@ fn too_many_heard_while_nothing_is_known_must_be_read_again() {
 fn beyond_the_limit_of_prefixes_the_whole_cache_is_struck() {
     let table = learnt(vec![]);
     for number in 0..PREFIXES_MAX as u64 {
-        assert!(hear(&table, prefix(&format!("p{number}")), Strike::Drop, 200 + number));
+        assert!(hear(&table, prefix(&format!("p{number}")), Invalidation::Drop, 200 + number));
     }
     assert_eq!(table.fate("user", "q", &entry(100, &[])), Some(Fate::Stands));
     // It came late: others are later, and the whole must be struck as late as they were.
-    assert!(hear(&table, prefix("late"), Strike::Drop, 150));
+    assert!(hear(&table, prefix("late"), Invalidation::Drop, 150));
     assert_eq!(table.fate("user", "p63", &entry(200, &[])), Some(Fate::Dropped));
     assert_eq!(table.fate("user", "q", &entry(100, &[])), Some(Fate::Dropped));
 }

@@ -13,8 +13,8 @@ use larder_core::Bus;
 use larder_core::bus::Position;
 use larder_core::envelope::Envelope;
 use larder_core::shared::{
-    Abilities, Incarnation, Lease, LeaseAsk, Mark, MarkClock, Marked, Marks, SharedEntry,
-    SharedFill, SharedRead, SharedTier, Strike,
+    Abilities, Incarnation, Invalidation, Lease, LeaseAsk, Mark, MarkClock, Marked, Marks,
+    SharedEntry, SharedFill, SharedRead, SharedTier,
 };
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Moment, Result};
 
@@ -82,7 +82,7 @@ impl Wrong {
             Some(Defect::IgnoresSeen) => seen = None,
             Some(Defect::TakesAnySeen) if seen.is_some() => seen = held,
             Some(Defect::StrikesWhatWasSeen) if seen.is_some() && seen == held => {
-                self.inner.invalidate(&[key], Strike::MarkStale, None).await.unwrap();
+                self.inner.invalidate(&[key], Invalidation::MarkStale, None).await.unwrap();
             }
             _ => {}
         }
@@ -118,7 +118,7 @@ impl Wrong {
 
     /// Stores whatever is given, under a lease of its own.
     async fn force(&self, key: &[u8], envelope: Bytes) -> Result<SharedFill> {
-        self.inner.invalidate(&[key], Strike::Drop, None).await?;
+        self.inner.invalidate(&[key], Invalidation::Drop, None).await?;
         let asks = [LeaseAsk { key, seen: None }];
         let SharedRead::Miss(lease) = self.inner.lease_many(&asks, LONG).await.remove(0)? else {
             panic!("it was invalidated");
@@ -255,7 +255,7 @@ impl SharedTier for Wrong {
     fn invalidate<'a>(
         &'a self,
         keys: &'a [&'a [u8]],
-        mut strike: Strike,
+        mut strike: Invalidation,
         mut announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Option<Position>>> {
         Box::pin(async move {
@@ -265,11 +265,11 @@ impl SharedTier for Wrong {
             let held = |key: &&[u8]| self.server.held(key).is_some();
             match (self.defect, strike) {
                 (Some(Defect::KeepsTheLeaseOfWhatIsNotHeld), _) => keys.retain(held),
-                (Some(Defect::KeepsTheLeaseOfWhatIsHeld), Strike::Drop) => {
+                (Some(Defect::KeepsTheLeaseOfWhatIsHeld), Invalidation::Drop) => {
                     keys.retain(|key| !self.server.evict(key));
                 }
-                (Some(Defect::MarksInsteadOfDropping), _) => strike = Strike::MarkStale,
-                (Some(Defect::DropsInsteadOfMarking), _) => strike = Strike::Drop,
+                (Some(Defect::MarksInsteadOfDropping), _) => strike = Invalidation::MarkStale,
+                (Some(Defect::DropsInsteadOfMarking), _) => strike = Invalidation::Drop,
                 (Some(Defect::StrikesEverything), _) => {
                     keys.extend(everything.iter().map(|key| &key[..]));
                 }
@@ -299,7 +299,7 @@ impl SharedTier for Wrong {
     fn mark<'a>(
         &'a self,
         marks: &'a [Mark],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Marked>> {
         Box::pin(async move {
@@ -332,7 +332,7 @@ impl SharedTier for Wrong {
             let mut marks = self.inner.marks().await?;
             for (_, strike, clock) in &mut marks.marks {
                 match self.defect {
-                    Some(Defect::ForgetsStrikes) => *strike = Strike::Drop,
+                    Some(Defect::ForgetsStrikes) => *strike = Invalidation::Drop,
                     Some(Defect::ClockStands) => *clock = MarkClock(1),
                     _ => {}
                 }

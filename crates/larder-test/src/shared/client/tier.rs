@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Lease, LeaseAsk, Mark, MarkClock, Marked, Marks, SharedEntry, SharedFill,
-    SharedRead, SharedTier, Strike,
+    Abilities, Invalidation, Lease, LeaseAsk, Mark, MarkClock, Marked, Marks, SharedEntry,
+    SharedFill, SharedRead, SharedTier,
 };
 use larder_core::{BoxFuture, Error, ErrorKind, Result};
 
@@ -109,11 +109,11 @@ impl SharedTier for SimClient {
     fn invalidate<'a>(
         &'a self,
         keys: &'a [&'a [u8]],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Option<Position>>> {
         Box::pin(async move {
-            if strike == Strike::MarkStale && !self.abilities().marks_stale {
+            if strike == Invalidation::MarkStale && !self.abilities().marks_stale {
                 return Err(Error::new(ErrorKind::Refused, "the shared tier marks no key stale"));
             }
             let keys = owned(keys);
@@ -128,7 +128,7 @@ impl SharedTier for SimClient {
     fn mark<'a>(
         &'a self,
         marks: &'a [Mark],
-        strike: Strike,
+        strike: Invalidation,
         announcement: Option<Bytes>,
     ) -> BoxFuture<'a, Result<Marked>> {
         Box::pin(async move {

@@ -38,10 +38,11 @@ fn what_a_step_announces_arrives_with_the_clock_of_its_marks() {
     let (_, a, _) = server();
     let (end, mut reader) = subscribe(&a);
     let announcement = Bytes::from_static(b"keys");
-    let keys = done(a.invalidate(&[KEY], Strike::Drop, Some(announcement.clone()))).unwrap();
+    let keys = done(a.invalidate(&[KEY], Invalidation::Drop, Some(announcement.clone()))).unwrap();
     let keys = keys.expect("the server announces");
     assert!(end.is_followed_by(keys));
-    let marked = done(a.mark(&[Mark::All], Strike::Drop, Some(announcement.clone()))).unwrap();
+    let marked =
+        done(a.mark(&[Mark::All], Invalidation::Drop, Some(announcement.clone()))).unwrap();
     let position = marked.position.expect("the server announces");
     let marks = Some((marked.clock, marked.incarnation));
     let struck = BusEvent::Message(Message { position, announcement, marks });

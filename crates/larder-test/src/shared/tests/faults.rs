@@ -20,7 +20,7 @@ fn a_restart_forgets_everything_and_is_another_run() {
     let (server, a, _) = server();
     let granted = lease(&a);
     assert_eq!(fill(&a, &granted, 1), SharedFill::Stored);
-    let marked = done(a.mark(&[Mark::All], Strike::Drop, None)).unwrap();
+    let marked = done(a.mark(&[Mark::All], Invalidation::Drop, None)).unwrap();
     let SharedRead::Stale { lease: void, .. } = ask(&a, Some(1)) else { panic!("no lease") };
     let run = server.incarnation();
     server.restart_empty();
@@ -37,11 +37,11 @@ fn after_a_rollback_what_was_dropped_is_back_under_another_incarnation_and_lease
     let granted = lease(&a);
     assert_eq!(fill(&a, &granted, 1), SharedFill::Stored);
     let SharedRead::Stale { lease: void, .. } = ask(&a, Some(1)) else { panic!("no lease") };
-    let marked = done(a.mark(&[Mark::Tag(1)], Strike::Drop, None)).unwrap();
+    let marked = done(a.mark(&[Mark::Tag(1)], Invalidation::Drop, None)).unwrap();
     let run = server.incarnation();
     let snapshot = server.snapshot();
     drop_key(&a);
-    done(a.mark(&[Mark::Tag(2)], Strike::Drop, None)).unwrap();
+    done(a.mark(&[Mark::Tag(2)], Invalidation::Drop, None)).unwrap();
     server.restart_with(&snapshot);
     let back = get(&a).expect("it is back");
     assert!(back.envelope == fresh(1) && back.incarnation != run);
@@ -51,7 +51,7 @@ fn after_a_rollback_what_was_dropped_is_back_under_another_incarnation_and_lease
     assert!(!done(a.extend(KEY, &void, SECOND)).unwrap());
     let marks = done(a.marks()).unwrap();
     assert_eq!(marks.incarnation, marked.incarnation);
-    assert_eq!(marks.marks, [(Mark::Tag(1), Strike::Drop, marked.clock)]);
+    assert_eq!(marks.marks, [(Mark::Tag(1), Invalidation::Drop, marked.clock)]);
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn while_the_server_is_down_everything_fails_and_nothing_takes_effect() {
     assert!(is_down(done(a.fill(KEY, &granted, fresh(1), SECOND * 10))));
     assert!(is_down(done(a.get_many(&[KEY])).remove(0)));
     assert!(is_down(done(a.lease_many(&[LeaseAsk { key: KEY, seen: None }], SECOND)).remove(0)));
-    assert!(is_down(done(a.invalidate(&[KEY], Strike::Drop, None))));
-    assert!(is_down(done(a.mark(&[Mark::All], Strike::Drop, None))));
+    assert!(is_down(done(a.invalidate(&[KEY], Invalidation::Drop, None))));
+    assert!(is_down(done(a.mark(&[Mark::All], Invalidation::Drop, None))));
     assert!(is_down(done(a.marks())) && is_down(done(a.probe())));
     assert!(is_down(done(a.extend(KEY, &granted, SECOND))));
     assert!(is_down(done(a.release(KEY, &granted))));
@@ -99,10 +99,10 @@ fn what_was_sent_to_a_paused_server_takes_effect_later_in_order_even_if_nobody_w
     let granted = lease(&a);
     server.pause();
     assert!(poll(a.fill(KEY, &granted, fresh(1), SECOND * 10)).is_pending());
-    let mut invalidation = b.invalidate(&[KEY], Strike::MarkStale, None);
+    let mut invalidation = b.invalidate(&[KEY], Invalidation::MarkStale, None);
     assert!(poll(invalidation.as_mut()).is_pending());
     // What was never polled was never sent.
-    drop(b.invalidate(&[KEY], Strike::Drop, None));
+    drop(b.invalidate(&[KEY], Invalidation::Drop, None));
     assert_eq!(server.held(KEY), None);
     clock.advance(SECOND / 2);
     server.resume();
@@ -170,7 +170,7 @@ fn a_lost_reply_is_a_failure_of_what_took_effect() {
     a.lose_reply_of_next_call(Call::Invalidate, 1);
     let granted = lease(&a);
     assert_eq!(fill(&a, &granted, 1), SharedFill::Stored);
-    assert!(is_down(done(a.invalidate(&[KEY], Strike::Drop, None))));
+    assert!(is_down(done(a.invalidate(&[KEY], Invalidation::Drop, None))));
     assert_eq!(server.held(KEY), None);
     drop_key(&a);
 
