@@ -284,3 +284,22 @@ async fn a_tier_that_is_down_at_the_start_is_used_when_it_comes() {
     settle().await;
     assert!(network.held(7).is_some());
 }
+
+#[tokio::test]
+async fn a_key_that_is_invalidated_while_the_tier_is_asked_is_loaded_all_the_same() {
+    let (network, [a, b], [in_a, in_b]) = two().await;
+    network.source.set(7, 2);
+    in_b.get(&8).await.unwrap();
+    settle().await;
+    // Its question is on the way when the key begins to wait for its invalidation.
+    a.client.pause();
+    let read = asking(&in_a, 8);
+    settle().await;
+    a.client.lose_reply_of_next_call(larder_test::shared::Call::Invalidate, 1);
+    in_a.invalidate_here(&[8], larder_engine::Invalidation::Drop).unwrap();
+    settle().await;
+    a.client.resume();
+    network.pass(200 * MS).await;
+    assert_eq!(read.await.unwrap().unwrap().value, None);
+    drop(b);
+}

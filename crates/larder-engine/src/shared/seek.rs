@@ -206,21 +206,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         let entries = self.shared.link.get_many(&names).await;
         drop(names);
         let mut asking = Vec::new();
-        let mut failed = Vec::new();
+        let mut straight = Vec::new();
         for (item, entry) in items.into_iter().zip(entries) {
             match entry {
                 Ok(None) => asking.push(item),
                 Ok(Some(entry)) => match self.judge(item, &entry, before, loader) {
                     Next::Ask(item) | Next::Busy(item) => asking.push(item),
-                    Next::Landed | Next::Load(_) => {}
+                    Next::Load(departed) => straight.push(departed),
+                    Next::Landed => {}
                 },
                 Err(_) => {
                     self.parts.counters.shared_errors.add(1);
-                    failed.push(self.load(item, None, before, true));
+                    straight.push(self.load(item, None, before, true));
                 }
             }
         }
-        self.parts.depart_to_source(failed, loader);
+        self.parts.depart_to_source(straight, loader);
         asking
     }
 
