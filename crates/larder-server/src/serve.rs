@@ -66,7 +66,7 @@ impl Server {
         for question in &composition.questions {
             prepare(question, &readiness).await?;
         }
-        let warmings = Warmings::new(config, &composition)?;
+        let warmings = Warmings::new(config, &composition, &engine)?;
         warmings.prepare(&readiness).await?;
         bloom::prepare(config, &composition).await?;
         let resp = match &config.listen.resp {

@@ -2,12 +2,14 @@
 //! run.
 //!
 //! What is loaded, how fast and how far is the engine's: see [`larder_engine::Warm`]. Here is
-//! where the keys come from: a file of the last run, a log, a query. None of them keeps the server
+//! where the keys come from: what other larders saved in the shared tier, a file of the last run, a
+//! log, a query. None of them keeps the server
 //! from starting once it was found sound, and nothing here is on the way of a request.
 
 mod hot_file;
 mod lines;
 mod lists;
+mod shared;
 mod tally;
 
 use std::fmt;
@@ -19,15 +21,18 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use larder_core::sync::Mutex;
 use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
-use larder_engine::{Cache, WarmEnd, WarmReport, Warming};
+use larder_engine::{Cache, Engine, WarmEnd, WarmReport, Warming};
 use larder_sql::SqlKeys;
 
 use crate::compose::Composition;
 use crate::config::{Config, WarmConfig};
 use crate::ready::Readiness;
 use lists::Lists;
+use shared::SharedKeys;
 use tally::Tally;
 
+/// So many keys a larder tells those that start later.
+const SHARED_KEYS_MAX: usize = 10_000;
 /// How often the hottest keys are saved.
 const SAVE_EVERY: Duration = Duration::from_secs(10 * 60);
 /// How often it is looked how far a warming is.
@@ -62,6 +67,8 @@ struct One {
     key: KeyTemplate,
     config: WarmConfig,
     query: Option<Arc<SqlKeys>>,
+    /// Where larders tell each other their hottest keys, if it keeps entries in a shared tier.
+    shared: Option<SharedKeys>,
     /// Once it was begun.
     warming: Mutex<Option<Warming>>,
 }
@@ -72,10 +79,12 @@ impl Warmings {
     /// # Errors
     ///
     /// `Config` when a query can't be one, or there is no folder to save keys in.
-    pub fn new(config: &Config, composition: &Composition) -> Result<Self> {
+    pub fn new(config: &Config, composition: &Composition, engine: &Engine) -> Result<Self> {
         let declared = composition.service.keyspace().declared();
+        let shares = config.caches.iter().any(|cache| cache.sharing.in_tier);
+        let shared = shares.then(|| SharedKeys::new(engine)).transpose()?;
         let mut all = Vec::new();
-        for warm in &config.warm {
+        for warm in &config.all_warm() {
             let cache = &config.caches[warm.cache];
             let Some(declared) = declared.iter().find(|one| one.cache.name() == cache.name) else {
                 continue;
@@ -91,6 +100,7 @@ impl Warmings {
                 key: cache.key.clone(),
                 config: warm.clone(),
                 query: query.map(Arc::new),
+                shared: shared.clone().filter(|_| cache.sharing.in_tier),
                 warming: Mutex::default(),
             }));
         }
@@ -140,6 +150,9 @@ impl Warmings {
     /// Saves the hottest keys of the caches that are to have theirs saved. A cache whose warming
     /// isn't over, or that holds nothing, leaves what was saved before.
     pub async fn save(&self) {
+        for one in &*self.0 {
+            one.share().await;
+        }
         for one in self.0.iter().filter(|one| one.config.last_run.is_some()) {
             let one = Arc::clone(one);
             let name = one.cache.name().to_owned();
@@ -176,7 +189,11 @@ impl One {
         while readiness.is_unprepared(name) {
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        let lists = Lists::new(&self.key, &self.config, self.query.clone());
+        let hot = match &self.shared {
+            Some(shared) => shared.read(name, &self.key, self.config.keys_max).await,
+            None => Vec::new(),
+        };
+        let lists = Lists::new(&self.key, hot, &self.config, self.query.clone());
         let mut warm = self.cache.warm(lists);
         if let Some(loads_max) = self.config.loads_max {
             warm = warm.loads_max(loads_max);
@@ -220,14 +237,31 @@ impl One {
         readiness.warm(name);
     }
 
+    /// Whether what it holds is worth saving: during a warming it may be only the first part of
+    /// what was saved before.
+    fn is_warm(&self) -> bool {
+        let end = self.warming.lock().as_ref().and_then(|warming| warming.progress().end);
+        !matches!(end, None | Some(WarmEnd::Stopped))
+    }
+
+    /// Saves its hottest keys in the shared tier, for larders that start later.
+    async fn share(self: &Arc<Self>) {
+        let Some(shared) = self.shared.as_ref().filter(|_| self.is_warm()) else { return };
+        let one = Arc::clone(self);
+        // It looks at every entry.
+        let hottest = tokio::task::spawn_blocking(move || one.cache.hottest(SHARED_KEYS_MAX));
+        let keys = hottest.await.unwrap_or_default();
+        if !keys.is_empty() {
+            let keys = shared.write(self.cache.name(), &self.key, &keys).await;
+            tracing::debug!(cache = self.cache.name(), keys, "hottest keys told to other larders");
+        }
+    }
+
     /// Saves its hottest keys, and returns how many; `None` if it left what there was.
     fn save(&self) -> io::Result<Option<usize>> {
-        let Some(file) = &self.config.last_run else { return Ok(None) };
-        let end = self.warming.lock().as_ref().and_then(|warming| warming.progress().end);
-        if matches!(end, None | Some(WarmEnd::Stopped)) {
-            // What is held may be only the first part of what was saved.
+        let Some(file) = self.config.last_run.as_ref().filter(|_| self.is_warm()) else {
             return Ok(None);
-        }
+        };
         let keys = self.cache.hottest(self.config.keys_max);
         if keys.is_empty() {
             return Ok(None);

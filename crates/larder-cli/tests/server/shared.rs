@@ -6,13 +6,14 @@ use std::thread;
 use larder_test::{Larder, Memcached, Postgres, Redis, Reply, RespClient};
 
 use crate::page::Page;
-use crate::support::{accounts, bank, connect, error_code, get, queries, serve, until};
+use crate::support::{accounts, admin, bank, connect, error_code, get, queries, serve, until};
 
 /// Larders that share a tier, over a view of their own.
 struct Fleet {
     larders: Vec<Larder>,
     bank: std::sync::Arc<Postgres>,
     view: &'static str,
+    config: String,
 }
 
 impl Fleet {
@@ -26,7 +27,12 @@ impl Fleet {
             bank.url()
         );
         let larders = (0..count).map(|_| serve(&config)).collect();
-        Self { larders, bank, view }
+        Self { larders, bank, view, config }
+    }
+
+    /// One more.
+    fn another(&self) -> Larder {
+        serve(&self.config)
     }
 
     fn clients(&self) -> Vec<RespClient> {
@@ -204,4 +210,27 @@ fn a_herd_at_three_larders_makes_one_query_cold_and_after_an_invalidation() {
         });
         assert_eq!(fleet.queries(), asked, "round {round}");
     }
+}
+
+#[test]
+fn a_larder_that_starts_later_holds_what_the_others_found_hot_before_it_is_ready() {
+    let redis = Redis::start();
+    let fleet = Fleet::new(1, &redis.url(), "shared_hot");
+    let mut client = connect(&fleet.larders[0]);
+    until("it is ready", || admin(&fleet.larders[0], "/ready").0 == 200);
+    for aid in 1..=50 {
+        get(&mut client, &format!("account:{aid}"));
+    }
+    assert_eq!(fleet.queries(), 50);
+    // It tells its hottest keys when it ends, too.
+    assert!(fleet.larders[0].stop().success());
+    let late = fleet.another();
+    until("it is ready", || admin(&late, "/ready").0 == 200);
+    assert_eq!(Page::of(&late).sum("larder_cache_warm_keys_total", &[("outcome", "loaded")]), 50);
+    let mut client = connect(&late);
+    for aid in 1..=50 {
+        assert_eq!(get(&mut client, &format!("account:{aid}")), row(aid, 0));
+    }
+    assert_eq!(Page::of(&late).sum("larder_cache_misses_total", &[("cache", "account")]), 0);
+    assert_eq!(fleet.queries(), 50, "the shared tier had them all");
 }

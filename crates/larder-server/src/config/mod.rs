@@ -150,6 +150,19 @@ impl Config {
         self.bloom.iter().find(|bloom| self.caches[bloom.cache].name == cache.name)
     }
 
+    /// What caches are filled with before anybody asks: what was declared, and for those that keep
+    /// their entries in a shared tier what other larders found hot.
+    #[must_use]
+    pub fn all_warm(&self) -> Vec<WarmConfig> {
+        let mut all = self.warm.clone();
+        for (at, cache) in self.caches.iter().enumerate() {
+            if cache.sharing.in_tier && all.iter().all(|warm| warm.cache != at) {
+                all.push(WarmConfig::of_others(at));
+            }
+        }
+        all
+    }
+
     /// The source that `cache` loads from.
     ///
     /// # Panics

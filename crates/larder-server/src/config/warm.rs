@@ -37,6 +37,21 @@ pub struct WarmConfig {
 }
 
 impl WarmConfig {
+    /// Nothing but what other larders found hot, and the server is ready when that is held.
+    pub(super) fn of_others(cache: usize) -> Self {
+        const KEYS_MAX: usize = 10_000;
+        Self {
+            cache,
+            last_run: None,
+            log: None,
+            query: None,
+            keys_max: KEYS_MAX,
+            loads_max: None,
+            per_second: None,
+            ready_waits: true,
+        }
+    }
+
     /// What all of `document` say; `declared` are the sections of all caches. What a query is, only
     /// [`check`](Self::check) looks at.
     pub(super) fn resolve_all<'d>(

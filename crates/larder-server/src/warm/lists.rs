@@ -30,15 +30,23 @@ struct Inner {
 #[derive(Clone)]
 struct Files {
     key: KeyTemplate,
+    /// What other larders said.
+    hot: Vec<Key>,
     last_run: Option<PathBuf>,
     log: Option<PathBuf>,
     keys_max: usize,
 }
 
 impl Lists {
-    pub(super) fn new(key: &KeyTemplate, config: &WarmConfig, query: Option<Arc<SqlKeys>>) -> Self {
+    /// `hot` are keys that come before all others.
+    pub(super) fn new(
+        key: &KeyTemplate,
+        hot: Vec<Key>,
+        config: &WarmConfig,
+        query: Option<Arc<SqlKeys>>,
+    ) -> Self {
         let WarmConfig { last_run, log, keys_max, .. } = config.clone();
-        let files = Files { key: key.clone(), last_run, log, keys_max };
+        let files = Files { key: key.clone(), hot, last_run, log, keys_max };
         Self(Arc::new(Inner { files, query, collected: Mutex::default() }))
     }
 
@@ -75,10 +83,10 @@ impl Lists {
 impl Files {
     /// The keys that stand in files, each once. A file that can't be read is left out.
     fn keys(&self) -> Vec<Key> {
-        let mut keys = Vec::new();
+        let mut keys = self.hot.clone();
         if let Some(path) = &self.last_run {
             match hot_file::read(path, &self.key, self.keys_max) {
-                Ok(read) => keys = read,
+                Ok(read) => keys.extend(read),
                 // Nothing was saved yet.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => {
