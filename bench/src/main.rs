@@ -4,6 +4,7 @@
 //! Each area prints tables and then lines `RESULT <name> <value>`.
 
 mod async_hits;
+mod faults;
 mod figures;
 mod instructions;
 mod memory;
@@ -38,6 +39,8 @@ enum Area {
     Async(through::Options),
     /// Ten thousand readers of one key at once: how many loads, and how long they wait
     Stampede(through::Options),
+    /// Several larders under faults: how stale their answers are, and that no promise is broken
+    Faults(faults::Options),
     /// Instructions per operation of the in-process tier, held to a kept table; needs valgrind
     Instructions {
         /// Keep what is counted now
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Area::Memory(options) => memory::measure(options),
         Area::Async(options) => async_hits::measure(&options),
         Area::Stampede(options) => stampede::measure(&options),
+        Area::Faults(options) => faults::measure(&options),
         Area::Instructions { update: true } => instructions::update(),
         Area::Instructions { update: false } => instructions::check(),
         Area::Held { contender } => memory::say_what_is_held(contender),

@@ -91,7 +91,7 @@ pub(crate) fn measure(extent: Extent) -> Result<(), String> {
 }
 
 /// The server to measure, built as this program is.
-fn binary() -> Result<PathBuf, String> {
+pub(crate) fn binary() -> Result<PathBuf, String> {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--release", "--package", "larder-cli"])
         .status()

@@ -103,6 +103,16 @@ impl RespClient {
         Ok(Self { stream: BufReader::new(stream) })
     }
 
+    /// Waits no longer than this for a reply, instead of 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// When that is no time at all.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<()> {
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        self.stream.get_ref().set_write_timeout(Some(patience))
+    }
+
     /// Sends a command and waits for its reply.
     ///
     /// # Panics

@@ -18,6 +18,7 @@
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
 //! | [`checker`] | [`Checker`]: what processes wrote and read, by the clock, and how stale that was |
 //! | [`accounts`] | a workload on Postgres whose commits are numbered |
+//! | [`fleet`] | several larders over one Redis and one Postgres, under faults |
 //! | [`server`] | real servers: [`Postgres`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
@@ -29,6 +30,7 @@ pub mod client;
 pub mod clients;
 pub mod clock;
 pub mod contract;
+pub mod fleet;
 pub mod history;
 mod missing;
 mod page;

@@ -12,6 +12,7 @@ mod command_line;
 mod database_lost;
 mod descriptors;
 mod eviction;
+mod faults;
 mod invalidation;
 mod key_log;
 mod listeners;

@@ -1,0 +1,65 @@
+//! Several larders keep the promise whatever happens to Redis, to the network or to one of them.
+//!
+//! What is done to them and how it is judged is [`larder_test::fleet`]; here is only how much.
+
+use std::time::Duration;
+
+use larder_test::fleet::{self, Fault, MAX_STALENESS, Plan};
+
+use crate::support::binary;
+
+/// Each fault for a few seconds, with servers of its own, one after the other: they share the
+/// machine with other tests.
+#[track_caller]
+fn check(faults: &[Fault]) {
+    for fault in faults {
+        let report = fleet::run(&Plan::new(binary(), *fault));
+        println!("{report}\n");
+        report.assert_kept();
+        assert!(report.strikes > 0, "{report}");
+    }
+}
+
+#[test]
+fn the_promise_is_kept_when_redis_forgets() {
+    check(&[Fault::RedisLost, Fault::RedisRestored, Fault::RedisFlushed, Fault::RedisFull]);
+}
+
+#[test]
+fn the_promise_is_kept_when_redis_stands_still_or_has_no_scripts() {
+    let paused = [500, 3_000].map(|ms| Fault::RedisPaused(Duration::from_millis(ms)));
+    check(&paused);
+    check(&[Fault::ScriptsFlushed]);
+}
+
+#[test]
+fn the_promise_is_kept_when_a_larder_is_cut_off_from_redis() {
+    check(&[Fault::LarderCut, Fault::LarderStalled]);
+}
+
+#[test]
+fn the_promise_is_kept_when_a_larder_stands_still_or_dies() {
+    check(&[Fault::LarderPaused, Fault::AnnouncementsTrimmed, Fault::LarderKilled]);
+}
+
+/// What is held lives for an hour and announcements alone make it new; so nothing is stale for
+/// long, and Redis holds something to look at.
+#[test]
+fn without_a_fault_nothing_is_stale_for_long_and_redis_holds_entries() {
+    let report = fleet::run(&Plan::new(binary(), Fault::Nothing));
+    report.assert_kept();
+    assert!(report.sweep.entries > 0, "{report}");
+    assert_eq!(report.unannounced, 0, "{report}");
+    assert!((report.queries as usize) < report.reads.reads, "{report}");
+}
+
+/// The judgement can fail: a larder that serves what it holds while it hears nothing breaks the
+/// promise, and is found out.
+#[test]
+fn a_larder_that_serves_on_while_it_hears_nothing_is_found_out() {
+    let promise = "consistency = \"eventual\"\nmax_staleness = \"1m\"\n".to_owned();
+    let report = fleet::run(&Plan { promise, ..Plan::new(binary(), Fault::LarderCut) });
+    assert!(report.reads.violations > 0, "{report}");
+    let worst = report.reads.staleness.worst.map(|(worst, read)| (worst, read.process));
+    assert!(worst.is_some_and(|(worst, process)| worst > MAX_STALENESS && process == 0));
+}
