@@ -43,7 +43,7 @@ impl Windows {
         refuse(
             self.fresh_for,
             max_staleness,
-            "fresh_for is longer than max_staleness: without a feed of changes nothing but age \
+            "fresh_for is longer than max_staleness: without a stream of changes nothing but age \
              bounds the staleness, so an entry can't stay fresh longer than the promise. Shorten \
              fresh_for or widen max_staleness",
         )?;

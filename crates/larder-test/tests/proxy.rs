@@ -91,6 +91,29 @@ fn it_passes_everything_on_and_counts_it() {
 }
 
 #[test]
+fn a_round_trip_is_a_question_and_its_reply_however_many_pieces_they_come_in() {
+    let proxy = Proxy::to(echo(""));
+    let (mut one, mut other) = (connect(&proxy), connect(&proxy));
+    for trips in 1..=3 {
+        say(&mut one, "question");
+        hears(&mut one, "question");
+        assert_eq!(proxy.counts().round_trips, trips);
+    }
+    say(&mut other, "another's");
+    hears(&mut other, "another's");
+    assert_eq!(proxy.counts().round_trips, 4);
+    // The second is asked before the first is answered.
+    proxy.stall();
+    for (words, arrived) in [("first", 38), ("second", 44)] {
+        say(&mut one, words);
+        proxy.wait_until("it was asked", |counts| counts.requests.arrived == arrived);
+    }
+    proxy.heal();
+    hears(&mut one, "firstsecond");
+    assert_eq!(proxy.counts().round_trips, 5);
+}
+
+#[test]
 fn one_end_may_close_and_still_hear() {
     let proxy = Proxy::to(echo(""));
     let mut stream = connect(&proxy);

@@ -40,6 +40,7 @@
 //! | to bound what a database is asked at a time, and leave it alone when it fails | [`Guard`] |
 //! | to keep reads of keys that don't exist from the database | [`CacheBuilder::filter`] |
 //! | caches that share memory, of whatever types | [`Budget`] |
+//! | processes that share what they loaded, and hear of each other's invalidations | [`Engine::share`] |
 //! | to know whether a cache is worth it | [`Cache::verdict`] |
 //!
 //! # Functions
@@ -68,14 +69,41 @@
 //! # Features
 //!
 //! All off by default. `sql`: SQLite and Postgres as sources, in the module `sql`. `tracing` and
-//! `metrics`: [observers](observe) for the crates of these names.
+//! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the shared
+//! tiers, in the modules of these names; what they are given to is [`Engine::share`], and
+//! [`engine::Sharing`] says how:
+//!
+//! ```no_run
+//! # #[cfg(feature = "redis")]
+//! # async fn example() -> larder::Result<()> {
+//! use larder::engine::{MessagePack, Sharing};
+//! use larder::redis::{RedisOptions, RedisTier};
+//! use larder::{Cache, Changes, Engine};
+//! use std::{sync::Arc, time::Duration};
+//!
+//! let tier = RedisTier::connect(RedisOptions::new("redis://localhost"))?;
+//! let bus = Arc::new(tier.bus());
+//! let engine = Engine::on_tokio()?;
+//! engine.share(Sharing::over(Arc::new(tier)).own_bus(bus)).await?;
+//! let names: Cache<u64, String> = Cache::builder("name")
+//!     .engine(&engine)
+//!     .max_staleness(Duration::from_secs(2))
+//!     .changes(Changes::Announced) // every writer invalidates
+//!     .shared(MessagePack)
+//!     .build()?;
+//! # Ok(()) }
+//! ```
 
 mod function;
 pub mod observe;
 
 pub use larder_core as core;
 pub use larder_engine as engine;
+#[cfg(feature = "memcached")]
+pub use larder_memcached as memcached;
 pub use larder_memory as memory;
+#[cfg(feature = "redis")]
+pub use larder_redis as redis;
 #[cfg(feature = "sql")]
 pub use larder_sql as sql;
 

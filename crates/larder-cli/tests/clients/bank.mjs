@@ -65,7 +65,8 @@ assert.equal(await client.unlink(['plain', 'absent']), 1);
 // What can't be done says so.
 await refused(client.get('account:abc'), 'BADKEY', '(key account:abc)');
 await refused(client.set('account:1', 'mine'), 'REFUSED', 'declared');
-await refused(client.sendCommand(['HSET', 'a', 'b', 'c']), 'ERR', 'unknown command');
+await refused(client.sendCommand(['HSET', 'a', 'b', 'c']), 'ERR', 'HSET needs a Redis behind larder');
+await refused(client.sendCommand(['HSETT', 'a', 'b', 'c']), 'ERR', 'unknown command');
 
 // What Redis has no words for.
 const answer = asMap(await client.sendCommand(['LARDER.GET', 'account:5']));

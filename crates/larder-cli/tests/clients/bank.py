@@ -94,7 +94,8 @@ refused("BADKEY", "(key account:abc)", client.get, "account:abc")
 refused("BADKEY", "it is written 7", client.get, "account:007")
 refused("REFUSED", "declared", client.set, "account:1", "mine")
 refused("REFUSED", "declared", client.expire, "account:1", 10)
-refused("unknown", "HSET", client.execute_command, "HSET", "a", "b", "c")
+refused("HSET", "needs a Redis behind larder", client.execute_command, "HSET", "a", "b", "c")
+refused("unknown", "HSETT", client.execute_command, "HSETT", "a", "b", "c")
 
 # What Redis has no words for.
 answer = as_map(client.execute_command("LARDER.GET", "account:5"))

@@ -41,4 +41,8 @@ pub struct Counts {
     pub requests: Flow,
     /// Bytes from the server to the clients.
     pub replies: Flow,
+    /// How often a connection's server began to reply after its client had asked. What is asked
+    /// while the replies are on their way counts with the next one, so a client that sends more
+    /// than fits into one piece is counted right only behind a [delay](super::Proxy::delay).
+    pub round_trips: u64,
 }

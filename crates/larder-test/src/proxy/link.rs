@@ -2,7 +2,7 @@
 //!
 //! It decides when which bytes may pass. It reads and writes none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub(super) struct State {
     ended: bool,
     /// The sockets of every connection: the client's and, once there is one, the server's.
     open: BTreeMap<u64, Vec<TcpStream>>,
+    /// The open connections whose client was the last to say something.
+    asked: BTreeSet<u64>,
     counts: Counts,
 }
 
@@ -48,6 +50,7 @@ impl Link {
             throttle: None,
             ended: false,
             open: BTreeMap::new(),
+            asked: BTreeSet::new(),
             counts: Counts::default(),
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), counted: Condvar::new() }
@@ -59,6 +62,13 @@ impl Link {
         self.changed.notify_all();
         self.counted.notify_all();
         result
+    }
+
+    /// Counts bytes that have come from an end of connection `id`, and wakes only those who wait
+    /// for counts.
+    pub(super) fn arrived(&self, id: u64, way: Way, size: usize) {
+        self.lock().arrived(id, way, size);
+        self.counted.notify_all();
     }
 
     /// Counts bytes, and wakes only those who wait for counts.
@@ -152,6 +162,7 @@ impl State {
     }
 
     pub(super) fn close(&mut self, id: u64) {
+        self.asked.remove(&id);
         for socket in self.open.remove(&id).into_iter().flatten() {
             // One whose other end is gone is closed already.
             let _ = socket.shutdown(Shutdown::Both);
@@ -161,6 +172,18 @@ impl State {
     pub(super) fn close_all(&mut self) {
         while let Some((&id, _)) = self.open.first_key_value() {
             self.close(id);
+        }
+    }
+
+    fn arrived(&mut self, id: u64, way: Way, size: usize) {
+        self.flow(way).arrived += size as u64;
+        match way {
+            // The end of a stream asks nothing and answers nothing.
+            _ if size == 0 || !self.open.contains_key(&id) => {}
+            Way::Requests => {
+                self.asked.insert(id);
+            }
+            Way::Replies => self.counts.round_trips += u64::from(self.asked.remove(&id)),
         }
     }
 

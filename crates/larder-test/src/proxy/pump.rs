@@ -67,8 +67,8 @@ fn serve(id: u64, client: TcpStream, link: &Link) -> std::io::Result<()> {
     thread::scope(|scope| {
         let (requests, requests_out) = sync_channel(CHUNKS_MAX);
         let (replies, replies_out) = sync_channel(CHUNKS_MAX);
-        scope.spawn(move || read(from_client, Way::Requests, &requests, link));
-        scope.spawn(move || read(from_server, Way::Replies, &replies, link));
+        scope.spawn(move || read(id, from_client, Way::Requests, &requests, link));
+        scope.spawn(move || read(id, from_server, Way::Replies, &replies, link));
         scope.spawn(move || write(id, client, Way::Replies, &replies_out, link));
         write(id, server, Way::Requests, &requests_out, link);
     });
@@ -76,11 +76,11 @@ fn serve(id: u64, client: TcpStream, link: &Link) -> std::io::Result<()> {
 }
 
 /// Takes what comes from one end. A failure is to the other end what an orderly end is.
-fn read(mut from: TcpStream, way: Way, chunks: &SyncSender<Chunk>, link: &Link) {
+fn read(id: u64, mut from: TcpStream, way: Way, chunks: &SyncSender<Chunk>, link: &Link) {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let size = from.read(&mut buffer).unwrap_or(0);
-        link.count(way, |flow| flow.arrived += size as u64);
+        link.arrived(id, way, size);
         let chunk = Chunk { arrived: Instant::now(), bytes: buffer[..size].to_vec() };
         if chunks.send(chunk).is_err() {
             // The connection is closed, and the writer gone.
