@@ -69,8 +69,8 @@
 //! # Features
 //!
 //! All off by default. `sql`: SQLite and Postgres as sources, in the module `sql`. `tracing` and
-//! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the shared
-//! tiers, in the modules of these names; what they are given to is [`Engine::share`], and
+//! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the
+//! shared tiers, in the modules of these names; what they are given to is [`Engine::share`], and
 //! [`engine::Sharing`] says how:
 //!
 //! ```no_run
