@@ -25,7 +25,8 @@ pub(super) struct Store {
     next_token: u64,
     mark_incarnation: u32,
     mark_clock: MarkClock,
-    marks: BTreeMap<MarkName, (Mark, Invalidation, MarkClock)>,
+    /// One for each strike: what was dropped stays so when it is marked stale later.
+    marks: BTreeMap<(MarkName, bool), (Mark, Invalidation, MarkClock)>,
     resolution: Duration,
     /// The most entries, leases and marks, each.
     held_max: usize,
@@ -191,7 +192,8 @@ impl Store {
     ) -> (MarkClock, u32) {
         self.mark_clock = MarkClock((now.as_nanos() / 1_000).max(self.mark_clock.0 + 1));
         for mark in marks {
-            self.marks.insert(name_of(mark), (mark.clone(), strike, self.mark_clock));
+            let name = (name_of(mark), strike == Invalidation::Drop);
+            self.marks.insert(name, (mark.clone(), strike, self.mark_clock));
         }
         if self.marks.len() > self.held_max {
             self.lose_marks();

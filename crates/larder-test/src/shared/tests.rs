@@ -201,7 +201,7 @@ fn what_has_no_state_is_no_hit_and_is_dropped_instead_of_marked() {
 }
 
 #[test]
-fn marks_get_later_clocks_even_within_a_microsecond_and_keep_the_latest_for_each() {
+fn marks_get_later_clocks_even_within_a_microsecond_and_keep_the_latest_of_each_strike() {
     let (server, a, clock) = server();
     let prefix = Mark::Prefix { cache: "user".into(), prefix: "4".into() };
     let both = [Mark::Tag(7), prefix.clone()];
@@ -211,8 +211,10 @@ fn marks_get_later_clocks_even_within_a_microsecond_and_keep_the_latest_for_each
     assert_eq!((second.clock.0, second.position), (first.clock.0 + 1, None));
     let marks = done(a.marks()).unwrap();
     assert_eq!((marks.incarnation, marks.clock), (first.incarnation, second.clock));
+    // What was dropped stays so when it is marked stale later.
     let all = vec![
         (Mark::Tag(7), Invalidation::MarkStale, second.clock),
+        (Mark::Tag(7), Invalidation::Drop, first.clock),
         (prefix, Invalidation::Drop, first.clock),
     ];
     assert_eq!(marks.marks, all);
