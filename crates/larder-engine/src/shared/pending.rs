@@ -91,6 +91,14 @@ impl Pending {
     pub(super) fn add(&self, work: Work) -> Done {
         let (sender, done) = oneshot::channel();
         let mut queue = self.queue.lock();
+        if let (Work::Barrier, Some(Waiting { work: Work::Barrier, done: others })) =
+            (&work, queue.waiting.back_mut())
+        {
+            // One barrier does for all who stand at it; who went away is forgotten.
+            others.retain(|other| !other.is_closed());
+            others.push(sender);
+            return done;
+        }
         let size = self.count.load(Ordering::Relaxed) + work.size();
         if size > self.max {
             let covered = queue.take_all();
@@ -251,6 +259,8 @@ fn merges(first: &Work, next: &Work) -> bool {
             Work::Keys { cache, in_tier, strike, .. },
             Work::Keys { cache: next_cache, in_tier: next_in_tier, strike: next_strike, .. },
         ) => (cache, in_tier, strike) == (next_cache, next_in_tier, next_strike),
+        // Who stands at a barrier behind it is told when it is done.
+        (_, Work::Barrier) => true,
         _ => false,
     }
 }
@@ -291,6 +301,19 @@ mod tests {
     }
 
     #[test]
+    fn a_barrier_keeps_nothing_from_going_together() {
+        let pending = Pending::new(100);
+        drop(pending.add(keys("a", &["1"])));
+        let mut told = pending.add(Work::Barrier);
+        drop(pending.add(keys("a", &["2"])));
+        let both = pending.next(100).unwrap();
+        assert_eq!((of(&both).len(), pending.is_waited_for()), (2, false));
+        assert!(told.try_recv().is_err());
+        pending.finish(both, None);
+        assert_eq!(told.try_recv(), Ok(None));
+    }
+
+    #[test]
     fn a_step_has_no_more_keys_than_it_may() {
         let pending = Pending::new(100);
         (0..5).for_each(|_| drop(pending.add(keys("a", &["1", "2"]))));
@@ -311,6 +334,19 @@ mod tests {
         let again = pending.next(1).unwrap();
         pending.finish(again, None);
         assert_eq!((pending.quarantines("a", "1"), pending.count()), (false, 0));
+    }
+
+    #[test]
+    fn those_who_stand_at_a_barrier_share_it_and_who_goes_away_leaves_nothing() {
+        let pending = Pending::new(100);
+        drop(pending.add(keys("a", &["1"])));
+        (0..1000).for_each(|_| drop(pending.add(Work::Barrier)));
+        let mut told = pending.add(Work::Barrier);
+        // One who waits for the key, and one at the barrier.
+        let both = pending.next(100).unwrap();
+        assert_eq!((of(&both).len(), both.done.len(), pending.is_waited_for()), (1, 2, false));
+        pending.finish(both, None);
+        assert_eq!(told.try_recv(), Ok(None));
     }
 
     #[test]
