@@ -8,8 +8,9 @@ use larder_core::CacheKey;
 use larder_core::sync::Mutex;
 
 use crate::cache::Parts;
+use crate::departed::Departed;
 use crate::flight::Flight;
-use crate::load::{Departed, Seek};
+use crate::load::Seek;
 
 /// Flights whose loads wait for company.
 ///

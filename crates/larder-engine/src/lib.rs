@@ -11,6 +11,7 @@
 //! | `consistency` | what is promised across processes |
 //! | `patience` | how long one read waits, and what it takes |
 //! | `load` | what the leader of a flight sets going |
+//! | `departed` | a flight on its way, until it has landed |
 //! | `fill` | what was loaded goes into memory, if its fence holds |
 //! | `many` | many keys with one call |
 //! | `gather` | single reads loaded together |
@@ -49,6 +50,7 @@ mod builder;
 mod cache;
 mod consistency;
 pub mod counters;
+mod departed;
 mod engine;
 mod erased;
 mod events;

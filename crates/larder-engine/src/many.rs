@@ -8,10 +8,11 @@ use larder_core::{
 };
 
 use crate::cache::{Cache, Parts};
+use crate::departed::Departed;
 use crate::flight::{Landing, Role};
 use crate::guard::Place;
 use crate::held::Seen;
-use crate::load::{Departed, Loader, no_source};
+use crate::load::{Loader, no_source};
 use crate::read::{Reading, Step};
 use crate::shared::settle;
 

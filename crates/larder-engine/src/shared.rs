@@ -1,7 +1,7 @@
 //! The shared tier and the bus, as an engine uses them.
 //!
 //! An engine has at most one of each, for all of its caches. What is here knows neither the type
-//! of a key nor that of a value, but for the last two files:
+//! of a key nor that of a value, but for the last ones:
 //!
 //! | file | idea |
 //! |---|---|
@@ -15,7 +15,9 @@
 //! | `applied` | how far the bus has been applied here |
 //! | [`codec`] | a value as bytes |
 //! | `sealed` | an entry as an envelope, and back |
+//! | `view` | what is known when the tier is asked, and what an entry means by it |
 //! | `seek` | what the shared tier does for the flights of a cache |
+//! | `look` | what it does for who loads for himself |
 //! | `filling` | what is left to do there when a flight has landed |
 
 mod applied;
@@ -24,12 +26,14 @@ mod filling;
 mod keeper;
 mod link;
 mod listener;
+mod look;
 mod marks;
 mod members;
 mod pending;
 mod sealed;
 mod seek;
 mod tokens;
+mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,13 +48,14 @@ use crate::guard::{Breaker, BreakerBounds};
 use applied::Applied;
 pub(crate) use filling::{SharedFilling, settle};
 use link::Link;
+pub(crate) use look::Looked;
 use marks::MarkTable;
 pub(crate) use marks::bucket;
 pub(crate) use members::{Member, Members};
 use pending::Pending;
 pub(crate) use pending::Work;
 pub(crate) use sealed::{COMPRESS_FROM_DEFAULT, Opened, Part};
-pub(crate) use seek::{Looked, Passed};
+pub(crate) use seek::Passed;
 use tokens::Tokens;
 
 /// How a shared tier and a bus are used.

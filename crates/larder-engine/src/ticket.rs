@@ -131,7 +131,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let is_kept = check_terms(terms).is_ok();
         if !is_kept {
             parts.counters.not_kept.add(1);
-            give_back(parts, &key, passed);
+            give_back(parts, passed);
             return Fill::NotKept;
         }
         let at = permit.taken_at;
@@ -141,8 +141,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let keeps = passed.as_ref().is_none_or(|passed| passed.keeps);
         let landed = parts.fill(&key, loaded, permit.fence, keeps);
         let shared = Some(&landed).filter(|_| terms.is_stored());
-        let filling =
-            passed.and_then(|passed| SharedFilling::new(parts, &key, *passed, shared, cost));
+        let filling = passed.and_then(|passed| SharedFilling::new(parts, *passed, shared, cost));
         if let Some(filling) = filling {
             parts.engine.spawn(filling.settle());
         }
@@ -151,7 +150,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
 
     /// Gives the ticket back unused, so that in other processes nobody waits for its fill.
     pub fn give_back(self) {
-        give_back(&self.cache.0, &self.key, self.passed);
+        give_back(&self.cache.0, self.passed);
     }
 
     /// The text of this ticket, for a caller in another process.
@@ -164,11 +163,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
 /// Gives the lease of a ticket back.
 fn give_back<K: CacheKey, V: Clone + Send + Sync + 'static>(
     parts: &Arc<Parts<K, V>>,
-    key: &K,
     passed: Option<Box<Passed<V>>>,
 ) {
-    let unused =
-        passed.and_then(|passed| SharedFilling::new(parts, key, *passed, None, Duration::ZERO));
+    let unused = passed.and_then(|passed| SharedFilling::new(parts, *passed, None, Duration::ZERO));
     if let Some(unused) = unused {
         parts.engine.spawn(unused.settle());
     }

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use larder_core::CacheKey;
 use larder_core::context::Stale;
 use larder_core::shared::{Lease, MarkClock, SharedFill};
-use larder_core::{CacheKey, KeyText};
 
 use super::sealed::{Opened, Sealing};
-use super::seek::{Passed, name};
+use super::seek::Passed;
 use crate::cache::Parts;
+use crate::departed::Departed;
 use crate::fill::rider_of;
 use crate::flight::Landed;
-use crate::load::Departed;
 use crate::slot::Rider;
 
 /// See the module's documentation.
@@ -30,16 +30,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> SharedFilling<K, V> {
     /// What is left of a flight that landed so; `None` where it has no lease.
     pub(crate) fn new(
         parts: &Arc<Parts<K, V>>,
-        key: &K,
         passed: Passed<V>,
         landed: Option<&Landed<V>>,
         cost: Duration,
     ) -> Option<Self> {
-        let Passed { lease, marks, .. } = passed;
+        let Passed { name, lease, marks, .. } = passed;
         let lease = lease?;
         let sealed = landed.and_then(|landed| parts.seal(landed, &lease, marks, cost));
-        let text = KeyText::of(key).unwrap_or_default();
-        let name = name(&parts.name, &text);
         Some(Self { parts: Arc::clone(parts), name, lease, sealed })
     }
 
@@ -129,7 +126,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
     /// Sees to it that its lease lasts as long as the load that begins now may take. A lease that
     /// is void is given up: what is loaded is then not shared.
     pub(crate) async fn keep_lease(&mut self) {
-        let (parts, key) = (Arc::clone(self.parts()), self.key().clone());
+        let parts = Arc::clone(self.parts());
         let (Some(passed), Some(shared)) = (self.passed(), parts.engine.shared()) else { return };
         let time = parts.lease_time();
         // It lasts for twice as long as a load may take.
@@ -137,8 +134,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
             return;
         }
         let Some(lease) = &passed.lease else { return };
-        let text = KeyText::of(&key).unwrap_or_default();
-        let extended = shared.link.extend(&name(&parts.name, &text), lease, time).await;
+        let extended = shared.link.extend(&passed.name, lease, time).await;
         if !extended.is_ok_and(|extended| extended) {
             passed.lease = None;
         }

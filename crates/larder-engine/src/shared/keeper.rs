@@ -138,7 +138,7 @@ impl Keeper {
                     keys: keys.clone(),
                 };
                 let names: Vec<Vec<u8>> = match in_tier {
-                    true => keys.iter().map(|key| super::seek::name(cache, key)).collect(),
+                    true => keys.iter().map(|key| super::view::name(cache, key)).collect(),
                     false => Vec::new(),
                 };
                 let outcome = self.invalidate(&names, *strike, &announcement).await;

@@ -18,10 +18,11 @@ use larder_core::shared::{Lease, LeaseAsk, MarkClock, SharedEntry, SharedRead};
 use larder_core::{CacheKey, Error, ErrorKind, KeyText, Moment, Result, State};
 
 use super::Shared;
-use super::sealed::{Opened, Part};
+use super::sealed::Opened;
+use super::view::{Before, View, name};
 use crate::cache::Parts;
-use crate::events::Fate;
-use crate::load::{Departed, Loader};
+use crate::departed::Departed;
+use crate::load::Loader;
 
 /// The first wait for another process's fill, and the longest.
 const POLL_MIN: Duration = Duration::from_millis(5);
@@ -32,6 +33,8 @@ const QUESTION_MAX: usize = 512;
 /// What a flight that must load has from its pass through the tier.
 #[derive(Debug)]
 pub(crate) struct Passed<V> {
+    /// The name of its key in the tier.
+    pub(crate) name: Vec<u8>,
     pub(crate) lease: Option<Lease>,
     /// When the lease was asked for.
     pub(crate) leased_at: Moment,
@@ -43,11 +46,6 @@ pub(crate) struct Passed<V> {
     pub(crate) stand_in: Option<Opened<V>>,
 }
 
-/// The name of a key in the tier. A cache's name has no slash, so no two keys share one.
-pub(super) fn name(cache: &str, key: &str) -> Vec<u8> {
-    [cache.as_bytes(), b"/", key.as_bytes()].concat()
-}
-
 /// A flight on its way.
 struct Item<K: CacheKey, V: Clone + Send + Sync + 'static> {
     departed: Departed<K, V>,
@@ -56,14 +54,6 @@ struct Item<K: CacheKey, V: Clone + Send + Sync + 'static> {
     /// The fill stamp of what was found and couldn't be taken.
     seen: Option<u64>,
     stand_in: Option<Opened<V>>,
-}
-
-/// What was known before the tier was asked.
-#[derive(Clone, Copy)]
-struct Before {
-    sent: Moment,
-    horizon: Moment,
-    marks: (u32, MarkClock),
 }
 
 /// Flights that ask the tier, and flights that don't.
@@ -123,17 +113,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let error = shed(&self.name);
             return batch.into_iter().for_each(|departed| departed.refuse(&error));
         };
-        let pass = Pass { parts: &self, shared: &shared, part, lease_time: self.lease_time() };
-        let Some(before) = pass.before() else {
+        let view = View { parts: &self, shared: &shared, part };
+        let Some(before) = view.before() else {
             return self.depart_to_source(batch, &mut loader);
         };
-        let (items, straight) = pass.items(batch);
+        let (items, straight) = view.items(batch);
         self.depart_to_source(straight, &mut loader);
-        let mut asking = pass.read(items, before, &mut loader).await;
+        let mut asking = view.read(items, before, &mut loader).await;
         let wait_until = self.engine.now() + shared.bounds.fill_wait;
         let mut pause = POLL_MIN;
         while !asking.is_empty() {
-            let (load, busy) = pass.lease(asking, &mut loader).await;
+            let (load, busy) = view.lease(asking, &mut loader).await;
             self.depart_to_source(load, &mut loader);
             let now = self.engine.now();
             if busy.is_empty() {
@@ -141,7 +131,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             if now >= wait_until {
                 let uncoordinated =
-                    busy.into_iter().map(|item| pass.load(item, None, before, true)).collect();
+                    busy.into_iter().map(|item| view.load(item, None, before, true)).collect();
                 return self.depart_to_source(uncoordinated, &mut loader);
             }
             let clock = self.engine.clock();
@@ -152,28 +142,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 }
 
-/// One pass of some flights.
-struct Pass<'a, K: CacheKey, V: Clone + Send + Sync + 'static> {
-    parts: &'a Arc<Parts<K, V>>,
-    shared: &'a Arc<Shared>,
-    part: &'a Part<V>,
-    lease_time: Duration,
-}
-
-impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
-    /// What is known before the tier is asked; `None` while nothing in it can be judged.
-    fn before(&self) -> Option<Before> {
-        if !self.shared.applied.has_begun() {
-            return None;
-        }
-        let marks = match self.shared.link.abilities().marks {
-            true => self.shared.marks.known()?,
-            false => (0, MarkClock(0)),
-        };
-        let horizon = self.parts.horizon();
-        Some(Before { sent: self.parts.engine.now(), horizon, marks })
-    }
-
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
     /// The flights as they are asked for, and those whose keys wait to be invalidated.
     fn items(&self, batch: Vec<Departed<K, V>>) -> Split<K, V> {
         let (mut items, mut straight) = (Vec::with_capacity(batch.len()), Vec::new());
@@ -189,10 +158,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
             }
         }
         (items, straight)
-    }
-
-    fn quarantines(&self, key: &str) -> bool {
-        self.shared.pending.quarantines(&self.parts.name, key)
     }
 
     /// Reads what the tier holds, and returns the flights that need a lease.
@@ -239,7 +204,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         };
         let asks: Vec<LeaseAsk<'_>> =
             items.iter().map(|item| LeaseAsk { key: &item.name, seen: item.seen }).collect();
-        let reads = self.shared.link.lease_many(&asks, self.lease_time).await;
+        let reads = self.shared.link.lease_many(&asks, self.parts.lease_time()).await;
         drop(asks);
         for (item, read) in items.into_iter().zip(reads) {
             match self.leased(item, read, before, loader) {
@@ -299,9 +264,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         before: Before,
         keeps: bool,
     ) -> Departed<K, V> {
-        let Item { departed, stand_in, .. } = item;
+        let Item { departed, name, stand_in, .. } = item;
         let (leased_at, marks) = (before.sent, before.marks);
-        departed.has_passed(Passed { lease, leased_at, marks, keeps, stand_in })
+        departed.has_passed(Passed { name, lease, leased_at, marks, keeps, stand_in })
     }
 
     /// Lands the flight with an entry, or says what is wrong with it.
@@ -336,114 +301,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
         }
         item.stand_in = Some(opened);
         Next::Ask(item)
-    }
-
-    /// What an entry means, marks counted in; `None` when it can't be read, or must not.
-    fn open(&self, key: &str, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
-        let opened = self.part.open(entry, &self.parts.window, before.sent, before.horizon);
-        let Some(mut opened) = opened else {
-            self.parts.counters.shared_unreadable.add(1);
-            return None;
-        };
-        // What another run of the tier stored may have been rolled back.
-        if opened.envelope.incarnation != entry.incarnation {
-            return None;
-        }
-        let (cache, envelope) = (&*self.parts.name, &opened.envelope);
-        let known = match self.shared.link.abilities().marks {
-            true => self.shared.marks.fate(cache, key, envelope)?,
-            false => Fate::Stands,
-        };
-        match known.max(self.shared.pending.fate(cache, key, envelope)) {
-            Fate::Stands => {}
-            Fate::Staled => {
-                opened.times.mark_stale(Moment::ZERO);
-                opened.as_of = opened.times.as_of(before.horizon);
-            }
-            Fate::Dropped => return None,
-        }
-        Some(opened)
-    }
-}
-
-impl Before {
-    /// Nothing is known, and no lease was asked for.
-    const fn never() -> Self {
-        Self { sent: Moment::ZERO, horizon: Moment::ZERO, marks: (0, MarkClock(0)) }
-    }
-}
-
-/// What the tier has for who looks a key up to load it himself.
-pub(crate) enum Looked<V> {
-    /// A fresh entry.
-    Found(Opened<V>),
-    /// None, and perhaps a lease to fill it under.
-    Missing(Passed<V>),
-    /// It can't be asked.
-    Unasked,
-}
-
-impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// Looks a key up in the tier, and asks for its lease if nothing fresh is held.
-    pub(crate) async fn look_in_tier(self: &Arc<Self>, key: &K) -> Looked<V> {
-        let (Some(shared), Some(part)) = (self.engine.shared(), &self.part) else {
-            return Looked::Unasked;
-        };
-        let pass = Pass { parts: self, shared, part, lease_time: self.lease_time() };
-        let (Ok(text), Some(before)) = (KeyText::of(key), pass.before()) else {
-            return Looked::Unasked;
-        };
-        if pass.quarantines(&text) {
-            return pass.missing(None, before, false);
-        }
-        let name = name(&self.name, &text);
-        let Some(Ok(held)) = shared.link.get_many(&[&name]).await.pop() else {
-            self.counters.shared_errors.add(1);
-            return Looked::Unasked;
-        };
-        let mut seen = None;
-        if let Some(entry) = held {
-            seen = Envelope::stamp_of(&entry.envelope);
-            if let Some(opened) = pass.fresh(&text, &entry, before) {
-                return Looked::Found(opened);
-            }
-        }
-        let Some(before) = pass.before() else { return Looked::Unasked };
-        let ask = LeaseAsk { key: &name, seen };
-        match shared.link.lease_many(&[ask], pass.lease_time).await.pop() {
-            Some(Ok(SharedRead::Hit(entry))) => match pass.fresh(&text, &entry, before) {
-                Some(opened) => Looked::Found(opened),
-                None => pass.missing(None, before, true),
-            },
-            Some(Ok(SharedRead::Miss(lease) | SharedRead::Stale { lease, .. })) => {
-                pass.missing(Some(lease), before, true)
-            }
-            Some(Ok(SharedRead::Busy { .. })) => pass.missing(None, before, true),
-            Some(Ok(SharedRead::WriterPending { .. })) => pass.missing(None, before, false),
-            Some(Err(_)) | None => {
-                self.counters.shared_errors.add(1);
-                Looked::Unasked
-            }
-        }
-    }
-}
-
-impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pass<'_, K, V> {
-    /// An entry, if it is fresh.
-    fn fresh(&self, key: &str, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
-        let opened = self.open(key, entry, before)?;
-        let now = self.parts.engine.now();
-        let state = self.parts.window.state(&opened.times, before.horizon, now);
-        let fresh = state == State::Fresh && !self.quarantines(key);
-        if fresh {
-            self.parts.counters.shared_hit(now - opened.times.loaded_at());
-        }
-        fresh.then_some(opened)
-    }
-
-    fn missing(&self, lease: Option<Lease>, before: Before, keeps: bool) -> Looked<V> {
-        let (leased_at, marks) = (before.sent, before.marks);
-        Looked::Missing(Passed { lease, leased_at, marks, keeps, stand_in: None })
     }
 }
 

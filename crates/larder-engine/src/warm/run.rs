@@ -13,9 +13,10 @@ use super::reading::{Reading, Taken};
 use super::{Warm, WarmEnd};
 use crate::backoff::delay;
 use crate::cache::Parts;
+use crate::departed::Departed;
 use crate::fill::Fill;
 use crate::flight::{Landing, Role};
-use crate::load::{Departed, Seek};
+use crate::load::Seek;
 use crate::wait::within;
 
 /// After so many keys in a row for which there was no room, it is over. A tier has parts, of which

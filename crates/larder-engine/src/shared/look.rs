@@ -1,0 +1,88 @@
+//! What the shared tier has for who looks a key up to load it himself: a fresh entry, or the lease
+//! to fill it under.
+
+use std::sync::Arc;
+
+use larder_core::envelope::Envelope;
+use larder_core::shared::{Lease, LeaseAsk, SharedEntry, SharedRead};
+use larder_core::{CacheKey, KeyText, State};
+
+use super::sealed::Opened;
+use super::seek::Passed;
+use super::view::{self, Before, View};
+use crate::cache::Parts;
+
+/// What the tier has for who looks a key up to load it himself.
+pub(crate) enum Looked<V> {
+    /// A fresh entry.
+    Found(Opened<V>),
+    /// None, and perhaps a lease to fill it under.
+    Missing(Passed<V>),
+    /// It can't be asked.
+    Unasked,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// Looks a key up in the tier, and asks for its lease if nothing fresh is held.
+    pub(crate) async fn look_in_tier(self: &Arc<Self>, key: &K) -> Looked<V> {
+        let (Some(shared), Some(part)) = (self.engine.shared(), &self.part) else {
+            return Looked::Unasked;
+        };
+        let view = View { parts: self, shared, part };
+        let (Ok(text), Some(before)) = (KeyText::of(key), view.before()) else {
+            return Looked::Unasked;
+        };
+        let name = view::name(&self.name, &text);
+        if view.quarantines(&text) {
+            return missing(name, None, before, false);
+        }
+        let Some(Ok(held)) = shared.link.get_many(&[&name]).await.pop() else {
+            self.counters.shared_errors.add(1);
+            return Looked::Unasked;
+        };
+        let mut seen = None;
+        if let Some(entry) = held {
+            seen = Envelope::stamp_of(&entry.envelope);
+            if let Some(opened) = view.fresh(&text, &entry, before) {
+                return Looked::Found(opened);
+            }
+        }
+        let Some(before) = view.before() else { return Looked::Unasked };
+        let ask = LeaseAsk { key: &name, seen };
+        match shared.link.lease_many(&[ask], self.lease_time()).await.pop() {
+            Some(Ok(SharedRead::Hit(entry))) => match view.fresh(&text, &entry, before) {
+                Some(opened) => Looked::Found(opened),
+                None => missing(name, None, before, true),
+            },
+            Some(Ok(SharedRead::Miss(lease) | SharedRead::Stale { lease, .. })) => {
+                missing(name, Some(lease), before, true)
+            }
+            Some(Ok(SharedRead::Busy { .. })) => missing(name, None, before, true),
+            Some(Ok(SharedRead::WriterPending { .. })) => missing(name, None, before, false),
+            Some(Err(_)) | None => {
+                self.counters.shared_errors.add(1);
+                Looked::Unasked
+            }
+        }
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
+    /// An entry, if it is fresh.
+    fn fresh(&self, key: &str, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
+        let opened = self.open(key, entry, before)?;
+        let now = self.parts.engine.now();
+        let state = self.parts.window.state(&opened.times, before.horizon, now);
+        let fresh = state == State::Fresh && !self.quarantines(key);
+        if fresh {
+            self.parts.counters.shared_hit(now - opened.times.loaded_at());
+        }
+        fresh.then_some(opened)
+    }
+}
+
+/// Nothing fresh is held.
+fn missing<V>(name: Vec<u8>, lease: Option<Lease>, before: Before, keeps: bool) -> Looked<V> {
+    let (leased_at, marks) = (before.sent, before.marks);
+    Looked::Missing(Passed { name, lease, leased_at, marks, keeps, stand_in: None })
+}
