@@ -1,4 +1,4 @@
-//! Redis and Valkey as shared tier and bus.
+//! Redis as shared tier and bus.
 //!
 //! [`RedisTier`] is a [`SharedTier`](larder_core::SharedTier), [`RedisBus`] the
 //! [`Bus`](larder_core::Bus) beside it, on one server, on the master that Sentinels name, or on a

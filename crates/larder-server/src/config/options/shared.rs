@@ -7,7 +7,7 @@ use super::{Default, Heads, Opt, Section};
 pub(in super::super) static SECTION: Section = Section {
     name: "shared",
     heads: Heads::One,
-    about: "A Redis, Valkey or Memcached that several larders share: what one loaded the others \
+    about: "A Redis or Memcached that several larders share: what one loaded the others \
             find, and what is invalidated through one the others hear of. Leave the section out \
             to run alone.",
     options: &[
