@@ -126,13 +126,36 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
     /// [`TAGS_MAX`](larder_core::terms::TAGS_MAX), or with one that is too long, it is not kept.
     #[must_use = "a refused fill was not stored"]
     pub fn fill_on(self, value: Option<V>, terms: &Terms) -> Fill {
+        let engine = self.cache.0.engine.clone();
+        let (fill, filling) = self.fill_here(value, terms);
+        if let Some(filling) = filling {
+            engine.spawn(filling.settle());
+        }
+        fill
+    }
+
+    /// As [`fill`](Self::fill), and waits until the shared tier has answered, if there is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled this process's memory is filled; the shared tier may be or not.
+    #[must_use = "a refused fill was not stored"]
+    pub async fn fill_everywhere(self, value: Option<V>) -> Fill {
+        let (fill, filling) = self.fill_here(value, &Terms::default());
+        if let Some(filling) = filling {
+            filling.settle().await;
+        }
+        fill
+    }
+
+    /// Fills memory, and returns what is left to do in the shared tier.
+    fn fill_here(self, value: Option<V>, terms: &Terms) -> (Fill, Option<SharedFilling<K, V>>) {
         let Self { cache, key, permit, passed } = self;
         let parts: &Arc<Parts<K, V>> = &cache.0;
-        let is_kept = check_terms(terms).is_ok();
-        if !is_kept {
+        if check_terms(terms).is_err() {
             parts.counters.not_kept.add(1);
             give_back(parts, passed);
-            return Fill::NotKept;
+            return (Fill::NotKept, None);
         }
         let at = permit.taken_at;
         let cost = parts.engine.now() - at;
@@ -142,10 +165,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let landed = parts.fill(&key, loaded, permit.fence, keeps);
         let shared = Some(&landed).filter(|_| terms.is_stored());
         let filling = passed.and_then(|passed| SharedFilling::new(parts, *passed, shared, cost));
-        if let Some(filling) = filling {
-            parts.engine.spawn(filling.settle());
-        }
-        landed.fill
+        (landed.fill, filling)
     }
 
     /// Gives the ticket back unused, so that in other processes nobody waits for its fill.

@@ -72,7 +72,8 @@ impl SharedKeys {
             return 0;
         }
         if let Lookup::Miss(ticket) = self.0.lookup(&name).await {
-            let _kept_or_not = ticket.fill(Some(Value::raw(text)));
+            // The process may be about to end.
+            let _kept_or_not = ticket.fill_everywhere(Some(Value::raw(text))).await;
         }
         written
     }
