@@ -32,6 +32,8 @@ pub enum ErrorKind {
     Shed,
     /// The request is understood and not allowed, and won't be later. Ask for something else.
     Refused,
+    /// Somebody else changed it meanwhile. Read it again, and decide anew.
+    Conflict,
     /// Memory is full of entries that may not be evicted. Ask again when there is room.
     NoRoom,
     /// The source answered with an error of its own, which is inside.
@@ -44,13 +46,14 @@ pub enum ErrorKind {
 
 impl ErrorKind {
     /// The table: kind, the word that opens a RESP error, the status of an HTTP problem.
-    const TABLE: [(Self, &'static str, u16); 10] = [
+    const TABLE: [(Self, &'static str, u16); 11] = [
         (Self::BadKey, "BADKEY", 400),
         (Self::SourceDown, "SOURCEDOWN", 503),
         (Self::SharedDown, "SHAREDDOWN", 503),
         (Self::Timeout, "TIMEOUT", 504),
         (Self::Shed, "SHED", 503),
         (Self::Refused, "REFUSED", 403),
+        (Self::Conflict, "CONFLICT", 409),
         (Self::NoRoom, "OOM", 507),
         (Self::Loader, "LOADER", 502),
         (Self::Config, "CONFIG", 500),

@@ -21,6 +21,9 @@
 //! | [`shared`] | [`SharedTier`]: entries that other processes see too, and their leases |
 //! | [`envelope`] | what such an entry looks like, byte by byte |
 //! | [`bus`] | [`Bus`]: invalidations, from one process to all others |
+//! | [`write`] | [`Write`]: what is to become of a row |
+//! | [`sink`] | [`Sink`]: the system of record, written at once or behind |
+//! | [`journal`] | [`Journal`]: acknowledged writes, until they are applied |
 //! | [`spawn`] | [`Spawn`]: who runs the engine's own tasks |
 //! | [`sync`] | the locks and atomics of engine and memory tier, exchangeable for a checker's |
 
@@ -31,9 +34,11 @@ mod counter;
 pub mod envelope;
 pub mod error;
 pub mod freshness;
+pub mod journal;
 pub mod key;
 pub mod keys;
 pub mod shared;
+pub mod sink;
 pub mod source;
 pub mod spawn;
 pub mod sync;
@@ -41,6 +46,7 @@ pub mod template;
 pub mod terms;
 pub mod time;
 pub mod value;
+pub mod write;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -50,15 +56,18 @@ pub use bus::Bus;
 pub use context::LoadContext;
 pub use error::{Error, ErrorKind, Result};
 pub use freshness::{Times, Window};
+pub use journal::Journal;
 pub use key::{CacheKey, Key, KeyText};
 pub use keys::{KeyList, KeyPages, keys_of};
 pub use shared::SharedTier;
+pub use sink::Sink;
 pub use source::{Changes, LoadError, Source};
 pub use spawn::Spawn;
 pub use template::KeyTemplate;
 pub use terms::Terms;
 pub use time::{Clock, Moment};
 pub use value::{Media, Value};
+pub use write::{Write, Written};
 
 /// A future in a box: what a contract returns when it must be an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

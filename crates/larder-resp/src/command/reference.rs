@@ -121,6 +121,7 @@ fn advice(kind: ErrorKind) -> &'static str {
         ErrorKind::Timeout => "The deadline or the load's timeout passed. Ask again.",
         ErrorKind::Shed => "Too much is waiting already. Ask again after the time it says.",
         ErrorKind::Refused => "It is understood and not allowed. Ask for something else.",
+        ErrorKind::Conflict => "Somebody else changed it meanwhile. Read it again.",
         ErrorKind::NoRoom => {
             "Memory is full of keys that may not be evicted. Delete some, or raise the limit."
         }
