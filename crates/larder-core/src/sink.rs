@@ -113,6 +113,8 @@ pub struct SinkAbilities {
     pub delete: bool,
     /// [`Write::Add`].
     pub add: bool,
+    /// [`Sink::replace`].
+    pub replace: bool,
     /// [`Sink::apply`] and what belongs to it.
     pub behind: bool,
 }
@@ -157,6 +159,23 @@ where
         key: &K,
         write: &Write<V>,
     ) -> impl Future<Output = Result<Written<V>, WriteError>> + Send;
+
+    /// Writes one key if it holds what is `expected`, in one transaction that no other writer can
+    /// come between.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict`](WriteFault::Conflict) when it holds something else; otherwise as
+    /// [`write`](Self::write).
+    fn replace(
+        &self,
+        key: &K,
+        expected: Option<&V>,
+        write: &Write<V>,
+    ) -> impl Future<Output = Result<Written<V>, WriteError>> + Send {
+        let _ = (key, expected, write);
+        async { Err(WriteError::new(WriteFault::Poison, no_replace())) }
+    }
 
     /// Takes the cache over for `owner`, whose name it will have until it is
     /// [disowned](Self::disown), and returns the new epoch: greater than every earlier one.
@@ -235,6 +254,12 @@ where
     }
 }
 
+fn no_replace() -> Error {
+    let message =
+        "this sink can't compare what is held with what is expected: store or add instead";
+    Error::new(ErrorKind::Refused, message)
+}
+
 fn no_behind() -> Error {
     let message = "this sink keeps no sequences, and so can't be written behind: write through or \
                    around it";
@@ -257,6 +282,15 @@ where
         write: &Write<V>,
     ) -> impl Future<Output = Result<Written<V>, WriteError>> + Send {
         S::write(self, key, write)
+    }
+
+    fn replace(
+        &self,
+        key: &K,
+        expected: Option<&V>,
+        write: &Write<V>,
+    ) -> impl Future<Output = Result<Written<V>, WriteError>> + Send {
+        S::replace(self, key, expected, write)
     }
 
     fn own(&self, owner: &str) -> impl Future<Output = Result<u64>> + Send {
