@@ -9,6 +9,7 @@ mod figures;
 mod instructions;
 mod memory;
 mod resp;
+mod shared;
 mod stampede;
 mod through;
 
@@ -39,6 +40,8 @@ enum Area {
     Async(through::Options),
     /// Ten thousand readers of one key at once: how many loads, and how long they wait
     Stampede(through::Options),
+    /// A cache with a Redis behind its memory, beside a program that asks Redis itself
+    Shared(shared::Options),
     /// Several larders under faults: how stale their answers are, and that no promise is broken
     Faults(faults::Options),
     /// Instructions per operation of the in-process tier, held to a kept table; needs valgrind
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Area::Memory(options) => memory::measure(options),
         Area::Async(options) => async_hits::measure(&options),
         Area::Stampede(options) => stampede::measure(&options),
+        Area::Shared(options) => shared::measure(&options),
         Area::Faults(options) => faults::measure(&options),
         Area::Instructions { update: true } => instructions::update(),
         Area::Instructions { update: false } => instructions::check(),

@@ -226,11 +226,13 @@ impl Engine {
             clock,
         });
         self.begin_sharing(&shared)?;
+        if shared.bus.is_none() {
+            // Before the keeper looks for it: nothing would wake it.
+            shared.applied.begin(None);
+        }
         let joined = keeper::start(self, &shared);
         if shared.bus.is_some() {
             listener::start(self, &shared);
-        } else {
-            shared.applied.begin(None);
         }
         let until = self.now() + bounds.join_within;
         crate::wait::within(&**self.clock(), until, joined).await;

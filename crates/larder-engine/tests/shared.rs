@@ -3,12 +3,15 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use common::network::{Network, name};
 use common::{S, asking, settle};
-use larder_core::{Changes, ErrorKind, Reason, State, Tier};
-use larder_engine::{Cache, Fill, Lookup, MessagePack};
+use larder_core::{BoxFuture, Changes, ErrorKind, Reason, Spawn, State, Tier};
+use larder_engine::runtime::TokioSpawn;
+use larder_engine::{Cache, Engine, Fill, Lookup, MessagePack, Sharing};
 use larder_test::TestSource;
 
 const MS: Duration = Duration::from_millis(1);
@@ -315,8 +318,33 @@ async fn a_cache_shares_only_where_its_engine_does() {
     let error = alone.builder().max_staleness(2 * S).build().unwrap_err();
     assert!(error.to_string().contains("Engine::share"), "{error}");
     let process = network.process().await;
-    let sharing = larder_engine::Sharing::over(std::sync::Arc::new(process.client.clone()));
+    let sharing = Sharing::over(Arc::new(process.client.clone()));
     assert_eq!(process.engine.share(sharing).await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+/// Begins each task before it returns, as a thread of its own may.
+struct Eager(TokioSpawn);
+
+impl Spawn for Eager {
+    fn spawn(&self, mut task: BoxFuture<'static, ()>) {
+        let mut context = Context::from_waker(Waker::noop());
+        if task.as_mut().poll(&mut context).is_pending() {
+            self.0.spawn(task);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tier_without_a_bus_is_there_at_once_even_if_its_task_begins_at_once() {
+    let network = Network::new();
+    let spawn = Eager(TokioSpawn::current().unwrap());
+    let engine = Engine::new(Arc::new(network.clock.clone()), Arc::new(spawn));
+    let sharing = Sharing::over(Arc::new(network.server.client()));
+    // The clock stands still: what is waited for until it moves never comes.
+    let joining = tokio::spawn(async move { engine.share(sharing).await });
+    settle().await;
+    assert!(joining.is_finished());
+    joining.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -40,8 +40,8 @@ pub struct RedisOptions {
     /// | `redis+cluster://one:6379,two:6379` | a cluster, of which these are some nodes |
     ///
     /// With `rediss` for `redis` it is spoken to over TLS, if this crate was built with the
-    /// feature `tls`. It may hold a password, and is therefore no part of `Debug` or of any
-    /// error.
+    /// feature `tls`, which is `redis-tls` of `larder`. It may hold a password, and is therefore
+    /// no part of `Debug` or of any error.
     pub url: String,
     /// How the names of all keys begin: `larder` by default. Two applications that share a Redis
     /// give it two.
@@ -102,7 +102,7 @@ impl RedisOptions {
         let location = Location::parse(&self.url).map_err(fault)?;
         if location.tls && cfg!(not(feature = "tls")) {
             let what = "a url that asks for TLS, which was left out of this build: build it with \
-                        the feature tls";
+                        the feature tls, or larder with redis-tls";
             return Err(fault(what));
         }
         if self.certificates.is_some() && !location.tls {

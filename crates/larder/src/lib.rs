@@ -70,8 +70,9 @@
 //!
 //! All off by default. `sql`: SQLite and Postgres as sources, in the module `sql`. `tracing` and
 //! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the
-//! shared tiers, in the modules of these names; what they are given to is [`Engine::share`], and
-//! [`engine::Sharing`] says how:
+//! shared tiers, in the modules of these names. `redis-tls`: `redis`, and `rediss://` as the scheme
+//! of its URLs, which is an error that says so without it. What the tiers are given to is
+//! [`Engine::share`], and [`engine::Sharing`] says how:
 //!
 //! ```no_run
 //! # #[cfg(feature = "redis")]

@@ -180,6 +180,26 @@ fn larders_over_a_memcached_load_once_and_forget_by_age() {
 }
 
 #[test]
+fn larders_over_a_redis_that_speaks_tls_load_once() {
+    let redis = Redis::start_tls();
+    let bank = bank();
+    accounts(&bank, "shared_tls");
+    let config = format!(
+        "[shared]\nurl = \"{}\"\ncertificates = \"{}\"\n[plain]\nenabled = false\n[source.bank]\n\
+         url = \"{}\"\nchanges = \"announced\"\n[cache.account]\nkey = \"account:{{aid:int}}\"\nload = \
+         \"SELECT aid, abalance FROM shared_tls WHERE aid = {{aid}}\"\nmax_staleness = \"60s\"\n",
+        redis.url(),
+        redis.ca_file().display(),
+        bank.url()
+    );
+    let larders = [serve(&config), serve(&config)];
+    for larder in &larders {
+        assert_eq!(get(&mut connect(larder), "account:32"), row(32, 0));
+    }
+    assert_eq!(queries(&bank, "shared_tls"), 1);
+}
+
+#[test]
 fn a_herd_at_three_larders_makes_one_query_cold_and_after_an_invalidation() {
     let redis = Redis::start();
     let fleet = Fleet::new(3, &redis.url(), "shared_herd");

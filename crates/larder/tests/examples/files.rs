@@ -29,6 +29,8 @@ pub(crate) mod patience;
 pub(crate) mod penetration;
 #[path = "../../examples/sessions.rs"]
 pub(crate) mod sessions;
+#[path = "../../examples/shared_tier.rs"]
+pub(crate) mod shared_tier;
 #[path = "../../examples/sql_source.rs"]
 pub(crate) mod sql_source;
 #[path = "../../examples/stampede.rs"]

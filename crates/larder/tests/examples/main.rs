@@ -6,6 +6,7 @@ mod files;
 mod http;
 mod next_steps;
 mod pages;
+mod shared_tier;
 mod start;
 
 /// The examples that check themselves.
@@ -30,8 +31,8 @@ runs! {
     sql_source stampede tags tickets verdict warming windows
 }
 
-/// Those that serve HTTP have tests of their own, in a file of the same name.
-const SERVERS: &[&str] = &["next_steps", "start"];
+/// Those that serve HTTP or need a server have tests of their own, in a file of the same name.
+const SERVERS: &[&str] = &["next_steps", "shared_tier", "start"];
 
 #[test]
 fn no_example_is_left_out() {
