@@ -4,7 +4,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use larder_core::freshness::Declared;
-use larder_core::{CacheKey, Changes, Error, ErrorKind, KeyList, Result, Source, Window};
+use larder_core::sink::Sink;
+use larder_core::sync::AtomicBool;
+use larder_core::{CacheKey, Changes, Error, ErrorKind, KeyList, Result, Source, Terms, Window};
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 
@@ -13,7 +15,7 @@ use crate::cache::{Cache, Parts};
 use crate::consistency::Consistency;
 use crate::counters::Counters;
 use crate::engine::Engine;
-use crate::erased::DynSource;
+use crate::erased::{DynSink, DynSource};
 use crate::events::Sweeps;
 use crate::filter::{Filter, FilterOptions};
 use crate::flight::Flights;
@@ -28,6 +30,7 @@ use crate::penetration::Penetration;
 use crate::shared::codec::Codec;
 use crate::shared::{COMPRESS_FROM_DEFAULT, Member, Part};
 use crate::worth::{Fingerprint, KeyParts, Notes, parts_of_tuples};
+use crate::write::{DeclaredWrites, Install, Say, WriteMode};
 
 /// A load is dropped after this long, if nothing else is said.
 const LOAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -35,6 +38,8 @@ const LOAD_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const WAIT_DEFAULT: Duration = Duration::from_millis(100);
 /// A caller waits at most this long, if nothing else is said.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
+/// A write is dropped after this long, if nothing else is said.
+const WRITE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// A cache of its own holds at most so many entries, if nothing else is said.
 const ENTRIES_DEFAULT: usize = 10_000;
 /// A cache of its own takes at most so many bytes, if nothing else is said.
@@ -57,6 +62,11 @@ pub struct CacheBuilder<K, V> {
     candidates: Candidates,
     policy: PolicyKind,
     source: Option<Arc<dyn DynSource<K, V>>>,
+    sink: Option<Arc<dyn DynSink<K, V>>>,
+    write: Option<WriteMode>,
+    install: Option<Install>,
+    written: Option<Say<K, V>>,
+    write_timeout: Duration,
     guard: Option<Guard>,
     gather: Option<Duration>,
     load_timeout: Duration,
@@ -89,6 +99,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             candidates: Candidates::default(),
             policy: PolicyKind::default(),
             source: None,
+            sink: None,
+            write: None,
+            install: None,
+            written: None,
+            write_timeout: WRITE_TIMEOUT_DEFAULT,
             guard: None,
             gather: None,
             load_timeout: LOAD_TIMEOUT_DEFAULT,
@@ -180,6 +195,44 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// [`get_or_load`](Cache::get_or_load) and [`lookup`](Cache::lookup).
     pub fn source(mut self, source: impl Source<K, V>) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The system of record as it is written, which [`Cache::put`] and its siblings ask. It has the
+    /// source's guard: loads and writes together are never more at once than that lets through.
+    pub fn sink(mut self, sink: impl Sink<K, V>) -> Self {
+        self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// What becomes of the entry when a write was committed; [`WriteMode::Around`] by default.
+    pub fn write(mut self, mode: WriteMode) -> Self {
+        self.write = Some(mode);
+        self
+    }
+
+    /// When [`WriteMode::Through`] puts what was written into memory; [`Install::IfHeld`] by
+    /// default.
+    pub fn install(mut self, install: Install) -> Self {
+        self.install = Some(install);
+        self
+    }
+
+    /// What a loader would say of what a write returned, `None` being the absence of a value: its
+    /// tags, its lifetime, its weight. Without it nothing is put into memory by a write where an
+    /// entry of this cache ever had tags. Where loaders tag some values and others not it must be
+    /// said: only it knows that the value which was written belongs to those that are tagged.
+    pub fn written(
+        mut self,
+        say: impl Fn(&K, Option<&V>) -> Terms + Send + Sync + 'static,
+    ) -> Self {
+        self.written = Some(Box::new(say));
+        self
+    }
+
+    /// After how long a write is dropped, which may then be committed or not; 10 s by default.
+    pub fn write_timeout(mut self, timeout: Duration) -> Self {
+        self.write_timeout = timeout;
         self
     }
 
@@ -397,6 +450,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
                  gather out",
             ));
         }
+        let writes = DeclaredWrites {
+            sink: self.sink,
+            mode: self.write,
+            install: self.install,
+            written: self.written,
+            timeout: self.write_timeout,
+        };
+        let writes = writes.resolve(self.changes)?;
         let penetration = match self.filter {
             None => None,
             Some(_) if self.changes == Changes::Unknown => {
@@ -452,12 +513,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             seat,
             window,
             source: self.source,
+            writes,
             part,
             guard: self.guard.map_or_else(|| Guard::new(GuardBounds::default()), Ok)?,
             gathering: self.gather.map(Gathering::new),
             load_timeout: self.load_timeout,
             patience,
             penetration,
+            tagged: AtomicBool::new(false),
             notes,
             observers: self.observers,
             flights: Flights::new(),

@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::sync::{AtomicBool, Ordering};
 use larder_core::{CacheKey, Error, ErrorKind, KeyText, Moment, Result, Window};
 
 use crate::budget::Seat;
@@ -24,6 +25,7 @@ use crate::penetration::Penetration;
 use crate::shared::Part;
 use crate::slot::Ground;
 use crate::worth::Notes;
+use crate::write::Writes;
 
 /// A cache in front of a source. Cloning it is cheap and shares it.
 ///
@@ -59,6 +61,8 @@ pub(crate) struct Parts<K, V> {
     pub(crate) seat: Option<Seat>,
     pub(crate) window: Window,
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
+    /// What it needs to write, if it has a sink.
+    pub(crate) writes: Option<Writes<K, V>>,
     /// What it needs to keep its entries in the shared tier too.
     pub(crate) part: Option<Part<V>>,
     pub(crate) guard: Guard,
@@ -66,6 +70,8 @@ pub(crate) struct Parts<K, V> {
     pub(crate) load_timeout: Duration,
     pub(crate) patience: Patience,
     pub(crate) penetration: Option<Penetration<K>>,
+    /// Whether an entry ever had a tag.
+    pub(crate) tagged: AtomicBool,
     pub(crate) notes: Notes<K, V>,
     pub(crate) observers: Observers,
     pub(crate) flights: Flights<K, V>,
@@ -132,6 +138,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             sweeps: &self.sweeps,
             events: self.engine.events(),
         }
+    }
+
+    /// An entry of this cache has tags.
+    pub(crate) fn note_tags(&self) {
+        if !self.tagged.load(Ordering::Relaxed) {
+            self.tagged.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether an entry of this cache ever had a tag.
+    pub(crate) fn has_tags(&self) -> bool {
+        self.tagged.load(Ordering::Acquire)
     }
 
     /// The text of `key`, which everything but memory knows it by.

@@ -125,6 +125,9 @@ pub(crate) struct Counters {
     pub(crate) shared_errors: Counter,
     pub(crate) shared_fills: Counter,
     pub(crate) shared_refused: Counter,
+    pub(crate) writes: Histogram,
+    pub(crate) write_errors: Counter,
+    pub(crate) installed: Counter,
     /// How long those who load for themselves took, in nanoseconds.
     pub(crate) aside_nanos: Counter,
 }
@@ -174,6 +177,9 @@ impl Counters {
             shared_errors: self.shared_errors.get(),
             shared_fills: self.shared_fills.get(),
             shared_fills_refused: self.shared_refused.get(),
+            writes: self.writes.snapshot(),
+            write_errors: self.write_errors.get(),
+            installed: self.installed.get(),
         }
     }
 }
@@ -225,6 +231,12 @@ pub struct CacheStats {
     pub shared_fills: u64,
     /// Keys whose lease was void when they were to be filled.
     pub shared_fills_refused: u64,
+    /// The durations of all writes that the sink was asked for, failed ones included.
+    pub writes: HistogramSnapshot,
+    /// Writes that failed, or whose outcome is unknown.
+    pub write_errors: u64,
+    /// Writes whose value was put into memory.
+    pub installed: u64,
 }
 
 impl CacheStats {

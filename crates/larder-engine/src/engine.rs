@@ -67,6 +67,10 @@ pub enum Omit {
     DropWhileWalking,
     /// The leader of a new flight doesn't look into memory again.
     SecondLook,
+    /// What a write returned is put into memory whatever overlapped it.
+    FenceAtInstall,
+    /// What a write returned is put into memory under the epoch that there is.
+    EpochAtInstall,
     /// A flight leaves the map before what it loaded is in memory.
     FillBeforeLeaving,
 }

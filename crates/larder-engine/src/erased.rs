@@ -1,6 +1,7 @@
-//! A source as an object: one box per load, none per hit.
+//! A source and a sink as objects: one box per load or write, none per hit.
 
-use larder_core::{BoxFuture, Error, LoadContext, LoadError, Source};
+use larder_core::sink::{Sink, SinkAbilities, WriteError};
+use larder_core::{BoxFuture, Error, LoadContext, LoadError, Source, Write, Written};
 
 /// What [`Source`] is once its type is forgotten.
 pub(crate) trait DynSource<K, V>: Send + Sync + 'static {
@@ -45,5 +46,51 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
 
     fn batch_max(&self) -> usize {
         Source::batch_max(self).max(1)
+    }
+}
+
+/// What [`Sink`] is once its type is forgotten, for writes that somebody waits for.
+pub(crate) trait DynSink<K, V>: Send + Sync + 'static {
+    fn abilities(&self) -> SinkAbilities;
+
+    fn write<'a>(
+        &'a self,
+        key: &'a K,
+        write: &'a Write<V>,
+    ) -> BoxFuture<'a, Result<Written<V>, WriteError>>;
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a K,
+        expected: Option<&'a V>,
+        write: &'a Write<V>,
+    ) -> BoxFuture<'a, Result<Written<V>, WriteError>>;
+}
+
+impl<K, V, S> DynSink<K, V> for S
+where
+    K: Send + Sync + 'static,
+    V: Send + Sync + 'static,
+    S: Sink<K, V>,
+{
+    fn abilities(&self) -> SinkAbilities {
+        Sink::abilities(self)
+    }
+
+    fn write<'a>(
+        &'a self,
+        key: &'a K,
+        write: &'a Write<V>,
+    ) -> BoxFuture<'a, Result<Written<V>, WriteError>> {
+        Box::pin(async move { Sink::write(self, key, write).await })
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a K,
+        expected: Option<&'a V>,
+        write: &'a Write<V>,
+    ) -> BoxFuture<'a, Result<Written<V>, WriteError>> {
+        Box::pin(async move { Sink::replace(self, key, expected, write).await })
     }
 }

@@ -74,7 +74,7 @@ impl Epochs {
     }
 
     /// Voids every fence of the key captured so far. To be called under the memory tier's lock
-    /// of that key, before the entry is removed.
+    /// of that key, before the entry is removed or exchanged.
     pub(crate) fn raise<Q: Hash + ?Sized>(&self, scope: u64, key: &Q) {
         let hash = self.hasher.hash_one((scope, key));
         self.epoch(hash).fetch_add(1, Ordering::AcqRel);

@@ -98,8 +98,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     ) -> Landed<V> {
         let Opened { value, envelope, times, as_of } = opened;
         let rider = rider_of(&envelope);
-        if let (Some(penetration), false) = (&self.penetration, envelope.tags.is_empty()) {
-            penetration.tagged();
+        if !envelope.tags.is_empty() {
+            self.note_tags();
         }
         let slot = Slot {
             value,
@@ -115,7 +115,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// The times of what was loaded.
-    fn times_of(&self, loaded: &Loaded<'_, V>) -> Times {
+    pub(crate) fn times_of(&self, loaded: &Loaded<'_, V>) -> Times {
         self.window.times(&freshness::Loaded {
             at: loaded.at,
             present: loaded.value.is_some(),
@@ -133,13 +133,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// What is kept beside the value, if anything was said. A value that is unchanged keeps its
     /// tags, unless new ones were said: otherwise their next invalidation would miss it.
-    fn rider(&self, terms: &Terms, held: Option<&Rider>) -> Option<Arc<Rider>> {
+    pub(crate) fn rider(&self, terms: &Terms, held: Option<&Rider>) -> Option<Arc<Rider>> {
         let tags: Box<[u64]> = match held {
             Some(held) if terms.is_unchanged() && terms.tags().is_empty() => held.tags.clone(),
             _ => terms.tags().iter().map(|tag| tag_hash(tag)).collect(),
         };
-        if let (Some(penetration), false) = (&self.penetration, tags.is_empty()) {
-            penetration.tagged();
+        if !tags.is_empty() {
+            self.note_tags();
         }
         let (validator, weight) = (terms.own_validator(), terms.own_weight());
         if tags.is_empty() && validator.is_none() && weight.is_none() {
@@ -205,7 +205,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// Whether nothing was invalidated since the fence was captured. Only an answer given under
     /// the memory tier's lock of that key means something.
-    fn fence_holds(&self, fence: Fence) -> bool {
+    pub(crate) fn fence_holds(&self, fence: Fence) -> bool {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::SweepAtFill) {
             return self.engine.epochs().holds(fence);

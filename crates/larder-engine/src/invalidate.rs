@@ -352,7 +352,7 @@ impl Engine {
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Who must be told beyond this process, if anybody. `needs_marks` where keys don't do.
-    fn beyond(&self, needs_marks: bool) -> Result<Option<&Shared>> {
+    pub(crate) fn beyond(&self, needs_marks: bool) -> Result<Option<&Shared>> {
         let Some(shared) = self.engine.shared() else { return Ok(None) };
         if needs_marks && self.part.is_some() && !shared.link.abilities().marks {
             let message = format!(

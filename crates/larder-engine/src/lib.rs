@@ -22,6 +22,9 @@
 //! | `ticket` | cache-aside without the race |
 //! | `invalidate` | the one door of every invalidation |
 //! | `strike` | what it does in this process |
+//! | `write` | the life of a write, on one page |
+//! | `writing` | one write under way, until it has ended |
+//! | `install` | what a write returned goes into memory, if nothing overlapped it |
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
 //! | `filter` | keys that surely don't exist never reach the source |
@@ -61,6 +64,7 @@ mod flight;
 mod gather;
 pub mod guard;
 mod held;
+mod install;
 mod invalidate;
 mod keys;
 mod ledger;
@@ -84,6 +88,8 @@ pub mod verdict;
 mod wait;
 mod warm;
 mod worth;
+mod write;
+mod writing;
 
 pub use blocking::Blocking;
 pub use budget::Budget;
@@ -106,3 +112,4 @@ pub use shared::{SharedStats, Sharing, SharingBounds};
 pub use slot::Slot;
 pub use ticket::{Lookup, NotAToken, Ticket, Token};
 pub use warm::{Warm, WarmEnd, WarmReport, Warming};
+pub use write::{Install, WriteMode, Wrote};

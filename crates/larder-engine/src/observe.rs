@@ -51,6 +51,15 @@ pub enum What<'a> {
         /// Why.
         reason: Reason,
     },
+    /// The sink was asked to write.
+    Wrote {
+        /// The word for it: "store", "delete", "add".
+        verb: &'static str,
+        /// How long it took.
+        took: Duration,
+        /// What it failed with, if it did.
+        error: Option<&'a Error>,
+    },
     /// A key was invalidated or marked stale.
     Invalidated(Invalidation),
     /// The whole cache was invalidated or marked stale.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use larder_core::sync::{AtomicBool, AtomicU64, Ordering};
+use larder_core::sync::{AtomicU64, Ordering};
 use larder_core::{Answer, CacheKey, Reason, State, Tier};
 
 use crate::cache::{Cache, Parts};
@@ -17,22 +17,13 @@ use crate::keys::AnyKeyList;
 pub(crate) struct Penetration<K> {
     filter: Filter<K>,
     list: AnyKeyList<K>,
-    /// Whether an entry of this cache ever had a tag.
-    tagged: AtomicBool,
     /// How many events there had been when the last build began.
     since: AtomicU64,
 }
 
 impl<K: CacheKey> Penetration<K> {
     pub(crate) fn new(filter: Filter<K>, list: AnyKeyList<K>) -> Self {
-        Self { filter, list, tagged: AtomicBool::new(false), since: AtomicU64::new(0) }
-    }
-
-    /// An entry of this cache has tags.
-    pub(crate) fn tagged(&self) {
-        if !self.tagged.load(Ordering::Relaxed) {
-            self.tagged.store(true, Ordering::Release);
-        }
+        Self { filter, list, since: AtomicU64::new(0) }
     }
 
     /// The source answered for `key`.
@@ -94,9 +85,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) fn see_to_filter(&self) {
         let Some(penetration) = &self.penetration else { return };
         let struck = self.engine.events().last_of_tags();
-        if penetration.tagged.load(Ordering::Acquire)
-            && struck > penetration.since.load(Ordering::Acquire)
-        {
+        if self.has_tags() && struck > penetration.since.load(Ordering::Acquire) {
             penetration.filter.void();
         }
         // Counted before the list is read: a later strike voids what is built from it.

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | [`clock`] | [`ManualClock`]: it moves when the test turns it |
 //! | [`source`] | [`TestSource`]: it counts, waits, fails and panics as told |
+//! | [`sink`] | [`TestSink`]: it commits into that source, and waits and fails as told |
 //! | [`contract`] | how every shared tier and bus behaves, checked |
 //! | [`shared`] | [`SimShared`]: a shared tier and bus for many processes in one test, and their faults |
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
@@ -37,6 +38,7 @@ mod page;
 pub mod proxy;
 pub mod server;
 pub mod shared;
+pub mod sink;
 pub mod source;
 mod watched;
 
@@ -49,4 +51,5 @@ pub use page::assert_page;
 pub use proxy::Proxy;
 pub use server::{Larder, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server};
 pub use shared::{SimClient, SimShared};
+pub use sink::TestSink;
 pub use source::TestSource;

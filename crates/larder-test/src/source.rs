@@ -135,6 +135,15 @@ where
         self.state.change(|state| state.answers.insert(key, Some(value)));
     }
 
+    /// What `key` has.
+    #[must_use]
+    pub fn value(&self, key: &K) -> Option<V> {
+        let (set, otherwise) = self
+            .state
+            .read(|state| (state.answers.get(key).cloned(), Arc::clone(&state.otherwise)));
+        set.unwrap_or_else(|| otherwise(key))
+    }
+
     /// From now on `key` has no value.
     pub fn remove(&self, key: K) {
         self.state.change(|state| state.answers.insert(key, None));

@@ -35,6 +35,7 @@
 //! | to load with a closure instead of a source | [`Cache::get_or_load`] |
 //! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
 //! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`]; by tag [`Engine::invalidate_tags`]; all of it [`Cache::invalidate_all`] |
+//! | to write, and the cache to know | [`CacheBuilder::sink`], [`Cache::put`], [`Cache::update`] |
 //! | one read that waits less, or takes nothing older | [`Cache::read`] |
 //! | the same where nothing can be awaited | [`Cache::blocking`] |
 //! | to bound what a database is asked at a time, and leave it alone when it fails | [`Guard`] |
@@ -110,11 +111,11 @@ pub use larder_sql as sql;
 
 pub use larder_core::{
     Answer, CacheKey, Changes, Error, ErrorKind, KeyText, LoadContext, LoadError, Reason, Result,
-    Source, State, Terms, Tier, keys_of,
+    Source, State, Terms, Tier, Write, Written, keys_of,
 };
 pub use larder_engine::{
     BreakerBounds, Budget, Cache, CacheBuilder, CacheStats, Engine, Fill, Guard, GuardBounds,
-    Lookup, Ticket,
+    Lookup, Ticket, WriteMode, Wrote,
 };
 pub use larder_macros::{CacheKey, cached};
 

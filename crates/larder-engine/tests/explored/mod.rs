@@ -9,9 +9,15 @@ use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use larder_core::sink::{Sink, SinkAbilities, WriteError, WriteFault};
 use larder_core::sync::{AtomicU64, Ordering};
-use larder_core::{BoxFuture, Clock, LoadContext, LoadError, Moment, Source, Spawn, Terms};
-use larder_engine::{Cache, Engine, Fill, Invalidation, Lookup, MemoryTier, Omit, memory_tier};
+use larder_core::{
+    BoxFuture, Clock, Error, ErrorKind, LoadContext, LoadError, Moment, Source, Spawn, Terms,
+    Write, Written,
+};
+use larder_engine::{
+    Cache, Engine, Fill, Invalidation, Lookup, MemoryTier, Omit, WriteMode, memory_tier,
+};
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
 use larder_test::History;
@@ -102,6 +108,24 @@ impl Source<u64, u64> for Record {
     }
 }
 
+/// Each write raises the version; now and then the answer is lost.
+impl Sink<u64, u64> for Record {
+    fn abilities(&self) -> SinkAbilities {
+        SinkAbilities { add: true, ..SinkAbilities::default() }
+    }
+
+    async fn write(&self, key: &u64, _: &Write<u64>) -> Result<Written<u64>, WriteError> {
+        pause().await;
+        let version = self.version(*key).fetch_add(1, Ordering::SeqCst) + 1;
+        pause().await;
+        if draw(8) == 0 {
+            let lost = Error::new(ErrorKind::Timeout, version.to_string());
+            return Err(WriteError::new(WriteFault::Unknown, lost));
+        }
+        Ok(Written::Value(version))
+    }
+}
+
 /// How the cache is told of a write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
@@ -137,6 +161,13 @@ impl Explored {
             .memory(Arc::clone(&memory))
             .max_staleness(max_staleness)
             .source(record.clone())
+            .sink(record.clone())
+            .write(WriteMode::Through)
+            .written(|_, _| {
+                let mut terms = Terms::default();
+                terms.tag(TAG);
+                terms
+            })
             .build()
             .unwrap();
         Self { record, memory, cache, history: Arc::new(History::new()) }
@@ -193,6 +224,22 @@ impl Explored {
             Invalidation::MarkStale => Announced::Loosely,
         };
         self.history.wrote(begun, key, version, announced);
+    }
+
+    /// A write through the cache.
+    pub(crate) async fn put(&self, key: u64) {
+        let begun = self.history.begin();
+        let version = match self.cache.increment(&key, 1).await {
+            Ok(wrote) => match wrote.written {
+                Written::Value(version) => version,
+                other => panic!("it wrote {other:?}"),
+            },
+            Err(error) => {
+                let lost = error.downcast_ref::<WriteError>().unwrap();
+                lost.error.to_string().parse().unwrap()
+            }
+        };
+        self.history.wrote(begun, key, version, Announced::Dropping);
     }
 
     /// Somebody reads key 7 once.

@@ -38,6 +38,13 @@ impl Observer for Tracing {
                 warn!(target: "larder", cache, key, ?age, reason, "a held value stood in");
             }
             What::Invalidated(what) => debug!(target: "larder", cache, key, ?what, "invalidated"),
+            What::Wrote { verb, took, error: None } => {
+                debug!(target: "larder", cache, key, verb, ?took, "written");
+            }
+            What::Wrote { verb, took, error: Some(error) } => {
+                let (kind, error) = (error.kind().code(), error.chain());
+                warn!(target: "larder", cache, key, verb, kind, error, ?took, "a write failed");
+            }
             What::Swept(what) => debug!(target: "larder", cache, ?what, "all invalidated"),
             What::SweptPrefix { prefix, what, entries } => {
                 debug!(target: "larder", cache, prefix, ?what, entries, "a prefix invalidated");

@@ -47,3 +47,5 @@ pub(crate) mod verdict;
 pub(crate) mod warming;
 #[path = "../../examples/windows.rs"]
 pub(crate) mod windows;
+#[path = "../../examples/write_through.rs"]
+pub(crate) mod write_through;
