@@ -13,7 +13,7 @@ use crate::{BoxFuture, Result};
 /// A record and its number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Each is greater by one than the one before.
+    /// Each is greater by one than the one before, but where a loss was accepted.
     pub number: u64,
     /// What was appended.
     pub bytes: Bytes,
@@ -58,7 +58,8 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `Internal` when that failed. Whether it is stored is not known then, and never will be
-    /// without opening it anew.
+    /// without opening it anew. `Shed` when too many wait: it becomes durable all the same.
+    /// `Refused` for a number that was never appended.
     fn durable(&self, number: u64) -> BoxFuture<'static, Result<()>>;
 
     /// Every record below this number is durable.
@@ -72,7 +73,7 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// `Internal` when it can't be read.
     fn read_from(&self, number: u64) -> Result<Records>;
 
-    /// Records below this number are needed no more.
+    /// Records below this number are needed no more, as far as they are durable.
     ///
     /// # Errors
     ///

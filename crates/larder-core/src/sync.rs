@@ -11,6 +11,7 @@ use std::sync as imp;
 use shuttle::sync as imp;
 
 use std::sync::{PoisonError, TryLockError};
+use std::time::Duration;
 
 pub use crate::counter::Counter;
 pub use imp::MutexGuard;
@@ -46,5 +47,36 @@ impl<T> Mutex<T> {
     /// Waits for the lock and takes it. Never held across an `.await`.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where threads wait until something that a [`Mutex`] protects has changed. For threads of our
+/// own only: a task waits in a future.
+#[derive(Debug, Default)]
+pub struct Condvar(imp::Condvar);
+
+impl Condvar {
+    /// Lets go of the lock, waits until somebody notifies, or for no reason, and takes it again.
+    pub fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, and for no longer than `time`. A checker never lets it pass.
+    pub fn wait_at_most<'a, T>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        time: Duration,
+    ) -> MutexGuard<'a, T> {
+        self.0.wait_timeout(guard, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes one of those that wait.
+    pub fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    /// Wakes all that wait.
+    pub fn notify_all(&self) {
+        self.0.notify_all();
     }
 }

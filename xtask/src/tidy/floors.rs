@@ -37,7 +37,8 @@ const ALLOWED: [(&str, &[&str]); 2] =
 const ENGINE_KNOWS: [&str; 2] = ["larder-core", "larder-memory"];
 
 /// What must not be pulled in by whom, directly or not.
-const NEVER_PULLED: [(&str, &str); 2] = [("larder-memory", "tokio"), ("larder-core", "tokio")];
+const NEVER_PULLED: [(&str, &str); 3] =
+    [("larder-memory", "tokio"), ("larder-journal", "tokio"), ("larder-core", "tokio")];
 
 pub(super) fn check(project: &Project, complaints: &mut Vec<Complaint>) {
     for member in &project.members {
