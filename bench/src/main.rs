@@ -7,9 +7,11 @@ mod async_hits;
 mod faults;
 mod figures;
 mod instructions;
+mod lost;
 mod memory;
 mod resp;
 mod shared;
+mod shared_herd;
 mod stampede;
 mod through;
 
@@ -44,6 +46,10 @@ enum Area {
     Shared(shared::Options),
     /// Several larders under faults: how stale their answers are, and that no promise is broken
     Faults(faults::Options),
+    /// Redis killed at full load: what readers of fresh values notice, and when it is used again
+    Lost(lost::Options),
+    /// 1,500 readers of one key at three larders: how often the database is asked
+    SharedHerd(shared_herd::Options),
     /// Instructions per operation of the in-process tier, held to a kept table; needs valgrind
     Instructions {
         /// Keep what is counted now
@@ -67,6 +73,8 @@ fn main() -> ExitCode {
         Area::Stampede(options) => stampede::measure(&options),
         Area::Shared(options) => shared::measure(&options),
         Area::Faults(options) => faults::measure(&options),
+        Area::Lost(options) => lost::measure(&options),
+        Area::SharedHerd(options) => shared_herd::measure(&options),
         Area::Instructions { update: true } => instructions::update(),
         Area::Instructions { update: false } => instructions::check(),
         Area::Held { contender } => memory::say_what_is_held(contender),

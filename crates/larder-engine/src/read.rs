@@ -20,6 +20,7 @@ use larder_core::{
     Answer, CacheKey, Error, ErrorKind, LoadContext, LoadError, Moment, Reason, Result, State, Tier,
 };
 
+use crate::backoff::BACKOFF_MIN;
 use crate::cache::{Cache, Parts};
 use crate::events::Fate;
 use crate::fill::Fill;
@@ -285,6 +286,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             "the cache {} had no answer within {:?}; the load goes on",
             self.name, reading.patience.deadline
         );
-        Error::new(ErrorKind::Timeout, message).for_key(larder_core::KeyText::lossy(key))
+        // The load may come at any moment: that is the shortest time that makes sense.
+        let error = Error::new(ErrorKind::Timeout, message).retry_after(BACKOFF_MIN);
+        error.for_key(larder_core::KeyText::lossy(key))
     }
 }

@@ -83,7 +83,8 @@ pub struct SharingBounds {
     /// So many keys and marks may wait to be invalidated; 100,000 by default. With more, everything
     /// in the tier is invalidated instead.
     pub pending_max: usize,
-    /// When the tier is left alone, and how often it is probed.
+    /// When the tier is left alone, and how often it is probed: by default at five errors within a
+    /// second, if half of all that was asked in it failed, and every 250 ms.
     pub breaker: BreakerBounds,
 }
 
@@ -100,6 +101,9 @@ impl Default for SharingBounds {
             flights_max: 4096,
             pending_max: 100_000,
             breaker: BreakerBounds {
+                // A tier that was asked much and answered it is down as soon as any other: what
+                // it did seconds ago must not outweigh that it does nothing now.
+                window: Duration::from_secs(1),
                 probe_after: often,
                 probe_after_max: often,
                 ..BreakerBounds::default()
@@ -317,13 +321,21 @@ impl Shared {
     pub(crate) async fn invalidate(&self, work: Work) -> Result<Option<Position>> {
         let done = self.pending.add(work);
         if !self.link.is_trusted() {
-            return Err(not_yet());
+            return Err(self.not_yet());
         }
         let until = self.clock.now() + self.bounds.invalidate_within;
         match crate::wait::within(&*self.clock, until, done).await {
             Some(Ok(position)) => Ok(position),
-            Some(Err(_)) | None => Err(not_yet()),
+            Some(Err(_)) | None => Err(self.not_yet()),
         }
+    }
+
+    /// The error of what is not done beyond this process, with the time of the next try.
+    fn not_yet(&self) -> Error {
+        let message = "the shared tier didn't answer: the invalidation is done in this process, \
+                       kept, and carried out as soon as the tier answers; until then other \
+                       processes may answer with what they hold, within their windows";
+        Error::new(ErrorKind::SharedDown, message).retry_after(self.bounds.breaker.probe_after)
     }
 
     /// The same without waiting.
@@ -340,13 +352,6 @@ impl Shared {
         self.members.sweep_all();
         self.pending.wake();
     }
-}
-
-fn not_yet() -> Error {
-    let message = "the shared tier didn't answer: the invalidation is done in this process, kept, \
-                   and carried out as soon as the tier answers; until then other processes may \
-                   answer with what they hold, within their windows";
-    Error::new(ErrorKind::SharedDown, message)
 }
 
 impl std::fmt::Debug for Shared {

@@ -97,7 +97,9 @@ async fn a_deadline_of_its_own_ends_a_read_and_not_the_load() {
     bench.source.until_waiting(1).await;
     settle().await;
     bench.clock.advance(S);
-    assert_eq!(hurried.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    let error = hurried.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert!(error.retry_delay().is_some());
     bench.clock.advance(S);
     bench.source.open();
     assert_eq!(patient.await.unwrap().unwrap().value, Some(10));

@@ -80,6 +80,7 @@ async fn an_invalidation_that_the_tier_did_not_hear_is_kept_and_carried_out_befo
     network.source.set(7, 2);
     let error = in_a.invalidate(&7).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SharedDown);
+    assert!(error.retry_delay().is_some());
     assert_eq!(a.engine.shared_stats().unwrap().pending, 1);
     assert_eq!(in_a.get(&7).await.unwrap(), Some(2), "here it is done");
     a.client.up();
@@ -287,7 +288,7 @@ async fn a_tier_that_is_down_at_the_start_is_used_when_it_comes() {
 
 #[tokio::test]
 async fn a_key_that_is_invalidated_while_the_tier_is_asked_is_loaded_all_the_same() {
-    let (network, [a, b], [in_a, in_b]) = two().await;
+    let (network, [a, _b], [in_a, in_b]) = two().await;
     network.source.set(7, 2);
     in_b.get(&8).await.unwrap();
     settle().await;
@@ -301,5 +302,4 @@ async fn a_key_that_is_invalidated_while_the_tier_is_asked_is_loaded_all_the_sam
     a.client.resume();
     network.pass(200 * MS).await;
     assert_eq!(read.await.unwrap().unwrap().value, None);
-    drop(b);
 }

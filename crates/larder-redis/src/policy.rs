@@ -27,6 +27,29 @@ impl EvictionPolicy {
         Some(self.bytes_max).filter(|&bytes| bytes != 0)
     }
 
+    /// The one of two that costs us more, by what the sentence about it says; of two that cost the
+    /// same, the one with less room.
+    pub(crate) fn worse(self, other: Self) -> Self {
+        let by_cost = self.cost().cmp(&other.cost());
+        if by_cost.then_with(|| other.bytes_max.cmp(&self.bytes_max)).is_lt() {
+            other
+        } else {
+            self
+        }
+    }
+
+    /// What it costs us when the server is full, as a rank: nothing; what memory there is; every
+    /// entry now and then; every fill from then on; nobody knows.
+    fn cost(&self) -> u8 {
+        match self.name.as_str() {
+            _ if self.bytes_max == 0 => 1,
+            "noeviction" => 3,
+            name if name.starts_with("allkeys-") => 2,
+            name if name.starts_with("volatile-") => 0,
+            _ => 4,
+        }
+    }
+
     pub(crate) fn read(answer: Value) -> Result<Self> {
         let mut policy = Self { name: String::new(), bytes_max: 0 };
         for (name, value) in reply::pairs(answer)? {
@@ -69,6 +92,28 @@ impl fmt::Display for EvictionPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_worse_policy_is_the_one_that_costs_more_whoever_is_asked_first() {
+        let policy =
+            |(name, bytes_max): (&str, u64)| EvictionPolicy { name: name.to_owned(), bytes_max };
+        // From the best to the worst.
+        let ranked = [
+            ("volatile-lru", 2),
+            ("volatile-ttl", 1),
+            ("volatile-lru", 0),
+            ("allkeys-lfu", 1),
+            ("noeviction", 2),
+            ("noeviction", 1),
+            ("newer", 1),
+        ];
+        for (at, better) in ranked.into_iter().enumerate() {
+            for worse in ranked.into_iter().skip(at) {
+                assert_eq!(policy(better).worse(policy(worse)), policy(worse));
+                assert_eq!(policy(worse).worse(policy(better)), policy(worse));
+            }
+        }
+    }
 
     #[test]
     fn each_policy_is_put_into_words() {

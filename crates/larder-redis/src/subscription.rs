@@ -35,9 +35,11 @@ const BLOCK: Duration = Duration::from_secs(1);
 /// How many announcements one read returns at most, of at most a mebibyte each.
 const COUNT_MAX: usize = 512;
 
-/// How long a lost connection is left alone: doubled from one to the other.
+/// How long a lost connection is left alone: doubled from one to the other. While the bus isn't
+/// heard nothing is known to be fresh, so all must be well again within a second of the server's
+/// return: this wait, a new connection, a look, and a token.
 const WAIT: Duration = Duration::from_millis(50);
-const WAIT_MAX: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_millis(250);
 
 /// Subscribes at the end of the bus.
 pub(crate) async fn subscribe(client: Arc<Client>) -> Result<(Position, Subscription)> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use larder_core::bus::Position;
 use larder_core::shared::{
     Abilities, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill,
@@ -15,7 +16,9 @@ use redis::pipe;
 
 use crate::bus::{RedisBus, announced};
 use crate::client::Client;
+use crate::connection::Connection;
 use crate::entries::ENVELOPE_BYTES_MAX;
+use crate::errors;
 use crate::marks;
 use crate::options::RedisOptions;
 use crate::policy::EvictionPolicy;
@@ -65,13 +68,20 @@ impl RedisTier {
         RedisBus::new(self.client.clone())
     }
 
-    /// What the server does when it is full, and what that means for us.
+    /// What the server does when it is full, and what that means for us. Of a cluster every node
+    /// that has keys is asked, and the policy that costs us most is returned.
     ///
     /// # Errors
     ///
-    /// `SharedDown` where it can't be reached or doesn't say.
+    /// `SharedDown` where it can't be reached or doesn't say, or any of those nodes.
     pub async fn eviction_policy(&self) -> Result<EvictionPolicy> {
-        let connection = self.client.topology.another(&self.client.names.head).await?;
+        let connections = self.client.topology.every().await?;
+        let policies = connections.iter().map(|connection| self.policy_of(connection));
+        let policies = try_join_all(policies).await?;
+        policies.into_iter().reduce(EvictionPolicy::worse).ok_or_else(|| errors::odd("node"))
+    }
+
+    async fn policy_of(&self, connection: &Connection) -> Result<EvictionPolicy> {
         let mut question = pipe();
         question.cmd("CONFIG").arg("GET").arg("maxmemory*");
         let answers = connection.ask(&mut question).await?;

@@ -65,6 +65,14 @@ impl Topology {
         }
     }
 
+    /// A connection of the caller's own to each server that has any of the keys.
+    pub(crate) async fn every(&self) -> Result<Vec<Connection>> {
+        match self {
+            Self::One(node) => Ok(vec![node.another().await?]),
+            Self::Cluster(cluster) => cluster.every().await,
+        }
+    }
+
     /// Whether `name` is asked of another run of a server than `connection` leads to.
     pub(crate) fn is_elsewhere(&self, name: &[u8], connection: &Connection) -> bool {
         match self {

@@ -70,6 +70,23 @@ async fn keys_live_where_they_belong_and_answers_stand_in_their_order() {
 }
 
 #[tokio::test]
+async fn the_worst_eviction_policy_of_all_nodes_with_keys_is_told() {
+    let cluster = RedisCluster::start(3, 0);
+    let tier = tier_at(cluster.url());
+    for node in cluster.nodes() {
+        node.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+        node.cli(&["CONFIG", "SET", "maxmemory", "64mb"]);
+    }
+    assert_eq!(tier.eviction_policy().await.unwrap().name(), "volatile-lru");
+    // Whichever it is that differs.
+    for node in cluster.nodes() {
+        node.cli(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]);
+        assert_eq!(tier.eviction_policy().await.unwrap().name(), "allkeys-lru");
+        node.cli(&["CONFIG", "SET", "maxmemory-policy", "volatile-lru"]);
+    }
+}
+
+#[tokio::test]
 async fn marks_and_bus_live_on_one_node() {
     let cluster = RedisCluster::start(3, 0);
     let (one, other) = (tier_at(cluster.url()), tier_at(cluster.url()));

@@ -1,4 +1,5 @@
-//! The contracts of the shared tier and of the bus, held against a real Redis and a real cluster.
+//! The contracts of the shared tier and of the bus, held against a real Redis, a real cluster, and
+//! a real Valkey where there is one.
 #![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
 
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use larder_redis::{RedisOptions, RedisTier};
 use larder_test::contract::{Passing, Subject, check_tier};
-use larder_test::{Redis, RedisCluster};
+use larder_test::{Redis, RedisCluster, skipped};
 
 #[tokio::test]
 async fn one_redis_keeps_the_contracts() {
@@ -18,6 +19,14 @@ async fn one_redis_keeps_the_contracts() {
 async fn a_cluster_keeps_the_contracts() {
     let cluster = RedisCluster::start(3, 0);
     check(&cluster.url()).await;
+}
+
+#[tokio::test]
+async fn one_valkey_keeps_the_contracts() {
+    let Some(valkey) = Redis::start_valkey() else { return skipped("valkey-server") };
+    let server = valkey.cli(&["INFO", "server"]);
+    assert!(server.contains("valkey_version:"), "{server}");
+    check(&valkey.url()).await;
 }
 
 async fn check(url: &str) {

@@ -6,12 +6,23 @@
 //! a [`Fault`] strikes. The [`checker`](crate::checker) judges every read by the clock, and when
 //! all is quiet a sweep compares every larder and Redis with the database.
 //!
+//! # The control
+//!
+//! That nothing was found proves nothing where nothing can be found. So in every run one more
+//! writer breaks the promise on purpose: it updates [`FORGOTTEN`] further accounts and claims to
+//! have announced that, without a word to anybody. The same readers read them on the same
+//! connections, the same rule judges them, and each larder must be caught: after the last strike,
+//! when whatever the fault has left behind is there to be served. A run in which a larder isn't
+//! caught has checked nothing, and [fails](Report::assert_kept). It also shows that a larder is
+//! itself again: what isn't announced stays fresh only where announcements are heard.
+//!
 //! It knows the binary by its path, its configuration and its Redis protocol, how entries are named
 //! and made in Redis, and nothing of the program's insides. Both the tests of the binary and the
 //! bench run it.
 
 mod fault;
 mod load;
+pub mod outage;
 mod report;
 mod stage;
 mod sweep;
@@ -30,6 +41,10 @@ use stage::Stage;
 /// The staleness that the reads are held to, and that larders promise if the plan says nothing
 /// else.
 pub const MAX_STALENESS: Duration = Duration::from_secs(2);
+/// How many accounts there are whose writer forgets to announce.
+pub const FORGOTTEN: u64 = 8;
+/// How long they are read after the last strike: longer than the promise.
+const WATCHED: Duration = Duration::from_secs(4);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -101,11 +116,16 @@ pub fn run(plan: &Plan) -> Report {
     let stage = Stage::set(plan);
     let checker = Checker::new();
     let load = Load::new(plan, &stage, &checker);
-    let strikes = load.run(|| plan.fault.strike_for(plan.lasts, &stage));
+    let (strikes, queries) = load.run(|| {
+        let strikes = plan.fault.strike_for(plan.lasts, &stage);
+        let queries = stage.queries();
+        load.watch_for(WATCHED);
+        (strikes, queries)
+    });
     let mut report = Report {
         fault: plan.fault,
         strikes,
-        queries: stage.queries(),
+        queries,
         sweep: sweep::sweep(plan, &stage),
         ..load.report()
     };

@@ -19,7 +19,8 @@
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
 //! | [`checker`] | [`Checker`]: what processes wrote and read, by the clock, and how stale that was |
 //! | [`accounts`] | a workload on Postgres whose commits are numbered |
-//! | [`fleet`] | several larders over one Redis and one Postgres, under faults |
+//! | [`concurrency`] | how many queries run in Postgres at the same time |
+//! | [`fleet`] | several larders over one Redis and one Postgres, under faults, and while Redis is [away](fleet::outage) |
 //! | [`server`] | real servers: [`Postgres`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
@@ -30,6 +31,7 @@ pub mod checker;
 pub mod client;
 pub mod clients;
 pub mod clock;
+pub mod concurrency;
 pub mod contract;
 pub mod fleet;
 pub mod history;
@@ -46,7 +48,7 @@ pub use checker::Checker;
 pub use client::{Reply, RespClient};
 pub use clock::ManualClock;
 pub use history::History;
-pub use missing::missing;
+pub use missing::{missing, skipped};
 pub use page::assert_page;
 pub use proxy::Proxy;
 pub use server::{Larder, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server};

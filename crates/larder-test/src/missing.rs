@@ -1,4 +1,7 @@
-//! What a test says when a server that it needs isn't installed.
+//! What a test says when a server that it needs, or would use, isn't installed.
+
+use std::io::Write as _;
+use std::thread;
 
 /// The package that has each program, as Debian and Ubuntu call it.
 const PACKAGES: [(&str, &str); 6] = [
@@ -22,6 +25,15 @@ pub fn missing(what: &str) -> ! {
         "the program {what} is missing, and this test needs it: install the package {package} \
          (its name on Debian and Ubuntu), or run ./test, which installs what the tests need"
     );
+}
+
+/// Says that the test of this thread checks nothing, because the program `what` isn't installed
+/// and can't be had on every system. `./test` counts the test as skipped, by this line.
+pub fn skipped(what: &str) {
+    let test = thread::current().name().unwrap_or("a test").to_owned();
+    // Straight to where it is seen: what a test prints is kept from view if it passes. Whoever
+    // can't be told misses a line.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: the program {what} isn't installed");
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod key_log;
 mod listeners;
 mod memory;
 mod metrics_page;
+mod outage;
 mod page;
 mod rude_clients;
 mod secrets;

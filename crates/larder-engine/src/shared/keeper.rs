@@ -218,7 +218,7 @@ impl Keeper {
         let Some(bus) = &self.shared.bus else { return Ok(None) };
         let until = self.clock.now() + self.shared.bounds.write_within;
         let published = within(&*self.clock, until, bus.publish(bytes, marks)).await;
-        published.unwrap_or_else(|| Err(super::not_yet())).map(Some)
+        published.unwrap_or_else(|| Err(self.shared.not_yet())).map(Some)
     }
 
     /// Reads the marks, where they aren't known.

@@ -9,7 +9,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use super::stage::Stage;
-use super::{Errors, Plan, Report};
+use super::{Errors, FORGOTTEN, MAX_STALENESS, Plan, Report};
 use crate::accounts::Writer;
 use crate::checker::{Checker, Read, now};
 use crate::{Larder, Reply, RespClient};
@@ -23,6 +23,9 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(2);
 const ANNOUNCE_PATIENCE: Duration = Duration::from_secs(90);
 /// How many commits a writer announces through one larder, on average, while it answers.
 const COMMITS_EACH: u64 = 16;
+/// How long the writer that forgets to announce rests between two commits: no read of its accounts
+/// is of a version that wasn't superseded soon.
+const BETWEEN_FORGOTTEN: Duration = Duration::from_millis(50);
 /// How long one rests who was refused.
 const REFUSED_REST: Duration = Duration::from_millis(10);
 
@@ -30,13 +33,31 @@ pub(super) struct Load<'a> {
     plan: &'a Plan,
     stage: &'a Stage,
     checker: &'a Checker,
+    /// What is forgotten to be announced, and how that is read, for each larder.
+    control: Vec<Checker>,
+    /// Whether the readers of those accounts are watched.
+    watched: AtomicBool,
     over: AtomicBool,
     met: Mutex<Report>,
 }
 
 impl<'a> Load<'a> {
     pub(super) fn new(plan: &'a Plan, stage: &'a Stage, checker: &'a Checker) -> Self {
-        Self { plan, stage, checker, over: AtomicBool::new(false), met: Mutex::default() }
+        Self {
+            plan,
+            stage,
+            checker,
+            control: (0..plan.larders).map(|_| Checker::new()).collect(),
+            watched: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+            met: Mutex::default(),
+        }
+    }
+
+    /// Writes down for so long how accounts are read whose writer forgets to announce.
+    pub(super) fn watch_for(&self, time: Duration) {
+        self.watched.store(true, Ordering::Relaxed);
+        sleep(time);
     }
 
     /// Keeps readers and writers busy while `meanwhile` runs, and until they have ended.
@@ -53,26 +74,33 @@ impl<'a> Load<'a> {
             for seed in 0..self.plan.writers {
                 scope.spawn(move || self.write(Draw(1 << 32 | seed as u64)));
             }
+            scope.spawn(|| self.forget());
             meanwhile()
         })
     }
 
     /// What they met.
     pub(super) fn report(self) -> Report {
-        self.met.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let met = self.met.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let found = self.control.iter().map(|control| control.check(MAX_STALENESS).violations);
+        Report { control: found.collect(), ..met }
     }
 
     fn read(&self, process: usize, larder: &Larder, mut draw: Draw) {
         let mut client = Client { larder, patience: READ_PATIENCE, connection: None };
         while !self.is_over() {
-            let key = 1 + draw.below(self.plan.keys);
+            let key = 1 + draw.below(self.plan.keys + FORGOTTEN);
             match client.ask(&["GET", &Stage::key(key)]) {
                 Ok((began, Reply::Bulk(value))) => {
                     let ended = now();
                     match Stage::version(&value) {
                         Some(version) => {
-                            let process = process as u64;
-                            self.checker.read(Read { process, key, version, began, ended });
+                            let read = Read { process: process as u64, key, version, began, ended };
+                            if key <= self.plan.keys {
+                                self.checker.read(read);
+                            } else if self.watched.load(Ordering::Relaxed) {
+                                self.control[process].read(read);
+                            }
                         }
                         None => self.note(|met| met.odd += 1),
                     }
@@ -87,9 +115,7 @@ impl<'a> Load<'a> {
     }
 
     fn write(&self, mut draw: Draw) {
-        let port = self.stage.postgres.port();
-        let writer = Writer::connect(("127.0.0.1", port), self.plan.keys, draw.below(u64::MAX));
-        let mut writer = writer.unwrap_or_else(|error| panic!("Postgres isn't struck: {error}"));
+        let mut writer = self.writer(draw.below(u64::MAX));
         let larders = self.stage.larders.iter();
         let client = |larder| Client { larder, patience: WRITE_PATIENCE, connection: None };
         let mut clients: Vec<_> = larders.map(client).collect();
@@ -125,6 +151,28 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// The writer that claims to have announced, and hasn't.
+    fn forget(&self) {
+        let mut writer = self.writer(0);
+        let forgotten = self.plan.keys + 1..=self.plan.keys + FORGOTTEN;
+        for key in forgotten.cycle() {
+            if self.is_over() {
+                return;
+            }
+            let write = writer.update_one(key);
+            let mut write = write.unwrap_or_else(|error| panic!("Postgres isn't struck: {error}"));
+            write.announced = Some(now());
+            self.control.iter().for_each(|control| control.wrote(write));
+            sleep(BETWEEN_FORGOTTEN);
+        }
+    }
+
+    fn writer(&self, seed: u64) -> Writer {
+        let port = self.stage.postgres.port();
+        let writer = Writer::connect(("127.0.0.1", port), self.plan.keys, seed);
+        writer.unwrap_or_else(|error| panic!("Postgres isn't struck: {error}"))
+    }
+
     fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
     }
@@ -147,7 +195,7 @@ impl<'a> Load<'a> {
 }
 
 /// Ends the load when it is dropped.
-struct End<'a>(&'a AtomicBool);
+pub(super) struct End<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
@@ -190,10 +238,10 @@ impl Client<'_> {
 }
 
 /// Knuth's linear congruential generator; its upper half is random enough.
-struct Draw(u64);
+pub(super) struct Draw(pub(super) u64);
 
 impl Draw {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 32) % bound

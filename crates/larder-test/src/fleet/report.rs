@@ -15,6 +15,8 @@ pub struct Report {
     pub strikes: u32,
     /// The judgement of all reads that were answered with a value.
     pub reads: checker::Report,
+    /// How often each larder was caught with an account whose writer forgot to announce.
+    pub control: Vec<usize>,
     /// How many commits there were.
     pub writes: u64,
     /// How many of them could never be announced. They bind nobody.
@@ -53,6 +55,12 @@ pub struct Sweep {
 }
 
 impl Report {
+    /// Whether each larder would have been found out.
+    #[must_use]
+    pub fn is_controlled(&self) -> bool {
+        !self.control.is_empty() && self.control.iter().all(|&caught| caught > 0)
+    }
+
     /// How many reads, answers and entries were wrong.
     #[must_use]
     pub fn violations(&self) -> usize {
@@ -60,7 +68,8 @@ impl Report {
     }
 
     /// Fails the test with the whole report if anything was wrong, if a larder found a defect of
-    /// its own (`INTERNAL`), or if nothing was read or written.
+    /// its own (`INTERNAL`), if nothing was read or written, or if a larder wasn't caught by the
+    /// [control](super#the-control).
     ///
     /// # Panics
     ///
@@ -70,6 +79,7 @@ impl Report {
         assert!(!self.errors.contains_key("INTERNAL"), "{self}");
         let announced = self.writes - self.unannounced;
         assert!(self.reads.reads > 0 && announced > 0, "nothing was checked: {self}");
+        assert!(self.is_controlled(), "nothing would have been found: {self}");
     }
 }
 
@@ -79,6 +89,7 @@ impl Default for Report {
             fault: Fault::Nothing,
             strikes: 0,
             reads: checker::Report::default(),
+            control: Vec::new(),
             writes: 0,
             unannounced: 0,
             announced_again: 0,
@@ -109,6 +120,7 @@ impl fmt::Display for Report {
             "{writes} commits, announced again {announced_again} times, {unannounced} never; \
              {queries} queries"
         )?;
+        writeln!(f, "caught with what nobody announced, each larder: {:?} times", self.control)?;
         if self.odd > 0 {
             writeln!(f, "{} answers were neither a version nor an error", self.odd)?;
         }
@@ -129,7 +141,7 @@ mod tests {
 
     fn is_kept(change: impl FnOnce(&mut Report)) -> bool {
         let reads = checker::Report { reads: 1, ..checker::Report::default() };
-        let mut report = Report { reads, writes: 1, ..Report::default() };
+        let mut report = Report { reads, control: vec![3, 1], writes: 1, ..Report::default() };
         change(&mut report);
         catch_unwind(AssertUnwindSafe(|| report.assert_kept())).is_ok()
     }
@@ -145,6 +157,8 @@ mod tests {
         assert!(!is_kept(|report| report.sweep.add(&["wrong".to_owned()])));
         assert!(!is_kept(|report| report.reads.reads = 0));
         assert!(!is_kept(|report| report.unannounced = 1));
+        assert!(!is_kept(|report| report.control = vec![3, 0]));
+        assert!(!is_kept(|report| report.control = Vec::new()));
     }
 
     #[test]

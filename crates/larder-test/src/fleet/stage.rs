@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 
-use super::Plan;
+use super::{FORGOTTEN, Plan};
 use crate::{Larder, Postgres, Proxy, Redis, accounts};
 
 /// What every larder runs with.
@@ -36,7 +36,7 @@ pub(super) struct Stage {
 impl Stage {
     pub(super) fn set(plan: &Plan) -> Self {
         let postgres = Postgres::start();
-        accounts::create(&postgres, plan.keys);
+        accounts::create(&postgres, plan.keys + FORGOTTEN);
         let redis = if plan.fault.saves() { Redis::start_saving() } else { Redis::start() };
         let direct = SocketAddr::from(([127, 0, 0, 1], redis.port()));
         let proxy = Proxy::to(direct);

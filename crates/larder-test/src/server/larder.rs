@@ -5,12 +5,13 @@
 //! where it is.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Place, Program, Server};
+use super::{PATIENCE, Place, Program, Server};
 
 /// A running `larder serve`.
 ///
@@ -59,6 +60,35 @@ impl Larder {
     #[must_use]
     pub fn admin_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.place().ports()[1])
+    }
+
+    /// The sum of the samples of this name that have a label, such as `cache="user"`, or any label,
+    /// as its admin listener shows them now.
+    ///
+    /// # Panics
+    ///
+    /// When it has no admin listener, doesn't answer, or shows no such sample.
+    #[must_use]
+    pub fn metric(&self, name: &str, label: &str) -> f64 {
+        let page = self.metrics().unwrap_or_else(|error| panic!("no metrics: {error}"));
+        let value = |line: &str| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let labels = series.strip_prefix(name)?;
+            let fits = (labels.is_empty() || labels.starts_with('{')) && labels.contains(label);
+            fits.then(|| value.parse::<f64>().ok())?
+        };
+        let samples: Vec<f64> = page.lines().filter_map(value).collect();
+        assert!(!samples.is_empty(), "no {name} with {label} in:\n{page}");
+        samples.iter().sum()
+    }
+
+    fn metrics(&self) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.place().ports()[1]))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: larder\r\nConnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        Ok(page)
     }
 
     /// How much memory of the machine the process has now.

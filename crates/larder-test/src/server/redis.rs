@@ -1,4 +1,4 @@
-//! A real Redis (or Valkey, under its Redis name), with a port of its own.
+//! A real Redis or Valkey, with a port of its own.
 //!
 //! It knows how to start and ask one; it keeps nothing on disk unless the test asks for it. What
 //! several of them make together is in [`cluster`] and [`sentinel`].
@@ -104,8 +104,23 @@ impl Redis {
         Self::start_as(Kind::Tls, &[])
     }
 
+    /// Starts a Valkey that keeps nothing on disk; `None` when it isn't installed, as it can't be
+    /// had everywhere.
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't come up.
+    #[must_use]
+    pub fn start_valkey() -> Option<Self> {
+        Some(Self::run(find_program("valkey-server")?, Kind::Alone, &[]))
+    }
+
     fn start_as(kind: Kind, args: &[&str]) -> Self {
         let program = find_program("redis-server").unwrap_or_else(|| missing("redis-server"));
+        Self::run(program, kind, args)
+    }
+
+    fn run(program: PathBuf, kind: Kind, args: &[&str]) -> Self {
         let args = args.iter().map(ToString::to_string).collect();
         Self { server: Server::start(RedisProgram { program, args, kind }), kind }
     }
