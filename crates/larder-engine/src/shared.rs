@@ -18,10 +18,12 @@
 //! | `view` | what is known when the tier is asked, and what an entry means by it |
 //! | `seek` | what the shared tier does for the flights of a cache |
 //! | `look` | what it does for who loads for himself |
+//! | `companions` | whether plain keys in the tier may have tags or leases |
 //! | `filling` | what is left to do there when a flight has landed |
 
 mod applied;
 pub mod codec;
+mod companions;
 mod filling;
 mod keeper;
 mod link;
@@ -46,6 +48,7 @@ use larder_core::{Bus, Clock, Error, ErrorKind, Moment, Result, SharedTier};
 use crate::engine::Engine;
 use crate::guard::{Breaker, BreakerBounds};
 use applied::Applied;
+pub use companions::{COMPANIONS, UNHEARD_MAX, tag_bucket};
 pub(crate) use filling::{SharedFilling, settle};
 use link::Link;
 pub(crate) use look::Looked;

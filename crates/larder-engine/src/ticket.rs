@@ -13,6 +13,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::shared::{Invalidation, SharedFill};
 use larder_core::{Answer, CacheKey, Moment, State, Terms};
 
 use crate::cache::{Cache, Parts};
@@ -38,6 +39,8 @@ pub struct Ticket<K, V> {
     permit: Permit,
     /// What it has from the shared tier.
     passed: Option<Box<Passed<V>>>,
+    /// Another one has the lease of the key, for so long at most.
+    busy_for: Option<Duration>,
 }
 
 /// What a ticket and its token have in common.
@@ -85,8 +88,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
                 let landed = self.0.promote(key, opened, State::Fresh, ticket.permit.fence);
                 Lookup::Hit(self.0.answer(landed, false))
             }
-            Looked::Missing(passed) => {
-                Lookup::Miss(Ticket { passed: Some(Box::new(passed)), ..ticket })
+            Looked::Missing(passed, busy_for) => {
+                Lookup::Miss(Ticket { passed: Some(Box::new(passed)), busy_for, ..ticket })
             }
             Looked::Unasked => Lookup::Miss(ticket),
         }
@@ -101,8 +104,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             return Lookup::Hit(answer);
         }
         self.0.counters.misses.add(1);
-        let permit = Permit { fence, taken_at };
-        Lookup::Miss(Ticket { cache: self.clone(), key: key.clone(), permit, passed: None })
+        Lookup::Miss(Ticket::new(self, key, Permit { fence, taken_at }))
     }
 
     /// The ticket that a token stands for; `None` when the token is of another key, another
@@ -110,11 +112,35 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     #[must_use]
     pub fn redeem(&self, key: &K, token: Token) -> Option<Ticket<K, V>> {
         let permit = token.redeem(&self.0.engine, self.0.scope, key)?;
-        Some(Ticket { cache: self.clone(), key: key.clone(), permit, passed: None })
+        Some(Ticket::new(self, key, permit))
     }
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
+    fn new(cache: &Cache<K, V>, key: &K, permit: Permit) -> Self {
+        Self { cache: cache.clone(), key: key.clone(), permit, passed: None, busy_for: None }
+    }
+
+    /// The key that it fills.
+    #[must_use]
+    pub fn key(&self) -> &K {
+        &self.key
+    }
+
+    /// For how long, at most, another one has the lease of the key in the shared tier: who waits
+    /// for that fill spares the source a load. `None` where nobody else has it.
+    #[must_use]
+    pub fn busy_for(&self) -> Option<Duration> {
+        self.busy_for
+    }
+
+    /// When the lease of a shared tier ends, if it has one: until then others wait for its fill, or
+    /// for its being [given back](Self::give_back).
+    #[must_use]
+    pub fn ends_at(&self) -> Moment {
+        self.permit.taken_at + self.cache.0.lease_time()
+    }
+
     /// Fills the key with what was read since the ticket was given; `None` is the absence of a
     /// value.
     #[must_use = "a refused fill was not stored"]
@@ -148,9 +174,46 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         fill
     }
 
+    /// As [`fill_on`](Self::fill_on), and where it has the lease of the shared tier the tier
+    /// decides: what it refuses isn't kept here either, because somebody else has said meanwhile
+    /// that the key changed, or because the lease has ended. A tier that doesn't answer decides
+    /// nothing.
+    ///
+    /// ```
+    /// # use larder_core::Terms;
+    /// # use larder_engine::{Cache, Fill, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let prices: Cache<u64, u32> =
+    /// #     Cache::builder("price").max_staleness(Duration::from_secs(2)).build()?;
+    /// if let Lookup::Miss(ticket) = prices.lookup(&7).await
+    ///     && ticket.busy_for().is_none()
+    /// {
+    ///     let price = 1999; // read from the database
+    ///     let filled = ticket.fill_under_lease(Some(price), &Terms::default()).await;
+    ///     assert_eq!(filled, Fill::Stored);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled this process's memory is filled; the shared tier may be or not.
+    pub async fn fill_under_lease(self, value: Option<V>, terms: &Terms) -> Fill {
+        let (cache, key) = (self.cache.clone(), self.key.clone());
+        let (fill, filling) = self.fill_here(value, terms);
+        let Some(filling) = filling else { return fill };
+        if filling.settled().await == Some(SharedFill::Refused) {
+            let parts = &cache.0;
+            parts.strike(&key, parts.engine.now(), Invalidation::Drop);
+            return Fill::Refused;
+        }
+        fill
+    }
+
     /// Fills memory, and returns what is left to do in the shared tier.
     fn fill_here(self, value: Option<V>, terms: &Terms) -> (Fill, Option<SharedFilling<K, V>>) {
-        let Self { cache, key, permit, passed } = self;
+        let Self { cache, key, permit, passed, busy_for: _ } = self;
         let parts: &Arc<Parts<K, V>> = &cache.0;
         if check_terms(terms).is_err() {
             parts.counters.not_kept.add(1);
@@ -163,7 +226,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let loaded = Loaded { value, terms, held: None, at, cost };
         let keeps = passed.as_ref().is_none_or(|passed| passed.keeps);
         let landed = parts.fill(&key, loaded, permit.fence, keeps);
-        let shared = Some(&landed).filter(|_| terms.is_stored());
+        // What is refused here is known here to have changed.
+        let shared = Some(&landed).filter(|_| terms.is_stored() && landed.fill != Fill::Refused);
         let filling = passed.and_then(|passed| SharedFilling::new(parts, *passed, shared, cost));
         (landed.fill, filling)
     }
@@ -193,7 +257,7 @@ fn give_back<K: CacheKey, V: Clone + Send + Sync + 'static>(
 
 /// A ticket as text: 80 hexadecimal digits that mean something to the process that gave them
 /// out, until it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token {
     nonce: u64,
     hash: u64,
@@ -203,6 +267,14 @@ pub struct Token {
 }
 
 impl Token {
+    /// A token that was never given out before, and that stands for no ticket: the text of a lease
+    /// that something else keeps.
+    #[must_use]
+    pub fn unique(engine: &Engine) -> Self {
+        let taken_at = engine.now().as_nanos();
+        Self { nonce: engine.nonce(), hash: engine.stamp(), epoch: 0, born: 0, taken_at }
+    }
+
     pub(crate) fn new(engine: &Engine, permit: Permit) -> Self {
         Self {
             nonce: engine.nonce(),

@@ -10,6 +10,8 @@
 //!                          d or s, clock, ':', length, ':', prefix
 //! ```
 //!
+//! The scripts of `larder-resp` that look at the tags of plain keys read it, too.
+//!
 //! All of it is one key: where the server evicts it nothing is left, and a new incarnation begins.
 
 use bytes::Bytes;

@@ -8,6 +8,7 @@
 //! NS.b:{bus}:head     where the bus stands: its run, and the number of the last announcement
 //! NS.b:{bus}:stream   the announcements
 //! NS.b:{bus}:marks    the marks
+//! NS.p:…              beside plain keys: the scripts of larder-resp
 //! ```
 //!
 //! K is the key; what would end the braces, and the sign that says so, is written `%7B`, `%7D` and

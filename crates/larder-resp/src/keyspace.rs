@@ -15,6 +15,7 @@ use std::sync::Arc;
 use larder_core::{Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Terms, Value};
 use larder_engine::{Cache, Fill, Invalidation, Lookup, Plain, PlainChange, PlainHeld, Token};
 
+use crate::companion::Companions;
 use crate::key_log::{KeyLog, Op, size};
 use crate::upstream::Upstream;
 
@@ -74,6 +75,7 @@ pub struct Keyspace {
     by_first_byte: Vec<(u16, u16)>,
     plain: Option<Plain<Key, Value>>,
     upstream: Option<Arc<dyn Upstream>>,
+    companions: Option<Companions>,
     key_log: Option<Arc<KeyLog>>,
 }
 
@@ -98,7 +100,7 @@ impl Keyspace {
         let Some(by_first_byte) = by_first_byte else {
             return Err(Error::new(ErrorKind::Config, "more than 65,535 caches are declared"));
         };
-        Ok(Self { declared, by_first_byte, plain, upstream: None, key_log: None })
+        Ok(Self { declared, by_first_byte, plain, upstream: None, companions: None, key_log: None })
     }
 
     /// Plain keys live in this Redis, under their own names, and none are held here: commands on
@@ -108,6 +110,20 @@ impl Keyspace {
         self.plain = None;
         self.upstream = Some(upstream);
         self
+    }
+
+    /// Plain keys upstream may have tags and leases, beside them in this namespace, which is that
+    /// of the engine's shared tier: the same Redis. It must be one server, or the master of one: a
+    /// script looks at the keys and at the marks of that tier together.
+    #[must_use]
+    pub fn with_companions(mut self, namespace: &str) -> Self {
+        self.companions = Some(Companions::new(namespace));
+        self
+    }
+
+    /// Where the companions of plain keys are, if they may have any.
+    pub(crate) fn companions(&self) -> Option<&Companions> {
+        self.companions.as_ref()
     }
 
     /// Where plain keys live, if not here.

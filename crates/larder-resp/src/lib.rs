@@ -14,6 +14,7 @@
 
 pub mod codec;
 mod command;
+mod companion;
 mod exchange;
 mod fault;
 pub mod key_log;
@@ -23,6 +24,7 @@ pub mod pool;
 mod reads;
 pub mod service;
 pub mod session;
+mod tickets;
 pub mod upstream;
 
 pub use command::{compatibility, reference};

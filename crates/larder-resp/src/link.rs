@@ -34,6 +34,8 @@ pub(crate) struct Transaction {
     pub(crate) queues: bool,
     /// A command of it was refused here, so that it can't be executed.
     poisoned: bool,
+    /// Each of its commands stands between two of larder's.
+    pub(crate) guarded: bool,
 }
 
 impl Transaction {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
 use larder_core::bus::Position;
-use larder_core::{Answer, Key, Result, Value};
+use larder_core::{Answer, BoxFuture, Key, Result, Value};
 use larder_engine::{Cache, Engine};
 
 use crate::codec::{Protocol, Writer};
@@ -86,7 +86,15 @@ enum Turn {
     Read(Read),
     Forward(Forward),
     Settling(SettledReply),
+    /// `None` once it has been waited for.
+    Waiting(Option<Waiting>),
 }
+
+/// What a command waits for besides reads, and what writes its reply then.
+pub(crate) type Waiting = BoxFuture<'static, Later>;
+
+/// Writes the reply of a command that has waited.
+pub(crate) type Later = Box<dyn FnOnce(&mut Writer<'_>) + Send>;
 
 /// Writes the reply of a command that invalidated something, once other larders were told; the
 /// position is where that was announced.
@@ -155,6 +163,12 @@ impl Gathered {
         self.turns.push(Turn::Forward(forward));
     }
 
+    /// Gathers a command that waits for something of its own. Nothing may stand behind it.
+    pub(crate) fn wait(&mut self, waiting: Waiting) {
+        self.turns.push(Turn::Waiting(Some(waiting)));
+        self.seal();
+    }
+
     /// Says whether the client is in a transaction behind everything that has gathered.
     pub(crate) fn leave_open(&mut self, open: bool) {
         if let Some(exchange) = &mut self.exchange {
@@ -199,9 +213,15 @@ impl Gathered {
     pub async fn answer(mut self) -> Answered {
         let mut batches: Vec<Batch> = Vec::new();
         let mut answers = Vec::with_capacity(self.turns.len());
+        let mut waiting = None;
         for (at, turn) in self.turns.iter_mut().enumerate() {
             let asks = match turn {
                 Turn::Written(_) | Turn::Settling(_) => Vec::new(),
+                // There is one at most: it seals what has gathered.
+                Turn::Waiting(waits) => {
+                    waiting = waits.take();
+                    Vec::new()
+                }
                 Turn::Read(read) => std::mem::take(&mut read.asks),
                 Turn::Forward(forward) => std::mem::take(&mut forward.asks),
             };
@@ -227,13 +247,17 @@ impl Gathered {
                 answers[at][nth] = Some(answer);
             }
         }
+        let later = match waiting {
+            Some(waiting) => Some(waiting.await),
+            None => None,
+        };
         let settled = match &self.settles {
             Some(engine) => engine.settled().await,
             None => Ok(None),
         };
         let answers = answers.into_iter().map(|answers| answers.into_iter().flatten().collect());
         let turns = self.turns.into_iter().zip(answers).collect();
-        Answered { turns, replies: replies.into_iter(), settled }
+        Answered { turns, replies: replies.into_iter(), settled, later }
     }
 }
 
@@ -244,6 +268,8 @@ pub struct Answered {
     replies: std::vec::IntoIter<Result<Bytes>>,
     /// What became of the invalidation of the last turn, if it was one.
     settled: Result<Option<Position>>,
+    /// What the last turn has waited for, if it was something of its own.
+    later: Option<Later>,
 }
 
 impl Answered {
@@ -261,6 +287,11 @@ impl Answered {
                 Some((Turn::Settling(reply), _)) => {
                     let position = self.settled.as_ref().ok().copied().flatten();
                     reply(position, &mut Writer::new(out, protocol));
+                }
+                Some((Turn::Waiting(_), _)) => {
+                    if let Some(later) = self.later.take() {
+                        later(&mut Writer::new(out, protocol));
+                    }
                 }
                 Some((Turn::Written(bytes), _)) => out.extend_from_slice(&bytes),
                 Some((Turn::Read(read), answers)) => {

@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq;
 
 use crate::keyspace::Keyspace;
 use crate::pool::Pool;
+use crate::tickets::Tickets;
 
 /// What the protocol can't know by itself about the process that it runs in.
 pub trait Host: Send + Sync + 'static {
@@ -36,6 +37,7 @@ pub struct Service {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) started: Moment,
     pub(crate) counts: Counts,
+    pub(crate) tickets: Tickets,
     password: Option<Password>,
 }
 
@@ -57,7 +59,8 @@ impl Service {
         let started = engine.clock().now();
         let engine = engine.clone();
         let counts = Counts::default();
-        Self { keyspace, engine, pools, host, started, counts, password: None }
+        let tickets = Tickets::default();
+        Self { keyspace, engine, pools, host, started, counts, tickets, password: None }
     }
 
     /// Asks every client for this password first.

@@ -249,6 +249,7 @@ impl Session {
             Outcome::Written if behind => run.gathered.written(later),
             Outcome::Written | Outcome::Later => {}
             Outcome::Read(read) => run.gathered.read(read),
+            Outcome::Wait(waiting) => run.gathered.wait(waiting),
             Outcome::Settle(reply) => run.gathered.settling(&self.service.engine, reply),
             Outcome::Close => return Step::Close,
         }
@@ -262,5 +263,6 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.service.counts.connected.fetch_sub(1, Ordering::Relaxed);
+        self.service.tickets.leave(self.state.id);
     }
 }

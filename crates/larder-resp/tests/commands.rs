@@ -15,6 +15,8 @@ mod key_log;
 mod keyspace;
 #[path = "commands/larder.rs"]
 mod larder;
+#[path = "commands/leases.rs"]
+mod leases;
 #[path = "commands/names.rs"]
 mod names;
 #[path = "commands/pipelines.rs"]

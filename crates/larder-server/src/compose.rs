@@ -126,6 +126,9 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
     let mut keyspace = Keyspace::new(declared, plain)?;
     if let Some(upstream) = &config.upstream {
         keyspace = keyspace.with_upstream(Arc::new(RedisUpstream::new(upstream.clone())));
+        if let Some(shared) = &config.shared {
+            keyspace = keyspace.with_companions(&shared.namespace);
+        }
     }
     let mut notes = None;
     if let Some(trace) = &config.trace {

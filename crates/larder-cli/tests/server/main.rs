@@ -23,6 +23,8 @@ mod page;
 mod rude_clients;
 mod secrets;
 mod shared;
+mod shared_leases;
+mod shared_tags;
 mod stand_in;
 mod stop;
 mod support;

@@ -46,18 +46,32 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> SharedFilling<K, V> {
     ///
     /// What isn't done is done by the lease's end.
     pub(crate) async fn settle(self) {
-        let Some(shared) = self.parts.engine.shared() else { return };
+        self.settled().await;
+    }
+
+    /// Does it, and returns what the tier said of the fill, if it was one and the tier answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`settle`](Self::settle).
+    pub(crate) async fn settled(self) -> Option<SharedFill> {
+        let shared = self.parts.engine.shared()?;
         let counters = &self.parts.counters;
         match self.sealed {
             Some((envelope, lifetime)) => {
-                match shared.link.fill(&self.name, &self.lease, envelope, lifetime).await {
+                let filled = shared.link.fill(&self.name, &self.lease, envelope, lifetime).await;
+                match filled {
                     Ok(SharedFill::Stored) => counters.shared_fills.add(1),
                     Ok(SharedFill::Refused) => counters.shared_refused.add(1),
                     Err(_) => counters.shared_errors.add(1),
                 }
+                filled.ok()
             }
-            // If it fails, who waits for the lease has its end to wait for.
-            None => drop(shared.link.release(&self.name, &self.lease).await),
+            None => {
+                // If it fails, who waits for the lease has its end to wait for.
+                drop(shared.link.release(&self.name, &self.lease).await);
+                None
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 //! to fill it under.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_core::envelope::Envelope;
 use larder_core::shared::{Lease, LeaseAsk, SharedEntry, SharedRead};
@@ -16,8 +17,8 @@ use crate::cache::Parts;
 pub(crate) enum Looked<V> {
     /// A fresh entry.
     Found(Opened<V>),
-    /// None, and perhaps a lease to fill it under.
-    Missing(Passed<V>),
+    /// None, and perhaps a lease to fill it under. Or another one has it, for so long at most.
+    Missing(Passed<V>, Option<Duration>),
     /// It can't be asked.
     Unasked,
 }
@@ -57,7 +58,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             Some(Ok(SharedRead::Miss(lease) | SharedRead::Stale { lease, .. })) => {
                 missing(name, Some(lease), before, true)
             }
-            Some(Ok(SharedRead::Busy { .. })) => missing(name, None, before, true),
+            Some(Ok(SharedRead::Busy { retry_after, .. })) => {
+                self.counters.shared_busy.add(1);
+                match missing(name, None, before, true) {
+                    Looked::Missing(passed, _) => Looked::Missing(passed, Some(retry_after)),
+                    other => other,
+                }
+            }
             Some(Ok(SharedRead::WriterPending { .. })) => missing(name, None, before, false),
             Some(Err(_)) | None => {
                 self.counters.shared_errors.add(1);
@@ -84,5 +91,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
 /// Nothing fresh is held.
 fn missing<V>(name: Vec<u8>, lease: Option<Lease>, before: Before, keeps: bool) -> Looked<V> {
     let (leased_at, marks) = (before.sent, before.marks);
-    Looked::Missing(Passed { name, lease, leased_at, marks, keeps, stand_in: None })
+    let passed = Passed { name, lease, leased_at, marks, keeps, stand_in: None };
+    Looked::Missing(passed, None)
 }

@@ -90,6 +90,12 @@ impl MarkTable {
         known.incarnation.map(|incarnation| (incarnation, known.clock))
     }
 
+    /// Whether this cache has a mark; `None` while not every mark is known.
+    pub(super) fn has_cache(&self, cache: &str) -> Option<bool> {
+        let known = self.0.lock();
+        known.incarnation.map(|_| known.caches.contains_key(cache))
+    }
+
     /// Nothing is known any more.
     pub(super) fn unknown(&self) {
         *self.0.lock() = Known::default();

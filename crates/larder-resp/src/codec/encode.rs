@@ -67,6 +67,11 @@ impl<'a> Writer<'a> {
         self.protocol = protocol;
     }
 
+    /// A whole reply as it came from elsewhere, in the version that is written here.
+    pub(crate) fn raw(&mut self, reply: &[u8]) {
+        self.out.extend_from_slice(reply);
+    }
+
     /// A short text like `OK`. An end of line in it becomes a blank.
     #[inline]
     pub fn simple(&mut self, text: &str) {

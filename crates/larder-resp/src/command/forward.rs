@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::keys::{self, Foreign, Keys, Names, Subscribes, Transacts, Way};
-use super::{Call, filter, find, split};
+use super::{Call, filter, find, guard, split};
 use crate::codec::{Protocol, encode_request};
 use crate::exchange::{Ends, Exchange, Over};
 use crate::fault;
@@ -214,14 +214,36 @@ impl Router<'_> {
             // Redis refuses it, which poisons a transaction there as well.
             return self.pass(call);
         }
+        let queued = call.session.transaction;
+        if queued.queues && transacts == Transacts::Unwatch {
+            return self.pass(call);
+        }
+        // Where companions began to be while it was being queued, it would be executed unguarded.
+        // Who only fears that they did, since the bus stands still, must not abort it for that.
+        if queued.queues && !queued.guarded && guard::is_known(call) {
+            call.session.transaction.refuse();
+        }
         let begins = matches!(transacts, Transacts::Watch | Transacts::Multi);
         let over = if begins { Over::Dedicated } else { self.over(call) };
         if self.gathered.over().is_some_and(|other| other != over) {
             return Route::Wait;
         }
         let poisoned = call.session.transaction.goes_on(transacts);
+        if transacts == Transacts::Multi && !queued.queues {
+            call.session.transaction.guarded = guard::is_needed(call);
+        }
         if !poisoned {
-            return self.forward(call, over, Patience::Usual, Ends::Reply, as_it_is());
+            let mut forward = as_it_is();
+            if transacts == Transacts::Exec && queued.guarded {
+                forward.reply = Some(Box::new(|came, _, reply| guard::write_executed(came, reply)));
+            }
+            let keys: Vec<&[u8]> = call.request.iter().skip(1).collect();
+            if let Some(before) = guard::before(call, &keys).filter(|_| !queued.queues) {
+                let (forward, requests) = guard::behind(before, call);
+                let write = |out: &mut Vec<u8>| out.extend(requests);
+                return self.send(call, over, Patience::Usual, write, Ends::Reply, forward);
+            }
+            return self.forward(call, over, Patience::Usual, Ends::Reply, forward);
         }
         let aborted = Forward {
             requests: 1,
@@ -256,7 +278,15 @@ impl Router<'_> {
 
     /// A command that goes as it came, over whichever connection its client has.
     fn pass(&mut self, call: &mut Call<'_>) -> Route {
+        if guard::names_too_many(call) {
+            return refuse(call, "in a transaction a command names at most 1,024 keys");
+        }
         let over = self.over(call);
+        if let Some(guarded) = guard::around(call) {
+            let (forward, requests) = guarded.gather();
+            let write = |out: &mut Vec<u8>| out.extend(requests);
+            return self.send(call, over, Patience::Usual, write, Ends::Reply, forward);
+        }
         self.forward(call, over, Patience::Usual, Ends::Reply, as_it_is())
     }
 

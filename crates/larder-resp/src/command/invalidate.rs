@@ -5,7 +5,7 @@ use larder_core::{Error, ErrorKind, Result};
 use larder_engine::Invalidation;
 
 use super::writes::forget;
-use super::{Call, Outcome, Says};
+use super::{Call, Outcome, Says, shared_plain};
 
 /// `LARDER.INVALIDATE [SOFT] [POSITION] KEYS key … | TAGS tag … | PREFIX prefix | CACHE name`.
 ///
@@ -24,7 +24,10 @@ pub(super) fn invalidate(call: &mut Call<'_>) -> Outcome {
     let named = call.request.len().saturating_sub(first);
     match named {
         0 => call.syntax(),
-        _ if call.is(at, "KEYS") => forget(call, first, what, says),
+        _ if call.is(at, "KEYS") => match shared_plain::forget(call, first, what, says) {
+            Some(outcome) => outcome,
+            None => forget(call, first, what, says),
+        },
         _ if call.is(at, "TAGS") => tags(call, first, what, says),
         1 if call.is(at, "PREFIX") => prefix(call, first, what, says),
         1 if call.is(at, "CACHE") => cache(call, first, what, says),

@@ -1,19 +1,22 @@
 //! LARDER.GET, LARDER.FILL, LARDER.SET, LARDER.STATS: what Redis has no words for.
 
+use std::sync::Arc;
+
 use larder_core::bus::{NotAPosition, Position};
 use larder_core::terms::TAGS_MAX;
 use larder_core::{Answer, Error, ErrorKind, Key, Moment, Result, Terms, Tier, Value};
 use larder_engine::verdict::verdict;
-use larder_engine::{Cache, Fill, Lookup, PlainChange, Token};
+use larder_engine::{Cache, Fill, Lookup, PlainChange, Ticket, Token};
 
 use super::expiry::{self, Lifetime};
 use super::invalidate::read_tags;
 use super::writes::value;
-use super::{Call, Outcome, declared};
+use super::{Call, Outcome, declared, shared_plain};
 use crate::codec::Writer;
 use crate::fault;
+use crate::key_log::{Op, size};
 use crate::keyspace::{Declared, Home};
-use crate::reads::{Ask, Read};
+use crate::reads::{Ask, Later, Read};
 
 /// `LARDER.GET key [LEASE | AT position]`. AT reads what was written before that position, in
 /// whatever larder that was. With LEASE a miss is not loaded: the client gets a token, loads for
@@ -29,8 +32,14 @@ pub(super) fn get(call: &mut Call<'_>) -> Outcome {
         _ => return call.syntax(),
     };
     let key = call.key(1);
+    if shared_plain::has(call.service, key.as_bytes()) {
+        return shared_plain::get(call, lease);
+    }
     match call.service.keyspace.home(key.as_bytes()) {
         Ok(Home::Declared(..)) if lease && call.behind => return Outcome::Later,
+        Ok(Home::Declared(declared, key)) if lease && call.service.engine.shares() => {
+            return lookup_everywhere(call, declared, key);
+        }
         Ok(Home::Declared(declared, key)) if lease => lookup(call, declared, &key),
         Ok(Home::Declared(declared, key)) => {
             let ask = Ask { cache: declared.cache.clone(), key, at };
@@ -59,6 +68,58 @@ fn lookup(call: &mut Call<'_>, declared: &Declared, key: &Key) {
         Lookup::Hit(answer) => write_answer(&answer, &mut call.reply),
         Lookup::Miss(ticket) => write_miss(Some(ticket.token()), &mut call.reply),
     }
+}
+
+/// Looks a key up in the shared tier, too. Who gets the lease there gets a token; who doesn't
+/// waits for another one's fill.
+fn lookup_everywhere(call: &Call<'_>, declared: &Declared, key: Key) -> Outcome {
+    let (service, session) = (Arc::clone(call.service), call.session.id);
+    let cache = declared.cache.clone();
+    Outcome::Wait(Box::pin(async move {
+        let found = cache.lookup(&key).await;
+        if let Some(log) = service.keyspace.key_log() {
+            let size = match &found {
+                Lookup::Hit(answer) => answer.value.as_ref().map(size),
+                Lookup::Miss(_) => None,
+            };
+            log.loaded(Op::Read, key.as_bytes(), cache.window(), size);
+        }
+        let later: Later = match found {
+            Lookup::Hit(answer) => Box::new(move |reply| write_answer(&answer, reply)),
+            Lookup::Miss(ticket) => match ticket.busy_for() {
+                Some(time) => {
+                    let left = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+                    Box::new(move |reply| shared_plain::write_busy(left, reply))
+                }
+                None => {
+                    let token = ticket.token();
+                    service.tickets.keep(session, ticket, service.engine.clock().now());
+                    Box::new(move |reply| write_miss(Some(token), reply))
+                }
+            },
+        };
+        later
+    }))
+}
+
+/// Fills a key under the lease that its ticket holds.
+fn fill_everywhere(
+    call: &Call<'_>,
+    cache: &Cache<Key, Value>,
+    ticket: Ticket<Key, Value>,
+    value: Value,
+    terms: Terms,
+) -> Outcome {
+    let (service, cache) = (Arc::clone(call.service), cache.clone());
+    Outcome::Wait(Box::pin(async move {
+        let (key, bytes) = (ticket.key().clone(), size(&value));
+        let filled = ticket.fill_under_lease(Some(value), &terms).await;
+        if let (Some(log), Fill::Stored) = (service.keyspace.key_log(), filled) {
+            log.loaded(Op::Write, key.as_bytes(), cache.window(), Some(bytes));
+        }
+        let later: Later = Box::new(move |reply| reply.integer(i64::from(filled == Fill::Stored)));
+        later
+    }))
 }
 
 /// An answer as a map: value, tier, age and currency in milliseconds, state, reason.
@@ -91,7 +152,7 @@ fn write_miss(token: Option<Token>, reply: &mut Writer<'_>) {
     }
 }
 
-fn write_text(name: &str, text: &str, reply: &mut Writer<'_>) {
+pub(super) fn write_text(name: &str, text: &str, reply: &mut Writer<'_>) {
     reply.bulk(name.as_bytes());
     reply.bulk(text.as_bytes());
 }
@@ -108,6 +169,9 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
         return Outcome::Written;
     };
     let key = call.key(1);
+    if shared_plain::has(call.service, key.as_bytes()) {
+        return shared_plain::fill(call, token);
+    }
     let value = value(&call.request[3]);
     let filled = match call.service.keyspace.home(key.as_bytes()) {
         Ok(Home::Declared(..)) if call.request.len() > 4 && !call.is(4, "TAGS") => {
@@ -120,6 +184,13 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
                 Ok(None) => return call.syntax(),
                 Err(error) => return call.fail(&error),
             };
+            if call.service.engine.shares() && declared.cache.redeem(&key, token).is_some() {
+                let Some(ticket) = call.service.tickets.take(&token) else {
+                    call.reply.integer(0);
+                    return Outcome::Written;
+                };
+                return fill_everywhere(call, &declared.cache, ticket, value, terms);
+            }
             // What a source gives is typed by the cache; a client's bytes are its own.
             call.service.keyspace.fill(declared, &key, token, value, &terms)
         }
@@ -143,6 +214,9 @@ pub(super) fn fill(call: &mut Call<'_>) -> Outcome {
 /// `LARDER.SET key value [EX s | PX ms | EXAT s | PXAT ms] [TAGS tag …]`: a plain key that is
 /// forgotten when one of its tags is invalidated.
 pub(super) fn set(call: &mut Call<'_>) -> Outcome {
+    if shared_plain::has(call.service, &call.request[1]) {
+        return shared_plain::set(call);
+    }
     let (mut until, mut at) = (Moment::MAX, 3);
     if call.request.len() > 3 && !call.is(3, "TAGS") {
         let Some((Lifetime::For { amount, unit }, words)) = expiry::lifetime(call, 3) else {
@@ -173,7 +247,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
 }
 
 /// The terms that the tags from the argument at `first` on make; `None` for a TAGS without any.
-fn terms(call: &Call<'_>, first: usize) -> Result<Option<Terms>> {
+pub(super) fn terms(call: &Call<'_>, first: usize) -> Result<Option<Terms>> {
     let mut terms = Terms::default();
     if call.request.len() == first {
         return Ok(None);

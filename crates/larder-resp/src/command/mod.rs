@@ -15,6 +15,7 @@ mod filter;
 pub(crate) mod foreign;
 pub(crate) mod forward;
 mod glob;
+mod guard;
 mod info;
 mod invalidate;
 pub(crate) mod keys;
@@ -25,6 +26,7 @@ mod natural;
 mod numbers;
 mod reads;
 mod reference;
+mod shared_plain;
 mod split;
 mod strings;
 mod writes;
@@ -36,7 +38,7 @@ use larder_core::{Key, Moment};
 
 use crate::codec::{Request, Writer};
 use crate::fault;
-use crate::reads::{Read, SettledReply};
+use crate::reads::{Read, SettledReply, Waiting};
 use crate::service::Service;
 
 use crate::session::State;
@@ -108,6 +110,8 @@ pub(crate) enum Outcome {
     Written,
     /// The reply is written when this has been read.
     Read(Read),
+    /// The reply is written when this has been waited for. Nothing stands before it.
+    Wait(Waiting),
     /// Something was invalidated; the reply is written when other larders were told.
     Settle(SettledReply),
     /// Nothing: it tells how a key is held, which the reads before it may still change. It is to

@@ -45,14 +45,21 @@ twelve digits padded with zeros, is understood as the number that it means: `use
 ";
 
 const LARDER: &str = "\
-`LARDER.GET` replies a map: `value` (null for an absence), `tier` (`memory`, `source`), `age_ms`
-(since its load began), `current_ms` (since it was last known to be the source's), `state`
+`LARDER.GET` replies a map: `value` (null for an absence), `tier` (`memory`, `shared`, `source`),
+`age_ms` (since its load began), `current_ms` (since it was last known to be the source's), `state`
 (`fresh`, `stale`) and `reason` (`held`, `refreshing`, `loaded`, `joined`, `uncached`; beyond the
 promise, under `stale_on_error`, `failing` or `slow`). With `LEASE` a miss isn't loaded: `state` is
 `gone`, and `token` is the permission to fill. `LARDER.FILL` replies 1 when the value is kept and 0
 when the key was invalidated, written or deleted since the token was given, or there is no room for
 the value. A declared key has its lifetime from its declaration, and the `TAGS` that the client
 says: only who loaded the row knows them.
+
+Over a shared tier one client of all larders has the token of a key, and what it fills all of them
+have. The others are told `busy` as the `reason`, and in `busy_ms` for how long at most: ask again
+after some milliseconds, or load without filling. The token is good once, at the larder that gave
+it out, for twice the `load_timeout` of the source, and until its connection ends: then the next
+client gets one. The token of a plain key in the shared Redis is good at every larder, for 10
+seconds. Of such a key `age_ms` and `current_ms` are told if it has tags.
 
 `LARDER.INVALIDATE` forgets what is held, and whatever a load that began before would bring; `SOFT`
 marks it stale, so that it is served while one refresh runs. What can't be is an error, and nothing
@@ -71,8 +78,10 @@ is done then.
 Plain keys are touched by `KEYS`, and by `TAGS` where `LARDER.SET` gave them any: nothing stands
 behind them that could be read again, so to forget one is to delete it, and `SOFT` does that, too.
 The tags of a plain key stay with it when it is counted in, written into, renamed, copied or given
-another expiry; `SET` and `MSET` take them away. Tags share 65,536 marks, so that one time in as
-many a tag forgets what has another one: don't keep in a tagged key what you can't make again.
+another expiry; `SET` and `MSET` take them away; and where plain keys live in Redis, see
+[there](redis-compatibility.md#plain-keys-in-redis-that-have-tags). Tags share 65,536 marks, so that
+one time in as many a tag forgets what has another one: don't keep in a tagged key what you can't
+make again.
 ";
 
 const ERRORS: &str = "

@@ -6,6 +6,7 @@ use larder_engine::Invalidation;
 
 use super::filter::{LIMITS, write_refusal};
 use super::forward::{Route, Router};
+use super::guard;
 use super::reads::{number, owned, write_values};
 use super::{Call, Outcome};
 use crate::codec::{Reply, Writer, decode_reply, encode_request};
@@ -32,7 +33,9 @@ pub(super) fn split(call: &mut Call<'_>, router: &mut Router<'_>) -> Route {
     let upstream = |key: &&[u8]| matches!(call.service.keyspace.whose(key), Whose::Upstream);
     let mut arguments = vec![call.request.name()];
     arguments.extend(call.request.iter().skip(1).filter(upstream));
-    let requests = usize::from(arguments.len() > 1);
+    let before = guard::before(call, &arguments[1..]);
+    let requests =
+        usize::from(arguments.len() > 1) + before.as_ref().map_or(0, |before| before.count);
     let forward = match invalidates {
         true => invalidate(call, requests),
         false => read(call, requests),
@@ -46,6 +49,7 @@ pub(super) fn split(call: &mut Call<'_>, router: &mut Router<'_>) -> Route {
     };
     let write = |out: &mut Vec<u8>| {
         if requests > 0 {
+            out.extend(before.map_or_else(Vec::new, |before| before.requests));
             encode_request(out, &arguments);
         }
     };

@@ -8,7 +8,7 @@ use crate::common::{
 };
 
 /// The names of a map's fields.
-fn names(reply: &Reply) -> Vec<&str> {
+pub(crate) fn names(reply: &Reply) -> Vec<&str> {
     match reply {
         Reply::Map(pairs) => pairs.iter().map(|(name, _)| text(name)).collect(),
         Reply::Array(parts) => parts.iter().step_by(2).map(text).collect(),

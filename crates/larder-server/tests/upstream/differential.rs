@@ -4,11 +4,17 @@ use larder_test::{Redis, Reply, RespClient};
 
 use crate::support::{Bench, raw, words};
 
-/// Tells both the same in both versions of the protocol, all at once, and compares every byte.
+/// Tells both the same in both versions of the protocol, all at once, and compares every byte. And
+/// once more where larder looks out for tags before each command.
 fn check(script: &str) {
+    check_with(script, Bench::new);
+    check_with(script, Bench::guarding);
+}
+
+fn check_with(script: &str, bench_of: fn() -> Bench) {
     for hello in ["HELLO 2", "HELLO 3"] {
         let lines: Vec<_> = script.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let bench = Bench::new();
+        let bench = bench_of();
         let straight = Redis::start();
         let request = |line: &&str| -> Vec<Vec<u8>> {
             words(line).iter().map(|word| word.replace('~', " ").into_bytes()).collect()
@@ -29,7 +35,7 @@ fn check(script: &str) {
         };
         assert_eq!(behind(&larder), behind(&redis), "{hello}");
         // And one after the other, to fresh servers.
-        let (bench, straight) = (Bench::new(), Redis::start());
+        let (bench, straight) = (bench_of(), Redis::start());
         let mut clients = [bench.client(), RespClient::connect(("127.0.0.1", straight.port()))];
         clients.iter_mut().for_each(|client| drop(client.command(&request(&hello))));
         for (request, line) in requests.iter().zip(&lines) {
@@ -37,7 +43,11 @@ fn check(script: &str) {
             assert_eq!(larder, redis, "{hello}: {line}");
         }
         // It is Redis that was asked.
-        assert_eq!(bench.redis.cli(&["DBSIZE"]), straight.cli(&["DBSIZE"]));
+        let keys = |redis: &Redis| {
+            let keys = redis.cli(&["KEYS", "*"]);
+            keys.lines().filter(|key| !key.starts_with("larder")).count()
+        };
+        assert_eq!(keys(&bench.redis), keys(&straight));
     }
 }
 

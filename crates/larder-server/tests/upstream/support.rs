@@ -7,9 +7,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use larder_core::{Key, KeyTemplate, Value};
-use larder_engine::{Cache, Engine, memory_tier};
+use larder_engine::{Cache, Engine, Sharing, memory_tier};
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
+use larder_redis::{RedisOptions, RedisTier};
 use larder_resp::codec::encode_request;
 use larder_resp::{Declared, Keyspace, Pool, PoolName, Service};
 use larder_server::host::ThisProcess;
@@ -48,6 +49,20 @@ impl Bench {
         redis: Redis,
         change: impl FnOnce(Options) -> Options,
     ) -> Self {
+        Self::build(password, redis, change, false)
+    }
+
+    /// larder looks out for tags and leases of every plain key that is named.
+    pub(crate) fn guarding() -> Self {
+        Self::build(None, Redis::start(), |options| options, true)
+    }
+
+    fn build(
+        password: Option<&str>,
+        redis: Redis,
+        change: impl FnOnce(Options) -> Options,
+        guards: bool,
+    ) -> Self {
         let runtime = Runtime::new().unwrap();
         let entered = runtime.enter();
         let source = TestSource::answering(|key: &Key| {
@@ -55,6 +70,14 @@ impl Bench {
         });
         let source = source.batching(1000);
         let engine = Engine::on_tokio().unwrap();
+        if guards {
+            let tier = RedisTier::connect(RedisOptions::new(redis.url())).unwrap();
+            let bus = Arc::new(tier.bus());
+            let sharing = Sharing::over(Arc::new(tier)).own_bus(bus);
+            runtime.block_on(engine.share(sharing)).unwrap();
+            runtime.block_on(engine.announce_companions()).unwrap();
+            assert!(engine.may_have_companions());
+        }
         let policy = PolicyKind::Lru;
         let memory = Arc::new(memory_tier(Bounds::bytes(64 << 20), policy, None));
         let pools = vec![Pool {
@@ -75,7 +98,10 @@ impl Bench {
         let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: redis.port() };
         let upstream = Arc::new(RedisUpstream::new(change(Options::new(address))));
         let keyspace = Keyspace::new(vec![Declared { template, cache }], None).unwrap();
-        let keyspace = keyspace.with_upstream(Arc::clone(&upstream) as _);
+        let mut keyspace = keyspace.with_upstream(Arc::clone(&upstream) as _);
+        if guards {
+            keyspace = keyspace.with_companions("larder");
+        }
         let host = Arc::new(ThisProcess { port: 0 });
         let service = Service::new(keyspace, &engine, pools, host);
         let service = Arc::new(match password {
