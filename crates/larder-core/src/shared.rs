@@ -27,6 +27,25 @@ use bytes::Bytes;
 use crate::bus::Position;
 use crate::{BoxFuture, Result};
 
+/// The name in a tier of a key of a cache. A cache's name has no slash, so no two keys share one.
+#[must_use]
+pub fn entry_name(cache: &str, key: &str) -> Vec<u8> {
+    [cache.as_bytes(), b"/", key.as_bytes()].concat()
+}
+
+/// The cache and the key that a name belongs to; `None` where none does.
+///
+/// ```
+/// use larder_core::shared::{cache_and_key, entry_name};
+///
+/// assert_eq!(cache_and_key(&entry_name("page", "/a/b")), Some(("page", "/a/b")));
+/// assert_eq!(cache_and_key(b"no cache"), None);
+/// ```
+#[must_use]
+pub fn cache_and_key(name: &[u8]) -> Option<(&str, &str)> {
+    str::from_utf8(name).ok()?.split_once('/')
+}
+
 /// Which run of a tier something belongs to. What another run stored may have been rolled back:
 /// it is no hit. Zero where a tier that starts again is surely empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use larder_core::percent_decode;
 use larder_core::template::nearest;
 
 /// The port of a Redis, and that of a Sentinel.
@@ -221,20 +222,7 @@ pub(crate) fn parse_host(text: &str, port: u16) -> Result<Address, String> {
 /// Without percent signs and what they stand for.
 fn decode(text: &str) -> Result<String, String> {
     let wrong = || "a url with a percent sign that stands for nothing: write it as %25".to_owned();
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first == b'%' {
-            let (digits, after) = rest.split_at_checked(2).ok_or_else(wrong)?;
-            let digits = str::from_utf8(digits).map_err(|_| wrong())?;
-            bytes.push(u8::from_str_radix(digits, 16).map_err(|_| wrong())?);
-            rest = after;
-        } else {
-            bytes.push(first);
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| wrong())
+    percent_decode(text).ok_or_else(wrong)
 }
 
 /// What is wrong with a URL of another scheme. Only something that looks like a scheme is

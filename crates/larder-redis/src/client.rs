@@ -39,6 +39,7 @@ impl Client {
             connect_timeout: options.connect_timeout,
             answer_timeout: options.answer_timeout,
             scripts: Scripts::new(),
+            pushes: None,
         });
         let topology = Topology::new(location, &settings);
         let (names, random) = (Names::new(&options.namespace), Random::default());

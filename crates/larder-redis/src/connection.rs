@@ -25,12 +25,13 @@ use crate::dial::{Tls, dial};
 use crate::errors::{self, Meaning};
 use crate::reply;
 use crate::script::Scripts;
+use crate::tracking::Pushes;
 
 /// How long a connection may answer without saying again that its server is a master.
 const ROLE_HOLDS_FOR: Duration = Duration::from_secs(1);
 
 /// How connections are opened.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// What the tier is called in errors.
     pub(crate) name: String,
@@ -41,6 +42,8 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Duration,
     pub(crate) answer_timeout: Duration,
     pub(crate) scripts: Scripts,
+    /// Who is told what servers say without having been asked.
+    pub(crate) pushes: Option<Pushes>,
 }
 
 impl Settings {
@@ -115,7 +118,10 @@ impl Connection {
         let unreachable = |error| errors::unreachable(&settings.name, error);
         let wire = dial(address, settings.tls.as_ref()).await;
         let wire = wire.map_err(|error| unreachable(error.into()))?;
-        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(None);
+        if let Some(pushes) = &settings.pushes {
+            config = config.set_push_sender(pushes.clone());
+        }
         let opened = MultiplexedConnection::new_with_config(info, wire, config).await;
         let (wire, driver) = opened.map_err(unreachable)?;
         Ok((wire, tokio::spawn(driver).abort_handle()))

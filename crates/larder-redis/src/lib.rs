@@ -1,8 +1,8 @@
 //! Redis as shared tier and bus.
 //!
 //! [`RedisTier`] is a [`SharedTier`](larder_core::SharedTier), [`RedisBus`] the
-//! [`Bus`](larder_core::Bus) beside it, on one server, on the master that Sentinels name, or on a
-//! cluster.
+//! [`Bus`](larder_core::Bus) beside it and [`TrackingBus`] another one, on one server, on the
+//! master that Sentinels name, or on a cluster.
 //!
 //! ```no_run
 //! use larder_core::SharedTier;
@@ -38,6 +38,7 @@
 //! | `tier` | the shared tier |
 //! | `entries`, `invalidation`, `marks` | its parts |
 //! | `bus`, `subscription` | the bus: publishing, and reading without a gap |
+//! | `tracking` | the bus that also hears of every change of an entry from Redis itself |
 //! | `policy` | what the server's eviction policy means for us |
 //! | `errors` | the table from what Redis says to what a caller can do |
 
@@ -61,8 +62,10 @@ mod script;
 mod subscription;
 mod tier;
 mod topology;
+mod tracking;
 
 pub use bus::RedisBus;
 pub use options::{OneServer, RedisOptions};
 pub use policy::EvictionPolicy;
 pub use tier::RedisTier;
+pub use tracking::TrackingBus;

@@ -45,6 +45,33 @@ impl Names {
         self.of_key(":", key, "")
     }
 
+    /// How the names of all entries begin, and no other name does.
+    pub(crate) fn entries(&self) -> Bytes {
+        format!("{}:{{", self.namespace).into()
+    }
+
+    /// The key whose entry has this name.
+    pub(crate) fn key(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let spelt = name.strip_prefix(&self.entries()[..])?.strip_suffix(b"}")?;
+        if spelt == b"%" {
+            return Some(Vec::new());
+        }
+        let mut key = Vec::with_capacity(spelt.len());
+        let mut rest = spelt;
+        while let Some((&first, after)) = rest.split_first() {
+            let (byte, after) = match (first, after) {
+                (b'%', [b'7', b'B', after @ ..]) => (b'{', after),
+                (b'%', [b'7', b'D', after @ ..]) => (b'}', after),
+                (b'%', [b'2', b'5', after @ ..]) => (b'%', after),
+                (b'%' | b'{' | b'}', _) => return None,
+                (byte, after) => (byte, after),
+            };
+            key.push(byte);
+            rest = after;
+        }
+        (!key.is_empty()).then_some(key)
+    }
+
     /// The lease of a key.
     pub(crate) fn lease(&self, key: &[u8]) -> Bytes {
         self.of_key(".l:", key, ":L")
@@ -109,6 +136,17 @@ mod tests {
         assert_eq!(names.head, "shop.b:{bus}:head");
     }
 
+    #[test]
+    fn a_name_that_no_entry_has_is_no_key() {
+        let names = Names::new("shop");
+        assert_eq!(names.key(b"shop:{user/7}"), Some(b"user/7".to_vec()));
+        for name in
+            ["shop:{}", "shop:{a", "shop:{a}b", "shop:{%7C}", "shop:{a%}", "shop.b:{bus}:head"]
+        {
+            assert_eq!(names.key(name.as_bytes()), None, "{name}");
+        }
+    }
+
     proptest! {
         #[test]
         fn two_keys_never_get_the_same_name_and_one_key_has_one_place(
@@ -117,6 +155,8 @@ mod tests {
         ) {
             let names = Names::new("shop");
             prop_assert_eq!(one == other, names.value(&one) == names.value(&other));
+            prop_assert_eq!(names.key(&names.value(&one)), Some(one.clone()));
+            prop_assert_eq!(names.key(&names.lease(&one)), None);
             for key in [&one, &other] {
                 let place = |name: Bytes| Bytes::copy_from_slice(tag(&name));
                 let value = names.value(key);

@@ -111,6 +111,11 @@ impl Node {
         self.0.seat.open(&self.0.settings).await
     }
 
+    /// A connection of the caller's own, opened by its own settings.
+    pub(crate) async fn another_by(&self, settings: &Arc<Settings>) -> Result<Connection> {
+        self.0.seat.open(settings).await
+    }
+
     /// The connection that there is, or the attempt to open one, or why there is none.
     fn look(&self) -> Result<Result<Arc<Connection>, Attempt>> {
         let mut state = self.0.state.lock();
@@ -137,6 +142,11 @@ impl Node {
             found.send_replace(Some(opened));
         });
         Ok(Err(attempt))
+    }
+
+    /// Whether it is the same one, and not merely one at the same place.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether the shared connection leads to another run of a server than this one does.

@@ -34,7 +34,7 @@ const TEXTS: [&str; 10] = [
 ];
 
 /// The scripts with their hashes, which are computed once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scripts([redis::Script; 10]);
 
 impl Scripts {

@@ -24,6 +24,7 @@ use crate::options::RedisOptions;
 use crate::policy::EvictionPolicy;
 use crate::request::{Body, Request};
 use crate::script::{Call, Script};
+use crate::tracking::TrackingBus;
 
 /// The longest key, in bytes.
 const KEY_BYTES_MAX: usize = 64 << 10;
@@ -66,6 +67,13 @@ impl RedisTier {
     #[must_use]
     pub fn bus(&self) -> RedisBus {
         RedisBus::new(self.client.clone())
+    }
+
+    /// The other bus beside it: the same, and it hears from Redis itself of whatever changes an
+    /// entry. See [`TrackingBus`].
+    #[must_use]
+    pub fn tracking_bus(&self) -> TrackingBus {
+        TrackingBus::new(self.client.clone())
     }
 
     /// What the server does when it is full, and what that means for us. Of a cluster every node

@@ -73,6 +73,14 @@ impl Topology {
         }
     }
 
+    /// Every server that keys live on now.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>> {
+        match self {
+            Self::One(node) => Ok(vec![node.clone()]),
+            Self::Cluster(cluster) => cluster.nodes().await,
+        }
+    }
+
     /// Whether `name` is asked of another run of a server than `connection` leads to.
     pub(crate) fn is_elsewhere(&self, name: &[u8], connection: &Connection) -> bool {
         match self {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::Bus;
 use larder_redis::{RedisOptions, RedisTier};
 use larder_test::contract::{Passing, Subject, check_tier};
 use larder_test::{Redis, RedisCluster, skipped};
@@ -29,10 +30,26 @@ async fn one_valkey_keeps_the_contracts() {
     check(&valkey.url()).await;
 }
 
+#[tokio::test]
+async fn the_tracking_bus_of_one_redis_keeps_them_too() {
+    let redis = Redis::start();
+    check_with(&redis.url(), |tier| Arc::new(tier.tracking_bus())).await;
+}
+
+#[tokio::test]
+async fn the_tracking_bus_of_a_cluster_keeps_them_too() {
+    let cluster = RedisCluster::start(3, 0);
+    check_with(&cluster.url(), |tier| Arc::new(tier.tracking_bus())).await;
+}
+
 async fn check(url: &str) {
+    check_with(url, |tier| Arc::new(tier.bus())).await;
+}
+
+async fn check_with(url: &str, bus: fn(&RedisTier) -> Arc<dyn Bus>) {
     let tier = || Arc::new(RedisTier::connect(RedisOptions::new(url)).unwrap());
     let (a, b) = (tier(), tier());
-    let buses = [&a, &b].map(|tier| Arc::new(tier.bus()) as Arc<dyn larder_core::Bus>);
+    let buses = [&a, &b].map(|tier| bus(tier));
     let passing = Passing::waited(Duration::from_millis(250), tokio::time::sleep);
     check_tier(&Subject::new([a, b], passing).with_buses(buses)).await;
 }

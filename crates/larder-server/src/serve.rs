@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::bloom;
 use crate::compose::{Composition, Question, compose};
-use crate::config::{Address, Config, Secret, SharedConfig, Tier};
+use crate::config::{Address, Beside, Config, Secret, SharedConfig, Tier};
 use crate::host::ThisProcess;
 use crate::key_log::KeyLogFile;
 use crate::listen::admin::{Admin, AdminListener};
@@ -179,6 +179,14 @@ async fn share(shared: &SharedConfig, engine: &Engine) -> Result<()> {
     if let Err(error) = answered {
         tracing::warn!(
             "the shared tier doesn't answer; reads do without it until it does: {}",
+            error.chain()
+        );
+    }
+    if let Beside::Nats(nats) = &shared.bus
+        && let Err(error) = nats.probe(shared).await
+    {
+        tracing::warn!(
+            "the bus doesn't answer; until it does only age bounds what is held: {}",
             error.chain()
         );
     }

@@ -71,8 +71,9 @@
 //!
 //! All off by default. `sql`: SQLite and Postgres as sources, in the module `sql`. `tracing` and
 //! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the
-//! shared tiers, in the modules of these names. `redis-tls`: `redis`, and `rediss://` as the scheme
-//! of its URLs, which is an error that says so without it. What the tiers are given to is
+//! shared tiers, in the modules of these names, and `nats`: another bus. `redis-tls`: `redis`, and
+//! `rediss://` as the scheme of its URLs, which is an error that says so without it. What they are
+//! given to is
 //! [`Engine::share`], and [`engine::Sharing`] says how:
 //!
 //! ```no_run
@@ -104,6 +105,8 @@ pub use larder_engine as engine;
 #[cfg(feature = "memcached")]
 pub use larder_memcached as memcached;
 pub use larder_memory as memory;
+#[cfg(feature = "nats")]
+pub use larder_nats as nats;
 #[cfg(feature = "redis")]
 pub use larder_redis as redis;
 #[cfg(feature = "sql")]

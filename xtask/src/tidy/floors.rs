@@ -7,7 +7,7 @@ use super::Complaint;
 use super::project::{Dependency, Kind, Member, Project};
 
 /// Every crate and its floor.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("larder-core", 0),
     ("larder-macros", 0),
     ("larder-policy", 0),
@@ -15,6 +15,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("larder-journal", 1),
     ("larder-memcached", 1),
     ("larder-memory", 1),
+    ("larder-nats", 1),
     ("larder-redis", 1),
     ("larder-sql", 1),
     ("larder-engine", 2),

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use larder_test::{Larder, Memcached, Postgres, Redis, Reply, RespClient};
+use larder_test::{Larder, Memcached, Nats, Postgres, Redis, Reply, RespClient};
 
 use crate::page::Page;
 use crate::support::{accounts, admin, bank, connect, error_code, get, queries, serve, until};
@@ -197,6 +197,46 @@ fn larders_over_a_redis_that_speaks_tls_load_once() {
         assert_eq!(get(&mut connect(larder), "account:32"), row(32, 0));
     }
     assert_eq!(queries(&bank, "shared_tls"), 1);
+}
+
+#[test]
+fn larders_over_a_memcached_with_a_nats_beside_it_hear_of_what_is_invalidated() {
+    let (memcached, nats) = (Memcached::start(), Nats::start());
+    let tier = format!("{}\"\nbus = \"{}", memcached.url(), nats.url());
+    let fleet = Fleet::new(2, &tier, "shared_memcached_nats");
+    let mut clients = fleet.clients();
+    for client in &mut clients {
+        assert_eq!(get(client, "account:85"), row(85, 0));
+    }
+    for balance in 1..=20 {
+        for client in &mut clients {
+            get(client, "account:85");
+        }
+        fleet.commit(85, balance);
+        let announced = ["LARDER.INVALIDATE", "POSITION", "KEYS", "account:85"];
+        let said = clients[0].command(&announced);
+        let position = fields(&said)[1].text();
+        let reply = clients[1].command(&["LARDER.GET", "account:85", "AT", position]);
+        assert_eq!(fields(&reply)[1], row(85, balance));
+    }
+    fleet.commit(85, 0);
+}
+
+#[test]
+fn an_entry_deleted_in_redis_by_hand_is_heard_of_where_the_bus_tracks() {
+    let redis = Redis::start();
+    let tier = format!("{}\"\nbus = \"tracking", redis.url());
+    let fleet = Fleet::new(2, &tier, "shared_tracking");
+    let mut clients = fleet.clients();
+    for client in &mut clients {
+        assert_eq!(get(client, "account:86"), row(86, 0));
+    }
+    fleet.commit(86, 7);
+    assert_eq!(redis.cli(&["DEL", "larder:{account/account:86}"]), "1");
+    for client in &mut clients {
+        until("the deleted entry is loaded anew", || get(client, "account:86") == row(86, 7));
+    }
+    fleet.commit(86, 0);
 }
 
 #[test]

@@ -77,9 +77,10 @@ pub enum Announcement {
 const VERSION: u8 = 1;
 
 impl Announcement {
-    /// The most bytes that an announcement takes. Who has more keys or tags than fit announces
-    /// several times.
-    pub const BYTES_MAX: usize = 1 << 20;
+    /// The most bytes that an announcement takes: a little less than a mebibyte, which is what a
+    /// message of NATS may have with everything around it. Who has more keys or tags than fit
+    /// announces several times.
+    pub const BYTES_MAX: usize = (1 << 20) - (1 << 10);
 
     /// In bytes, as `from` announces it.
     ///

@@ -10,9 +10,9 @@ use super::sealed::{Opened, Part};
 use crate::cache::Parts;
 use crate::events::Fate;
 
-/// The name of a key in the tier. A cache's name has no slash, so no two keys share one.
+/// The name of a key in the tier.
 pub(super) fn name(cache: &str, key: &str) -> Vec<u8> {
-    [cache.as_bytes(), b"/", key.as_bytes()].concat()
+    larder_core::shared::entry_name(cache, key)
 }
 
 /// What was known before the tier was asked.

@@ -250,6 +250,13 @@ impl Cluster {
         owner.is_some_and(|(_, node)| node.is_elsewhere(connection))
     }
 
+    /// Every node that has slots now.
+    pub(super) async fn nodes(&self) -> Result<Vec<Node>> {
+        let version = self.map.lock().version;
+        self.draw(version).await?;
+        Ok(self.map.lock().with_slots())
+    }
+
     /// A connection of the caller's own, to the node that has the slot of `name` now.
     pub(super) async fn another(&self, name: &[u8]) -> Result<Connection> {
         let version = self.map.lock().version;

@@ -50,6 +50,15 @@ impl Map {
         self.nodes.get(index).cloned()
     }
 
+    /// Every node that has slots.
+    pub(super) fn with_slots(&self) -> Vec<Node> {
+        let mut indexes: Vec<u16> = self.owners.iter().copied().flatten().collect();
+        indexes.sort_unstable();
+        indexes.dedup();
+        let nodes = indexes.into_iter().filter_map(|index| self.nodes.get(usize::from(index)));
+        nodes.map(|(_, node)| node.clone()).collect()
+    }
+
     /// Every address that is known.
     pub(super) fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.nodes.iter().map(|(address, _)| address)

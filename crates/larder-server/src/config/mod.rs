@@ -32,6 +32,7 @@
 mod address;
 mod bloom;
 mod breaker;
+mod bus;
 mod cache;
 mod document;
 mod environment;
@@ -69,6 +70,7 @@ use toml::de::DeTable;
 
 pub use address::Address;
 pub use bloom::BloomConfig;
+pub use bus::{Beside, NatsUrl};
 pub use cache::CacheConfig;
 pub use listen::Listen;
 pub use memory::MemoryConfig;

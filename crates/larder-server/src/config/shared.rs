@@ -9,6 +9,7 @@ use larder_engine::{Sharing, SharingBounds};
 use larder_memcached::{MemcachedOptions, MemcachedTier};
 use larder_redis::{RedisOptions, RedisTier};
 
+use super::bus::Beside;
 use super::document::Written;
 use super::findings::Reported;
 use super::options::shared as options;
@@ -30,6 +31,8 @@ pub enum Tier {
 pub struct SharedConfig {
     /// Where it is.
     pub url: SecretUrl,
+    /// How larders that share it hear of each other.
+    pub bus: Beside,
     /// How the names of all its keys begin there.
     pub namespace: String,
     /// A file of certificates that the server's is checked against.
@@ -50,7 +53,7 @@ impl SharedConfig {
     /// Whether what is invalidated is announced to the others.
     #[must_use]
     pub fn has_bus(&self) -> bool {
-        !self.is_memcached()
+        !matches!(self.bus, Beside::None)
     }
 
     /// The tier, and its bus. Nothing is connected until it is asked.
@@ -61,8 +64,14 @@ impl SharedConfig {
     pub fn open(&self) -> larder_core::Result<(Tier, Sharing)> {
         let tier = self.tier()?;
         let sharing = match &tier {
-            Tier::Redis(tier) => Sharing::over(tier.clone()).own_bus(Arc::new(tier.bus())),
+            Tier::Redis(tier) => Sharing::over(tier.clone()),
             Tier::Memcached(tier) => Sharing::over(tier.clone()),
+        };
+        let sharing = match (&self.bus, &tier) {
+            (Beside::Streams, Tier::Redis(tier)) => sharing.own_bus(Arc::new(tier.bus())),
+            (Beside::Tracking, Tier::Redis(tier)) => sharing.own_bus(Arc::new(tier.tracking_bus())),
+            (Beside::Nats(nats), _) => sharing.bus(nats.open(self)?),
+            (Beside::None | Beside::Streams | Beside::Tracking, _) => sharing,
         };
         Ok((tier, sharing.bounds(self.bounds)))
     }
@@ -72,7 +81,7 @@ impl SharedConfig {
             return Ok(Tier::Memcached(Arc::new(MemcachedTier::connect(self.memcached()?)?)));
         }
         let mut options = self.redis();
-        if let Some(file) = &self.certificates {
+        if let Some(file) = self.certificates.as_ref().filter(|_| self.are_certificates_of_tier()) {
             let certificates = fs::read(file).map_err(|error| {
                 let message = format!("the certificates of [shared], {file}, can't be read");
                 Error::new(ErrorKind::Config, message).caused_by(error)
@@ -80,6 +89,13 @@ impl SharedConfig {
             options.certificates = Some(certificates.into());
         }
         Ok(Tier::Redis(Arc::new(RedisTier::connect(options)?)))
+    }
+
+    /// Whether `certificates` concern the tier: not where only the bus is spoken to over TLS.
+    fn are_certificates_of_tier(&self) -> bool {
+        let is_over_tls =
+            ["rediss", "valkeys"].iter().any(|tls| self.url.scheme().starts_with(tls));
+        is_over_tls || !matches!(&self.bus, Beside::Nats(nats) if nats.is_over_tls())
     }
 
     /// Whether a tier can have this URL and namespace.
@@ -142,14 +158,20 @@ impl SharedConfig {
             return Ok(None);
         }
         let url = scope.required(written, &options::URL);
+        let bus = scope.get(written, &options::BUS);
         let namespace = scope.or_default(written, &options::NAMESPACE);
         let certificates = scope.get(written, &options::CERTIFICATES);
         let connect_timeout = scope.or_default(written, &options::CONNECT_TIMEOUT);
         let read_within = scope.or_default(written, &options::READ_WITHIN);
         let write_within = scope.or_default(written, &options::WRITE_WITHIN);
         let fill_wait = scope.or_default(written, &options::FILL_WAIT);
+        let (url, bus) = (url?.0, bus?);
+        let bus = Beside::resolve(bus, url.scheme() == "memcached").map_err(|problem| {
+            scope.findings.error(&written.value(&options::BUS.about), problem.what, problem.cure)
+        })?;
         let shared = Self {
-            url: url?.0,
+            url,
+            bus,
             namespace: namespace?.0,
             certificates: certificates?.map(|file| file.0),
             connect_timeout: connect_timeout?.0,
@@ -168,6 +190,16 @@ impl SharedConfig {
                  memcached://HOST,HOST",
             )
         })?;
+        if let Beside::Nats(nats) = &shared.bus
+            && let Err(error) = nats.check(&shared)
+        {
+            return Err(scope.findings.error(
+                &written.value(&options::BUS.about),
+                error.to_string(),
+                "write nats://USER:PASSWORD@HOST:4222, USER and PASSWORD percent-encoded, or tls:// \
+                 for nats:// to speak TLS",
+            ));
+        }
         Ok(Some(shared))
     }
 }

@@ -13,7 +13,7 @@ use larder_sql::{Format, Rows};
 use super::options::{self, Default, Heads, later::LATER};
 use super::reference::EXAMPLE;
 use super::value::size_text;
-use super::{BloomConfig, Config, MemoryConfig, Problems, WarmConfig, reference};
+use super::{Beside, BloomConfig, Config, MemoryConfig, Problems, WarmConfig, reference};
 
 /// What must never be seen.
 const CANARY: &str = "c4n4ry";
@@ -299,6 +299,7 @@ fn every_default_is_the_one_of_the_reference() {
     assert_eq!((cache.gather, cache.tags.len()), (None, 0));
     assert_eq!((common.idle_for, plain.idle_for), (None, None));
     assert!(cache.sharing.in_tier && shared.certificates.is_none());
+    assert!(matches!(shared.bus, Beside::Streams));
     assert_eq!(cache.window.fresh_for, cache.window.max_staleness);
     assert_eq!(cache.window.missing_for, cache.window.max_staleness);
     assert_eq!(cache.window.jitter, cache.window.fresh_for / 10);
@@ -980,6 +981,9 @@ fn secrets_are_never_seen() {
         texts.push(SMALL.replace("sqlite:shop.db", url));
     }
     texts.push("[shared]\nurl = \"redis://:c4n4ry@h\"".to_owned());
+    for bus in ["nats://:c4n4ry@h", "nats://c4n4ry@h", "tls://a:c4n4ry@h", "c4n4ry"] {
+        texts.push(with_bus("redis://localhost", bus));
+    }
     texts.push("shared = { url = \"redis://:c4n4ry@h\" }\ncanary = \"c4n4ry\"".to_owned());
     texts.push("source = { shop = { url = \"x:c4n4ry\", ur1 = \"c4n4ry\" } }".to_owned());
     for text in texts {
@@ -1214,6 +1218,53 @@ fn what_memcached_can_not_do_is_said_and_its_caches_go_by_age() {
     assert!(config.report().contains("Memcached keeps no marks"));
     let long = sharing("announced", "max_staleness = \"2s\"\nfresh_for = \"1h\"");
     check(&memcached(long), "without a stream of changes");
+}
+
+/// A file with this tier and this bus.
+fn with_bus(tier: &str, bus: &str) -> String {
+    let shared = format!("\"{tier}\"\nbus = \"{bus}\"\n[source");
+    let text = sharing("announced", "max_staleness = \"2s\"");
+    text.replacen("\"redis://localhost\"\n[source", &shared, 1)
+}
+
+#[test]
+fn the_bus_is_chosen_and_what_it_means_is_said() {
+    for (bus, part) in [
+        ("streams", "in the same step; a larder that missed any"),
+        ("tracking", "Redis itself says of every entry that changes"),
+    ] {
+        let config = parse(&with_bus("redis://localhost", bus)).unwrap();
+        assert!(config.report().contains(part), "{}", config.report());
+        check(&with_bus("memcached://a", bus), "the shared tier is a Memcached");
+    }
+    check(&with_bus("redis://localhost", "pubsub"), "names no bus");
+    check("[bus]\nurl = \"nats://a\"", "`bus` in `[shared]`");
+}
+
+#[cfg(feature = "nats")]
+#[test]
+fn a_nats_beside_memcached_lets_its_caches_outlive_their_window() {
+    let config = parse(&with_bus("memcached://a", "nats://ann:c4n4ry@b,c")).unwrap();
+    assert!(config.caches[0].window.vouched && config.caches[0].sharing.has_bus);
+    let report = config.report();
+    assert!(report.contains("bus: NATS at b,c: a stream"), "{report}");
+    assert!(!report.contains("has no bus"), "{report}");
+    for refused in ["nats://", "nats://c4n4ry@b", "nats://a:b%c4n4ry@c", "tls://a:c4n4ry@b:port"] {
+        check(&with_bus("redis://localhost", refused), "the bus has a url");
+    }
+    // Certificates are the bus's where only that is spoken to over TLS.
+    let file = with_bus("redis://localhost", "tls://b");
+    let file = file.replacen("bus =", "certificates = \"/no/such/file\"\nbus =", 1);
+    parse(&file).unwrap().shared.unwrap().open().unwrap();
+    let over_tls = format!("[plain]\nenabled = false\n{}", file.replace("redis://", "rediss://"));
+    let error = parse(&over_tls).unwrap().shared.unwrap().open().unwrap_err();
+    assert!(error.to_string().contains("/no/such/file"), "{error}");
+}
+
+#[cfg(not(feature = "nats"))]
+#[test]
+fn a_nats_is_refused_by_a_build_without_it() {
+    check(&with_bus("memcached://a", "nats://b"), "left out of this build");
 }
 
 #[test]

@@ -37,7 +37,7 @@ const AGE: &str = "leave it out: without it nothing but age bounds the staleness
 
 /// All of it.
 pub(in super::super) static LATER: &[Later] = &[
-    section("bus", "leave it out: larders hear of each other through the Redis of `[shared]`"),
+    section("bus", "leave it out: which bus larders use says `bus` in `[shared]`"),
     section("proxy", "put a caching reverse proxy of your choice in front of your web server"),
     section("journal", "write to the database yourself"),
     listen("http", "leave it out: this version speaks the Redis protocol (`resp`)"),

@@ -1,5 +1,6 @@
 //! `[shared]`: the tier that several larders share, and how they hear of each other.
 
+use super::super::bus::BusChoice;
 use super::super::secret::SharedUrl;
 use super::super::value::{Line, Timeout};
 use super::{Default, Heads, Opt, Section};
@@ -12,6 +13,7 @@ pub(in super::super) static SECTION: Section = Section {
             to run alone.",
     options: &[
         &URL.about,
+        &BUS.about,
         &NAMESPACE.about,
         &CERTIFICATES.about,
         &CONNECT_TIMEOUT.about,
@@ -30,6 +32,15 @@ pub(in super::super) static URL: Opt<SharedUrl> = Opt::new(
 )
 .elsewhere(&["uri", "redis", "address", "server", "servers", "endpoint"]);
 
+pub(in super::super) static BUS: Opt<BusChoice> = Opt::new(
+    "bus",
+    Default::Words("`streams` with Redis, none with Memcached"),
+    "How larders hear of each other's invalidations: `streams`, a stream in the same Redis; \
+     `tracking`, the same, and Redis itself says of every entry that changes, whoever changed it; \
+     `nats://USER:PASSWORD@HOST:4222` or `tls://HOST`, a stream in a NATS with JetStream.",
+)
+.elsewhere(&["backplane", "pubsub", "invalidation_bus"]);
+
 pub(in super::super) static NAMESPACE: Opt<Line> = Opt::new(
     "namespace",
     Default::Value("larder"),
@@ -40,7 +51,8 @@ pub(in super::super) static NAMESPACE: Opt<Line> = Opt::new(
 pub(in super::super) static CERTIFICATES: Opt<Line> = Opt::new(
     "certificates",
     Default::Words("those that the system trusts"),
-    "A file of certificates, in PEM, that the server's is checked against.",
+    "A file of certificates, in PEM, that the server's is checked against, and that of a `tls://` \
+     bus.",
 )
 .elsewhere(&["ca", "ca_file", "cafile", "tls_ca"]);
 
