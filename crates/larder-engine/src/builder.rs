@@ -10,6 +10,7 @@ use larder_core::{CacheKey, Changes, Error, ErrorKind, KeyList, Result, Source, 
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 
+use crate::behind::{Behind, Fold, WriteBehind};
 use crate::budget::Budget;
 use crate::cache::{Cache, Parts};
 use crate::consistency::Consistency;
@@ -67,6 +68,8 @@ pub struct CacheBuilder<K, V> {
     install: Option<Install>,
     written: Option<Say<K, V>>,
     write_timeout: Duration,
+    behind: Option<(WriteBehind, Box<dyn Codec<V>>)>,
+    fold: Option<Fold<V>>,
     guard: Option<Guard>,
     gather: Option<Duration>,
     load_timeout: Duration,
@@ -104,6 +107,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             install: None,
             written: None,
             write_timeout: WRITE_TIMEOUT_DEFAULT,
+            behind: None,
+            fold: None,
             guard: None,
             gather: None,
             load_timeout: LOAD_TIMEOUT_DEFAULT,
@@ -233,6 +238,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// After how long a write is dropped, which may then be committed or not; 10 s by default.
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.write_timeout = timeout;
+        self
+    }
+
+    /// Acknowledges writes when they are durable in this journal, where values are written so, and
+    /// applies them later: [`WriteMode::Behind`]. The sink must keep
+    /// [sequences](larder_core::sink). [Start](WriteBehind::start) it when all caches are built.
+    pub fn behind(mut self, behind: &WriteBehind, codec: impl Codec<V>) -> Self {
+        self.behind = Some((behind.clone(), Box::new(codec)));
+        self.write = Some(WriteMode::Behind);
+        self
+    }
+
+    /// How a difference changes a value, so that what was added [behind](Self::behind) can be read
+    /// before it is applied. `None` is the value where there is none yet.
+    pub fn add_with(mut self, fold: fn(Option<&V>, i64) -> Result<V>) -> Self {
+        self.fold = Some(fold);
         self
     }
 
@@ -456,6 +477,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             install: self.install,
             written: self.written,
             timeout: self.write_timeout,
+            behind: self
+                .behind
+                .map(|(behind, codec)| Arc::new(Behind::new(&behind, codec, self.fold))),
         };
         let writes = writes.resolve(self.changes)?;
         let penetration = match self.filter {
@@ -527,6 +551,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             sweeps: Sweeps::default(),
             counters: Counters::default(),
         });
+        if let Some(behind) = parts.behind() {
+            behind.join(&parts)?;
+        }
         let member: Weak<dyn Member> = Arc::downgrade(&parts) as _;
         parts.engine.members().add(&parts.name, member);
         parts.see_to_filter();

@@ -153,7 +153,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
     }
 
     /// The fence under which its flight began.
-    fn fence(&self) -> Fence {
+    pub(crate) fn fence(&self) -> Fence {
         let fence = self.flight.fence();
         #[cfg(shuttle)]
         if self.parts.engine.omits(crate::engine::Omit::CountBeforeLoad) {

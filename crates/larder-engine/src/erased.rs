@@ -1,6 +1,6 @@
 //! A source and a sink as objects: one box per load or write, none per hit.
 
-use larder_core::sink::{Sink, SinkAbilities, WriteError};
+use larder_core::sink::{Applied, DeadLetter, Numbered, Sequence, Sink, SinkAbilities, WriteError};
 use larder_core::{BoxFuture, Error, LoadContext, LoadError, Source, Write, Written};
 
 /// What [`Source`] is once its type is forgotten.
@@ -49,7 +49,7 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
     }
 }
 
-/// What [`Sink`] is once its type is forgotten, for writes that somebody waits for.
+/// What [`Sink`] is once its type is forgotten.
 pub(crate) trait DynSink<K, V>: Send + Sync + 'static {
     fn abilities(&self) -> SinkAbilities;
 
@@ -65,6 +65,27 @@ pub(crate) trait DynSink<K, V>: Send + Sync + 'static {
         expected: Option<&'a V>,
         write: &'a Write<V>,
     ) -> BoxFuture<'a, Result<Written<V>, WriteError>>;
+
+    fn own<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<u64, Error>>;
+
+    fn disown(&self, epoch: u64) -> BoxFuture<'_, Result<(), Error>>;
+
+    fn apply<'a>(
+        &'a self,
+        epoch: u64,
+        batch: &'a [Numbered<K, V>],
+    ) -> BoxFuture<'a, Result<Vec<Applied<V>>, WriteError>>;
+
+    fn applied<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Vec<Option<Sequence>>, Error>>;
+
+    fn bury<'a>(
+        &'a self,
+        epoch: u64,
+        write: &'a Numbered<K, V>,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<(), WriteError>>;
+
+    fn requeued(&self, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter<K, V>>, Error>>;
 }
 
 impl<K, V, S> DynSink<K, V> for S
@@ -92,5 +113,38 @@ where
         write: &'a Write<V>,
     ) -> BoxFuture<'a, Result<Written<V>, WriteError>> {
         Box::pin(async move { Sink::replace(self, key, expected, write).await })
+    }
+
+    fn own<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move { Sink::own(self, owner).await })
+    }
+
+    fn disown(&self, epoch: u64) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { Sink::disown(self, epoch).await })
+    }
+
+    fn apply<'a>(
+        &'a self,
+        epoch: u64,
+        batch: &'a [Numbered<K, V>],
+    ) -> BoxFuture<'a, Result<Vec<Applied<V>>, WriteError>> {
+        Box::pin(async move { Sink::apply(self, epoch, batch).await })
+    }
+
+    fn applied<'a>(&'a self, keys: &'a [K]) -> BoxFuture<'a, Result<Vec<Option<Sequence>>, Error>> {
+        Box::pin(async move { Sink::applied(self, keys).await })
+    }
+
+    fn bury<'a>(
+        &'a self,
+        epoch: u64,
+        write: &'a Numbered<K, V>,
+        reason: &'a str,
+    ) -> BoxFuture<'a, Result<(), WriteError>> {
+        Box::pin(async move { Sink::bury(self, epoch, write, reason).await })
+    }
+
+    fn requeued(&self, limit: usize) -> BoxFuture<'_, Result<Vec<DeadLetter<K, V>>, Error>> {
+        Box::pin(async move { Sink::requeued(self, limit).await })
     }
 }

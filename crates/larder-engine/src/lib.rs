@@ -47,6 +47,7 @@
 //! lock is held across an `.await`.
 
 mod backoff;
+pub mod behind;
 mod blocking;
 pub mod budget;
 mod builder;

@@ -170,10 +170,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// 1. A finds nothing in memory,
     /// 2. B's flight fills memory and lands,
     /// 3. A finds no flight and loads again.
-    pub(crate) fn land_from_memory(&self, key: &K, flight: &Arc<Flight<V>>, seek: Seek) -> bool {
+    pub(crate) fn land_from_memory(
+        self: &Arc<Self>,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        seek: Seek,
+    ) -> bool {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::SecondLook) {
             return false;
+        }
+        if self.land_from_dirty(key, flight, seek) {
+            return true;
         }
         let (now, ground) = (self.engine.now(), self.ground());
         let held = self.memory.peek(key, now, |slot| {
@@ -207,6 +215,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             return self.depart_through_tier(vec![departed], Some(loader));
         }
         self.load_alone(departed, loader);
+    }
+
+    /// Starts a flight that found nothing waiting to be applied after all.
+    pub(crate) fn depart_alone(self: &Arc<Self>, departed: Departed<K, V>) {
+        if self.part.is_some() {
+            return self.depart_through_tier(vec![departed], None);
+        }
+        self.load_alone(departed, Loader::Source);
     }
 
     /// Starts the load of one flight.

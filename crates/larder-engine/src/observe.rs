@@ -60,6 +60,18 @@ pub enum What<'a> {
         /// What it failed with, if it did.
         error: Option<&'a Error>,
     },
+    /// Something that is done behind failed, and is tried again.
+    WriteFailed {
+        /// What.
+        what: Failing,
+        /// Why.
+        error: &'a Error,
+    },
+    /// The sink refused an acknowledged write, which is with the dead letters.
+    Buried {
+        /// Why.
+        error: &'a Error,
+    },
     /// A key was invalidated or marked stale.
     Invalidated(Invalidation),
     /// The whole cache was invalidated or marked stale.
@@ -73,6 +85,22 @@ pub enum What<'a> {
         /// How many were held.
         entries: usize,
     },
+}
+
+/// What failed of what is done [behind](crate::behind) and is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failing {
+    /// A batch, of which nothing was written.
+    Apply,
+    /// A batch, which may be written or not.
+    Unknown,
+    /// Putting a write with the dead letters.
+    Bury,
+    /// Taking a dead letter back that is to be tried again.
+    Requeue,
+    /// Telling the journal what it needs no more.
+    Truncate,
 }
 
 /// Who is told what a cache does. It is called where that happens, so it must be quick, must not

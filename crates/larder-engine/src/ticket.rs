@@ -100,7 +100,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub fn lookup_here(&self, key: &K) -> Lookup<K, V> {
         let taken_at = self.0.engine.now();
         let fence = self.0.fence(key);
-        if let Some(answer) = self.0.fresh_answer(key, taken_at) {
+        let held = self.0.dirty_answer(key).or_else(|| self.0.fresh_answer(key, taken_at));
+        if let Some(answer) = held {
             return Lookup::Hit(answer);
         }
         self.0.counters.misses.add(1);
@@ -219,6 +220,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
             parts.counters.not_kept.add(1);
             give_back(parts, passed);
             return (Fill::NotKept, None);
+        }
+        // What was read in the database isn't what is to be read here. The fence was captured
+        // before this look, so what is written from now on voids it.
+        if parts.is_dirty(&key) {
+            give_back(parts, passed);
+            return (Fill::Refused, None);
         }
         let at = permit.taken_at;
         let cost = parts.engine.now() - at;

@@ -22,6 +22,7 @@ use larder_core::bus::Position;
 use larder_core::sink::{SinkAbilities, WriteError, WriteFault};
 use larder_core::{CacheKey, Changes, Error, ErrorKind, KeyText, Result, Terms, Write, Written};
 
+use crate::behind::{Behind, Only};
 use crate::cache::{Cache, Parts};
 use crate::erased::DynSink;
 use crate::invalidate::Invalidation;
@@ -48,6 +49,9 @@ pub enum WriteMode {
     /// [shares](crate::Engine::share) its entries or its announcements: no process knows alone
     /// that no other one wrote.
     Through,
+    /// It is acknowledged when it is durable in a journal, and applied later; see
+    /// [`behind`](crate::behind).
+    Behind,
 }
 
 /// When what was written is put into memory.
@@ -84,10 +88,13 @@ pub(crate) struct Writes<K, V> {
     pub(crate) install: Install,
     pub(crate) written: Option<Say<K, V>>,
     pub(crate) timeout: Duration,
+    /// What it needs to be written behind, if it is.
+    pub(crate) behind: Option<Arc<Behind<K, V>>>,
 }
 
 /// What a builder was told of writes.
 pub(crate) struct DeclaredWrites<K, V> {
+    pub(crate) behind: Option<Arc<Behind<K, V>>>,
     pub(crate) sink: Option<Arc<dyn DynSink<K, V>>>,
     pub(crate) mode: Option<WriteMode>,
     pub(crate) install: Option<Install>,
@@ -130,7 +137,17 @@ impl<K: 'static, V: 'static> DeclaredWrites<K, V> {
         }
         let abilities = sink.abilities();
         let (written, timeout) = (self.written, self.timeout);
-        Ok(Some(Writes { sink, abilities, mode, install, written, timeout }))
+        if mode == WriteMode::Behind && self.behind.is_none() {
+            return Err(config("WriteMode::Behind needs a journal: give it one with behind(…)"));
+        }
+        if self.behind.is_some() && !abilities.behind {
+            return Err(config(
+                "this sink keeps no sequences, so acknowledged writes could be applied twice: \
+                 write through or around it",
+            ));
+        }
+        let behind = self.behind;
+        Ok(Some(Writes { sink, abilities, mode, install, written, timeout, behind }))
     }
 }
 
@@ -247,6 +264,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         F: FnMut(Option<V>) -> Option<Write<V>>,
     {
         let parts = &self.0;
+        if parts.behind().is_some() {
+            return self.update_behind(key, change).await;
+        }
         if !parts.writes()?.abilities.replace {
             return Err(parts.cant("compare what is held with what is expected"));
         }
@@ -264,6 +284,34 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
                     parts.strike(key, parts.engine.now(), Invalidation::Drop);
                 }
                 outcome => return outcome,
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// [`update`](Self::update) where only this process writes: nothing in the system of record
+    /// needs to be compared.
+    async fn update_behind<F>(&self, key: &K, mut change: F) -> Result<Wrote<V>>
+    where
+        F: FnMut(Option<V>) -> Option<Write<V>>,
+    {
+        let parts = &self.0;
+        let patience = Patience { max_staleness: Duration::ZERO, ..parts.patience };
+        for attempt in 1.. {
+            let mark = parts.mark_of(key);
+            let current = parts.ask(key, patience, Loader::Source).await?.value;
+            let Some(write) = change(current.clone()) else {
+                let written = current.map_or(Written::Absent, Written::Value);
+                return Ok(Wrote { written, position: None, announced: true });
+            };
+            match parts.push(key, write, Only::Unchanged(mark)).await {
+                Err(error) if error.kind() == ErrorKind::Conflict && attempt < UPDATES_MAX => {}
+                outcome => {
+                    let written = outcome?;
+                    return Ok(Wrote { written, position: None, announced: true });
+                }
             }
         }
         unreachable!("the last attempt returns")
@@ -294,6 +342,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let text = self.text(key)?;
         if let Some(Err(error)) = self.source.as_ref().map(|source| source.check(key)) {
             return Err(if error.key().is_some() { error } else { error.for_key(text) });
+        }
+        if let (Some(_), Order::Write(write)) = (self.behind(), &order) {
+            let written = self.push(key, write.clone(), Only::Anyway).await?;
+            return Ok(Wrote { written, position: None, announced: true });
         }
         let named = |error: Error| error.for_key(KeyText::lossy(key));
         let place = self.guard.enter(self.engine.now()).map_err(named)?;

@@ -31,6 +31,14 @@ pub struct Options {
     /// How long a load may take, unless its caller gives it less. Postgres stops a statement
     /// that takes longer. Ten seconds by default.
     pub load_timeout: Duration,
+    /// How many connections it gets at most for writes, from 1 to 1,000, beside those for loads.
+    /// None is opened before the first write. 4 by default. SQLite has one writer at a time, and
+    /// gets one whatever is said here.
+    pub write_connections: usize,
+    /// How long one statement of a write may take; Postgres stops it after that. A write as a
+    /// whole may take twice as long, and a batch as long again for every thousand writes. Ten
+    /// seconds by default.
+    pub write_timeout: Duration,
 }
 
 impl Options {
@@ -42,6 +50,8 @@ impl Options {
             connections: 16,
             connect_timeout: Duration::from_secs(1),
             load_timeout: Duration::from_secs(10),
+            write_connections: 4,
+            write_timeout: Duration::from_secs(10),
         }
     }
 }
@@ -55,13 +65,45 @@ impl Options {
 #[derive(Clone)]
 pub struct Database {
     options: Arc<Options>,
+    /// Sessions that only read.
     pub(crate) kind: Kind,
+    /// Sessions that write.
+    pub(crate) writes: Kind,
 }
 
 #[derive(Clone)]
 pub(crate) enum Kind {
     Postgres(Arc<Pool<Postgres>>),
     Sqlite(Arc<Pool<Sqlite>>),
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+impl Access {
+    /// The options as a pool of such sessions takes them: its own are those of loads.
+    fn options(self, options: &Options) -> Options {
+        match self {
+            Self::Read => options.clone(),
+            Self::Write => Options {
+                connections: options.write_connections,
+                load_timeout: options.write_timeout,
+                ..options.clone()
+            },
+        }
+    }
+
+    /// A second writer would only wait for the first one, by trying again and again.
+    const fn sqlite_connections(self, options: &Options) -> usize {
+        match self {
+            Self::Read => options.connections,
+            Self::Write => 1,
+        }
+    }
 }
 
 impl Database {
@@ -76,29 +118,40 @@ impl Database {
         let name = &options.name;
         let fault =
             |what: String| Error::new(ErrorKind::Config, format!("the source {name} {what}"));
-        if !(1..=CONNECTIONS_MAX).contains(&options.connections) {
-            let given = options.connections;
+        let Options { connections, write_connections, .. } = *options;
+        let is_possible = |given: &usize| (1..=CONNECTIONS_MAX).contains(given);
+        if let Some(given) =
+            [connections, write_connections].iter().find(|&given| !is_possible(given))
+        {
             return Err(fault(format!("has {given} connections: give it 1 to {CONNECTIONS_MAX}")));
         }
-        if options.connect_timeout.is_zero() || options.load_timeout.is_zero() {
+        let Options { connect_timeout, load_timeout, write_timeout, .. } = *options;
+        if [connect_timeout, load_timeout, write_timeout].iter().any(Duration::is_zero) {
             return Err(fault("has a timeout of zero, in which nothing can be done".to_owned()));
         }
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-        let kind = match scheme {
-            "postgres" | "postgresql" => {
-                parameters::check(url).map_err(fault)?;
-                let postgres = Postgres::new(url, options).map_err(|error| {
-                    fault("has a url that Postgres does not understand".to_owned()).caused_by(error)
-                })?;
-                Kind::Postgres(Arc::new(Pool::new(postgres, options)))
+        let pools = |access: Access| {
+            let options = access.options(options);
+            match scheme {
+                "postgres" | "postgresql" => {
+                    parameters::check(url).map_err(fault)?;
+                    let postgres = Postgres::new(url, &options, access).map_err(|error| {
+                        fault("has a url that Postgres does not understand".to_owned())
+                            .caused_by(error)
+                    })?;
+                    Ok(Kind::Postgres(Arc::new(Pool::new(postgres, &options))))
+                }
+                "sqlite" => {
+                    let sqlite = Sqlite::new(url, &options, access).map_err(fault)?;
+                    let connections = access.sqlite_connections(&options);
+                    let options = Options { connections, ..options };
+                    Ok(Kind::Sqlite(Arc::new(Pool::new(sqlite, &options))))
+                }
+                _ => Err(fault(unknown_scheme(scheme))),
             }
-            "sqlite" => Kind::Sqlite(Arc::new(Pool::new(
-                Sqlite::new(url, options).map_err(fault)?,
-                options,
-            ))),
-            _ => return Err(fault(unknown_scheme(scheme))),
         };
-        Ok(Self { options: Arc::new(options.clone()), kind })
+        let (kind, writes) = (pools(Access::Read)?, pools(Access::Write)?);
+        Ok(Self { options: Arc::new(options.clone()), kind, writes })
     }
 
     /// What it is called in errors.
@@ -185,6 +238,8 @@ mod tests {
         for options in [
             Options { connections: 0, ..shop.clone() },
             Options { connections: 1_001, ..shop.clone() },
+            Options { write_connections: 0, ..shop.clone() },
+            Options { write_timeout: Duration::ZERO, ..shop.clone() },
             Options { load_timeout: Duration::ZERO, ..shop.clone() },
             Options { connect_timeout: Duration::ZERO, ..shop.clone() },
         ] {

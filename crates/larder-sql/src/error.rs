@@ -107,6 +107,19 @@ pub(crate) fn is_outdated(error: &sqlx::Error) -> bool {
     meaning(error) == Meaning::Outdated
 }
 
+/// Whether a statement is unknown on its connection, or has become another one, so that it was
+/// not executed.
+pub(crate) fn is_unprepared(error: &sqlx::Error) -> bool {
+    meaning(error) == Meaning::Unprepared
+}
+
+/// Whether a statement for many keys met one row twice, which as many statements may be possible.
+pub(crate) fn is_twice_one_row(error: &sqlx::Error) -> bool {
+    const CARDINALITY_VIOLATION: &str = "21000";
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref()
+        == Some(CARDINALITY_VIOLATION)
+}
+
 /// Whether a failure to connect is one that a new configuration cures and waiting does not.
 fn is_denied(error: &sqlx::Error) -> bool {
     match error {

@@ -1,4 +1,4 @@
-//! SQL databases as sources: SQLite and Postgres.
+//! SQL databases as sources and sinks: SQLite and Postgres.
 //!
 //! A [`Database`] is the connection to one system of record. A [`Load`] is one cache's question
 //! to it: a query with the parameters of the cache's key template in braces. The two together
@@ -24,9 +24,13 @@
 //! # }
 //! ```
 //!
-//! A parameter is bound and never pasted. A load reads: sessions are read-only, and whatever is
-//! not a query is refused. Nothing here caches, coalesces or limits how often it is asked; the
-//! engine does.
+//! [`Writes`] are the statements with which a cache is written. With a database they make a
+//! [`SqlSink`], which implements [`Sink`](larder_core::Sink); [`WriteTables`] are what it keeps in
+//! the database beside the data, so that what was acknowledged before is applied once.
+//!
+//! A parameter is bound and never pasted. A load reads: its sessions are read-only, and whatever
+//! is not a query is refused. Writes have sessions of their own. Nothing here caches, coalesces or
+//! limits how often it is asked; the engine does.
 //!
 //! | module | idea |
 //! |---|---|
@@ -35,17 +39,26 @@
 //! | `source` | the two together, as the engine's contract |
 //! | `keys` | all keys that a query names, as a list |
 //! | `loads` | plan once, fetch often; the same for every database |
+//! | `writes` | what a cache writes |
+//! | `sink` | the two together, as the engine's contract |
+//! | `changes` | plan once, write in transactions that are tried once; the same for every database |
+//! | `document` | a value as its fields |
+//! | `guard` | larder's own tables |
 //! | `pool`, `reach` | connections, and how a database that is down fails fast |
 //! | `statement` | `{id}` in SQL |
 //! | `tags` | what an entry depends on, from its key and its rows |
 //! | `postgres`, `sqlite` | one dialect each, of the same shape |
 //! | `rows`, `answer`, `json` | rows to a value |
-//! | `error` | the table from a driver's error to what a caller can do |
+//! | `error`, `fault` | the tables from a driver's error to what a caller, or a writer, can do |
 
 mod answer;
 mod answers;
+mod changes;
 mod database;
+mod document;
 mod error;
+mod fault;
+mod guard;
 mod json;
 mod keys;
 mod load;
@@ -54,13 +67,18 @@ mod pool;
 mod postgres;
 mod reach;
 mod rows;
+mod sink;
 mod source;
 mod sqlite;
 mod statement;
 mod tags;
+mod writes;
 
 pub use answer::RESULT_BYTES_MAX;
 pub use database::{Database, Options};
+pub use guard::{CacheStatus, TablesStatus, WriteTables};
 pub use keys::{SqlKeyPages, SqlKeys};
 pub use load::{Binding, Column, Format, Load, Report, Rows, Warning};
+pub use sink::{SqlSink, WRITES_BYTES_MAX, WRITES_MAX};
 pub use source::SqlSource;
+pub use writes::{SinkReport, StatementReport, Writes};

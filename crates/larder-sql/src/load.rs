@@ -88,6 +88,21 @@ pub enum Warning {
     Unused(Parameter),
     /// The load can't be asked for many keys at once; the database's reason is inside.
     Unbatched(String),
+    /// What a statement returns is not known to be the value that the load gives, for the reason
+    /// inside: what is held after it isn't known until the next load.
+    Unsaid {
+        /// `store` or `add`.
+        verb: &'static str,
+        /// The rest of a sentence.
+        why: String,
+    },
+    /// A statement ignores a parameter of the key: it writes the rows of many keys.
+    Unwritten {
+        /// `store`, `delete` or `add`.
+        verb: &'static str,
+        /// The parameter.
+        parameter: Parameter,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -101,6 +116,14 @@ impl fmt::Display for Warning {
             Self::Unbatched(why) => {
                 write!(f, "load can't be asked for many keys at once, each is asked alone: {why}")
             }
+            Self::Unsaid { verb, why } => {
+                write!(f, "what is held after {verb} is not known until it is loaded: {why}")
+            }
+            Self::Unwritten { verb, parameter: Parameter { name, .. } } => write!(
+                f,
+                "{verb} ignores {{{name}}}: it writes the same for all keys that differ only in \
+                 {name}; use it or take it out of key"
+            ),
         }
     }
 }

@@ -8,8 +8,9 @@
 //! A connection is put back only by whoever has read the whole answer. Anything else, an error
 //! half-way or a future that was dropped, closes it. One that was idle may have died meanwhile,
 //! with the server's restart for instance; because a load only reads, it is repeated once on a
-//! fresh connection and nobody notices.
+//! fresh connection and nobody notices. What writes is done [once](Once).
 
+mod once;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ use tokio::time::{Instant, timeout};
 use crate::database::Options;
 use crate::error::{is_lost, unreachable};
 use crate::reach::Reach;
+
+pub(crate) use once::{Once, Progress, Stage};
 
 /// How long a connection may lie idle before it is closed instead of used.
 const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
@@ -42,6 +45,12 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// Whether an idle connection still leads to the database that a new one would lead to, as
     /// far as that can be told without asking it.
     fn is_current(&self, connection: &Self::Connection) -> bool;
+
+    /// Whether a connection that was idle still leads anywhere, by asking.
+    fn is_alive(&self, connection: &mut Self::Connection) -> impl Future<Output = bool> + Send {
+        let _ = connection;
+        async { true }
+    }
 }
 
 /// What is done with a connection. It may be done twice.
@@ -78,7 +87,7 @@ impl From<sqlx::Error> for Failure {
 }
 
 impl Failure {
-    fn spoils_connection(&self) -> bool {
+    pub(crate) fn spoils_connection(&self) -> bool {
         match self {
             Self::Driver(error) => is_lost(error),
             Self::Cut(_) => true,
@@ -129,17 +138,14 @@ impl<B: Backend> Pool<B> {
     pub(crate) async fn run<J: Job<B>>(&self, job: &J) -> Result<J::Output, Failure> {
         let mut loan = self.borrow().await?;
         loop {
-            let reused = loan.reused;
+            let reused = loan.idle.is_some();
             match job.run(&mut loan.connection).await {
                 Ok(output) => {
                     loan.put_back();
                     return Ok(output);
                 }
                 Err(Failure::Driver(error)) if reused && is_lost(&error) => {
-                    // Its siblings are no better.
-                    self.idle.lock().clear();
-                    let permit = loan.close();
-                    loan = self.open(permit).await?;
+                    loan = self.instead_of(loan).await?;
                 }
                 Err(failure) => {
                     if !failure.spoils_connection() {
@@ -154,8 +160,9 @@ impl<B: Backend> Pool<B> {
     async fn borrow(&self) -> Result<Loan<'_, B>, Failure> {
         let permit = self.permits.acquire().await.expect("the semaphore is never closed");
         match self.pop_idle() {
-            Some(Idle { connection, born, .. }) => {
-                Ok(Loan { connection, born, reused: true, permit, pool: self })
+            Some(Idle { connection, born, since }) => {
+                let idle = Some(Instant::now() - since);
+                Ok(Loan { connection, born, idle, permit, pool: self })
             }
             None => self.open(permit).await,
         }
@@ -183,7 +190,7 @@ impl<B: Backend> Pool<B> {
             Ok(connection) => {
                 attempt.succeeded();
                 let born = Instant::now();
-                Ok(Loan { connection, born, reused: false, permit, pool: self })
+                Ok(Loan { connection, born, idle: None, permit, pool: self })
             }
             Err(error) => {
                 let error = unreachable(&self.name, error);
@@ -198,8 +205,8 @@ impl<B: Backend> Pool<B> {
 struct Loan<'a, B: Backend> {
     connection: B::Connection,
     born: Instant,
-    /// It was idle before.
-    reused: bool,
+    /// For how long it was idle before; none if it is new.
+    idle: Option<Duration>,
     permit: SemaphorePermit<'a>,
     pool: &'a Pool<B>,
 }

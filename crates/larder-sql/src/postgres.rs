@@ -4,10 +4,14 @@
 //! says what it makes of each parameter; a value is then sent as exactly that. JSON is made by
 //! the server, which knows every type it has.
 
+mod change;
 mod encode;
+mod given;
 mod keys;
+mod many;
 pub(crate) mod parameters;
 mod shape;
+mod tables;
 mod types;
 
 use std::str::FromStr;
@@ -27,7 +31,7 @@ use tokio::time::Instant;
 use self::types::Wanted;
 use crate::answer::{Answer, Row, too_large};
 use crate::answers::{Answers, internal};
-use crate::database::{Options, STATEMENTS_MAX};
+use crate::database::{Access, Options, STATEMENTS_MAX};
 use crate::load::{Binding, Column};
 use crate::loads::{Asked, Found, Plan, Planner, Question};
 use crate::pool::{Backend, Failure};
@@ -52,17 +56,20 @@ pub(crate) struct Detail {
 const LISTED_COLUMNS_MAX: Duration = Duration::from_secs(60);
 
 impl Postgres {
-    pub(crate) fn new(url: &str, options: &Options) -> Result<Self, sqlx::Error> {
+    pub(crate) fn new(url: &str, options: &Options, access: Access) -> Result<Self, sqlx::Error> {
         let mut connect = PgConnectOptions::from_str(url)?;
         if connect.get_application_name().is_none() {
             connect = connect.application_name("larder");
         }
         let timeout = format!("{}ms", options.load_timeout.as_millis().max(1));
+        // A process that stops within a transaction keeps its locks no longer than a statement
+        // may take.
+        let access = match access {
+            Access::Read => ("default_transaction_read_only", "on"),
+            Access::Write => ("idle_in_transaction_session_timeout", timeout.as_str()),
+        };
         let connect = connect
-            .options([
-                ("statement_timeout", timeout.as_str()),
-                ("default_transaction_read_only", "on"),
-            ])
+            .options([("statement_timeout", timeout.as_str()), access])
             .statement_cache_capacity(STATEMENTS_MAX)
             .disable_statement_logging();
         Ok(Self { options: connect })
@@ -78,6 +85,10 @@ impl Backend for Postgres {
 
     fn is_current(&self, _: &PgConnection) -> bool {
         true
+    }
+
+    async fn is_alive(&self, connection: &mut PgConnection) -> bool {
+        connection.ping().await.is_ok()
     }
 }
 

@@ -54,26 +54,18 @@ impl SqlSource {
     ///
     /// [`ErrorKind::Config`] if the load contradicts itself, saying what to write instead.
     pub fn new(database: &Database, load: Load) -> Result<Self> {
-        let Load { key, sql, rows, format, tags } = load;
-        if (rows, format) == (Rows::Many, Format::Raw) {
-            let what = "column = \"raw\" makes a value of one row: leave out rows = \"many\", or \
-                        leave out column = \"raw\" for an array in JSON";
-            return Err(Error::new(ErrorKind::Config, what));
-        }
+        let key = load.key.clone();
         let dialect = match database.kind {
             Kind::Postgres(_) => Dialect::Postgres,
             Kind::Sqlite(_) => Dialect::Sqlite,
         };
-        let statement = Statement::parse(&sql, dialect, key.parameters())?;
-        let bound = statement.used().iter().map(|&at| key.parameters()[at].clone()).collect();
+        let question = question(dialect, load)?;
+        let statement = &question.statement;
         let is_unused = |(at, parameter): (usize, &Parameter)| {
             let unused = !statement.used().contains(&at);
             (unused && parameter.kind != ParameterKind::Version).then(|| parameter.clone())
         };
         let unused = key.parameters().iter().enumerate().filter_map(is_unused).collect();
-        let tags = Tags::new(&tags, key.parameters());
-        let parameters = key.parameters().to_vec();
-        let question = Question { statement, bound, rows, format, tags, parameters };
         let loads = match &database.kind {
             Kind::Postgres(pool) => Either::Postgres(Loads::new(pool.clone(), question)),
             Kind::Sqlite(pool) => Either::Sqlite(Loads::new(pool.clone(), question)),
@@ -168,6 +160,21 @@ impl SqlSource {
             Err(error::timeout(either!(&self.loads, loads => loads.pool().name()), limit))
         })
     }
+}
+
+/// What a load asks a database of this dialect.
+pub(crate) fn question(dialect: Dialect, load: Load) -> Result<Question> {
+    let Load { key, sql, rows, format, tags } = load;
+    if (rows, format) == (Rows::Many, Format::Raw) {
+        let what = "column = \"raw\" makes a value of one row: leave out rows = \"many\", or \
+                    leave out column = \"raw\" for an array in JSON";
+        return Err(Error::new(ErrorKind::Config, what));
+    }
+    let statement = Statement::parse(&sql, dialect, key.parameters())?;
+    let bound = statement.used().iter().map(|&at| key.parameters()[at].clone()).collect();
+    let tags = Tags::new(&tags, key.parameters());
+    let parameters = key.parameters().to_vec();
+    Ok(Question { statement, bound, rows, format, tags, parameters })
 }
 
 /// Tells the engine what was found beside the values, which are returned.

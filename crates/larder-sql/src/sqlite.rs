@@ -8,8 +8,11 @@
 //! after a migration it would put values under the wrong names. A version that is not the
 //! plan's means that the plan is made anew.
 
+mod change;
+mod given;
 mod keys;
 mod shape;
+mod tables;
 mod tags;
 
 use std::fs;
@@ -30,7 +33,7 @@ use sqlx::{
 use self::shape::Shape;
 use crate::answer::{Answer, Row};
 use crate::answers::{Answers, internal};
-use crate::database::{Options, STATEMENTS_MAX};
+use crate::database::{Access, Options, STATEMENTS_MAX};
 use crate::error::NoFile;
 use crate::json;
 use crate::load::{Binding, Column, Format};
@@ -81,7 +84,7 @@ struct Named {
 
 impl Sqlite {
     /// The file that `url` names, or the rest of a sentence about the source.
-    pub(crate) fn new(url: &str, options: &Options) -> Result<Self, String> {
+    pub(crate) fn new(url: &str, options: &Options, access: Access) -> Result<Self, String> {
         let parsed = SqliteConnectOptions::from_str(url)
             .map_err(|error| format!("has a url that SQLite does not understand: {error}"))?;
         let file = parsed.get_filename().to_owned();
@@ -92,7 +95,7 @@ impl Sqlite {
                 .to_owned());
         }
         let options = parsed
-            .read_only(true)
+            .read_only(access == Access::Read)
             .create_if_missing(false)
             .busy_timeout(BUSY_MAX.min(options.load_timeout / 2))
             .statement_cache_capacity(STATEMENTS_MAX)
@@ -308,11 +311,20 @@ fn push_json(
 }
 
 fn push_raw(row: &SqliteRow, out: &mut Vec<u8>) -> Result<(), sqlx::Error> {
-    match row.try_get_raw(1)?.type_info().name() {
-        "INTEGER" => json::push_integer(read(row, 1)?, out),
-        "REAL" => json::push_real(read(row, 1)?, out),
-        "TEXT" => out.extend_from_slice(read::<&str>(row, 1)?.as_bytes()),
-        _ => out.extend_from_slice(read::<&[u8]>(row, 1)?),
+    push_raw_at(row, 1, out).map(drop)
+}
+
+/// Appends the bytes of a column, and says whether there are any: `NULL` has none.
+fn push_raw_at(row: &SqliteRow, at: usize, out: &mut Vec<u8>) -> Result<bool, sqlx::Error> {
+    let value = row.try_get_raw(at)?;
+    if value.is_null() {
+        return Ok(false);
     }
-    Ok(())
+    match value.type_info().name() {
+        "INTEGER" => json::push_integer(read(row, at)?, out),
+        "REAL" => json::push_real(read(row, at)?, out),
+        "TEXT" => out.extend_from_slice(read::<&str>(row, at)?.as_bytes()),
+        _ => out.extend_from_slice(read::<&[u8]>(row, at)?),
+    }
+    Ok(true)
 }

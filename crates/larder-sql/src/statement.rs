@@ -1,10 +1,12 @@
-//! `{id}` in SQL: where the parameters of a load stand.
+//! `{id}` in SQL: where the parameters of a load, or the values of a write, stand.
 //!
 //! The text is taken apart just far enough to know what is a string, a quoted name or a comment
 //! and what is not, because only outside of those can a value be bound. Whether the rest is
 //! valid is the database's business.
 
+mod change;
 mod lexer;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,9 @@ use larder_core::{Error, ErrorKind, Result};
 
 use self::lexer::{Lexer, Quote, Token};
 use crate::load::postgres_cast;
+
+pub(crate) use change::{Own, Taken, What};
+pub(crate) use plain::Plain;
 
 /// Whose SQL it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +61,9 @@ impl Statement {
         dialect: Dialect,
         parameters: &[Parameter],
     ) -> Result<Self> {
-        Reader { dialect, parameters, pieces: Vec::new(), used: Vec::new() }
+        Reader::new(name, dialect, parameters.to_vec())
             .read(sql)
+            .map(|(statement, _)| statement)
             .map_err(|what| Error::new(ErrorKind::Config, format!("{name} {what}")))
     }
 
@@ -78,22 +84,35 @@ impl Statement {
 }
 
 struct Reader<'a> {
+    /// What the statement is called.
+    name: &'a str,
     dialect: Dialect,
-    parameters: &'a [Parameter],
+    parameters: Vec<Parameter>,
+    /// A name that isn't known becomes one more parameter.
+    grows: bool,
+    /// It writes.
+    changes: bool,
     pieces: Vec<Piece>,
     used: Vec<usize>,
 }
 
-impl Reader<'_> {
-    /// Reads it all; on failure the rest of a sentence that begins with `load`.
-    fn read(mut self, sql: &str) -> Result<Statement, String> {
+impl<'a> Reader<'a> {
+    const fn new(name: &'a str, dialect: Dialect, parameters: Vec<Parameter>) -> Self {
+        let (grows, changes) = (false, false);
+        Self { name, dialect, parameters, grows, changes, pieces: Vec::new(), used: Vec::new() }
+    }
+
+    /// Reads it all, and says what it begins with; on failure the rest of a sentence that begins
+    /// with its name.
+    fn read(mut self, sql: &str) -> Result<(Statement, Read), String> {
         let mut lexer = Lexer::new(sql, self.dialect);
         let mut verbs = Verbs::default();
         let mut depth = 0_usize;
         let mut ended = false;
         while let Some((token, source)) = lexer.next()? {
             if ended && !matches!(token, Token::Space) {
-                return Err("has two statements: leave one query".to_owned());
+                let leave = if self.changes { "statement" } else { "query" };
+                return Err(format!("has two statements: leave one {leave}"));
             }
             match token {
                 Token::Hole(name) => {
@@ -119,12 +138,18 @@ impl Reader<'_> {
                 _ => self.pieces.push(Piece::Text(source.to_owned())),
             }
         }
-        verbs.check()?;
-        Ok(Statement { pieces: self.pieces, used: self.used })
+        let verb = if self.changes {
+            verbs.check_change(self.name, self.dialect)?
+        } else {
+            verbs.check()?
+        };
+        let statement = Statement { pieces: self.pieces, used: self.used };
+        Ok((statement, Read { verb, parameters: self.parameters }))
     }
 
     fn hole(&mut self, name: &str) -> Result<usize, String> {
-        let Some(index) = self.parameters.iter().position(|known| known.name == name) else {
+        let known = self.parameters.iter().position(|known| known.name == name);
+        let Some(index) = known.or_else(|| self.grow(name)) else {
             let names = self.parameters.iter().map(|known| known.name.as_str());
             let cure = match nearest(name, names) {
                 Some(meant) => format!("did you mean {{{meant}}}?"),
@@ -146,7 +171,8 @@ impl Reader<'_> {
         }
         Err(format!(
             "names {{{name}}}, which is a version: that is part of the key and never bound. Take \
-             it out of load, or declare it {{{name}:int}} in key"
+             it out of {}, or declare it {{{name}:int}} in key",
+            self.name
         ))
     }
 
@@ -189,6 +215,14 @@ impl Reader<'_> {
     }
 }
 
+/// What a statement turned out to be.
+struct Read {
+    /// The word that says what it does, in capitals.
+    verb: String,
+    /// Those of the key, and what was added.
+    parameters: Vec<Parameter>,
+}
+
 /// The words that say what kind of statement it is.
 #[derive(Default)]
 struct Verbs {
@@ -213,16 +247,20 @@ impl Verbs {
         }
     }
 
-    fn check(self) -> Result<(), String> {
-        let Some(first) = self.first else {
+    /// The word that counts.
+    fn verb(self) -> Option<String> {
+        match (self.first?, self.main) {
+            (first, Some(main)) if first == "WITH" => Some(main),
+            (first, _) => Some(first),
+        }
+    }
+
+    fn check(self) -> Result<String, String> {
+        let Some(verb) = self.verb() else {
             return Err("is empty: write a query".to_owned());
         };
-        let verb = match self.main {
-            Some(main) if first == "WITH" => main,
-            _ => first,
-        };
         if ["SELECT", "WITH", "VALUES"].contains(&&*verb) {
-            return Ok(());
+            return Ok(verb);
         }
         Err(format!("begins with {verb}, but a load reads: write a SELECT, WITH or VALUES"))
     }

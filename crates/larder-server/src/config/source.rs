@@ -49,6 +49,7 @@ impl SourceConfig {
             connections: self.connections,
             connect_timeout: self.connect_timeout,
             load_timeout: self.load_timeout,
+            ..Options::new(self.name.as_str())
         };
         Database::open(self.url.expose(), &options)
     }

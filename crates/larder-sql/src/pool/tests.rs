@@ -16,6 +16,8 @@ struct World {
     is_down: AtomicBool,
     is_silent: AtomicBool,
     replaced: AtomicBool,
+    /// Connections below it don't answer.
+    is_dead: AtomicUsize,
 }
 
 struct Numbers(Arc<World>);
@@ -48,6 +50,10 @@ impl Backend for Numbers {
 
     fn is_current(&self, _: &Number) -> bool {
         !self.0.replaced.swap(false, Ordering::Relaxed)
+    }
+
+    async fn is_alive(&self, connection: &mut Number) -> bool {
+        connection.number >= self.0.is_dead.load(Ordering::Relaxed)
     }
 }
 
@@ -163,4 +169,63 @@ async fn silence_costs_everybody_one_connect_timeout_together() {
     assert!(pool.run(&TELL).await.is_err());
     advance(crate::reach::REST).await;
     assert!(pool.run(&TELL).await.is_ok());
+}
+
+/// Comes as far as it says, and is then lost on connections below `dead`.
+struct Put {
+    dead: usize,
+    far: Stage,
+    done: AtomicUsize,
+}
+
+impl Once<Numbers> for Put {
+    type Output = usize;
+
+    async fn run(&self, connection: &mut Number, progress: &Progress) -> Result<usize, Failure> {
+        match self.far {
+            Stage::Nothing => {}
+            Stage::Begun => progress.begun(),
+            Stage::Sent => progress.sent(),
+        }
+        self.done.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_millis(10)).await;
+        if connection.number < self.dead { Err(lost().into()) } else { Ok(connection.number) }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_writes_is_repeated_only_while_nothing_was_sent() {
+    for (far, times) in [(Stage::Nothing, 2), (Stage::Begun, 1), (Stage::Sent, 1)] {
+        let (_world, pool) = pool(1);
+        pool.run(&TELL).await.unwrap();
+        let (put, progress) =
+            (Put { dead: 1, far, done: AtomicUsize::new(0) }, Progress::default());
+        let done = pool.run_once(&put, &progress).await;
+        assert_eq!(put.done.load(Ordering::Relaxed), times, "{far:?}");
+        assert_eq!((done.is_ok(), progress.stage()), (times == 2, far), "{far:?}");
+        // Either way the next one has a connection that lives.
+        assert_eq!(pool.run(&TELL).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_within_a_transaction_is_not_given_to_another() {
+    let (world, pool) = pool(1);
+    let put = Put { dead: 0, far: Stage::Begun, done: AtomicUsize::new(0) };
+    let progress = Progress::default();
+    pool.run_once(&put, &progress).await.unwrap();
+    assert_eq!(pool.run(&TELL).await.unwrap(), 1);
+    assert_eq!(world.open.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_idle_is_asked_before_anything_is_sent() {
+    let (world, pool) = pool(1);
+    pool.run(&TELL).await.unwrap();
+    world.is_dead.store(1, Ordering::Relaxed);
+    advance(Duration::from_secs(1)).await;
+    let (put, progress) =
+        (Put { dead: 1, far: Stage::Sent, done: AtomicUsize::new(0) }, Progress::default());
+    assert_eq!(pool.run_once(&put, &progress).await.unwrap(), 1);
+    assert_eq!(put.done.load(Ordering::Relaxed), 1);
 }

@@ -21,7 +21,7 @@ pub(super) fn single(wanted: &[Wanted], key: &Asked<'_>) -> Result<PgArguments, 
     for (wanted, value) in wanted.iter().zip(&key.values) {
         let mut bytes = Vec::new();
         push(wanted.wire, value, &mut bytes)?;
-        arguments.add(Encoded { bytes, oid: wanted.fact.oid })?;
+        arguments.add(Encoded { bytes: Some(bytes), oid: wanted.fact.oid })?;
     }
     Ok(arguments)
 }
@@ -46,12 +46,17 @@ pub(super) fn batch(wanted: &[Wanted], keys: &[Asked<'_>]) -> Result<PgArguments
             bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
         }
         // The statement names the array's type itself.
-        arguments.add(Encoded { bytes, oid: Oid(0) })?;
+        arguments.add(Encoded { bytes: Some(bytes), oid: Oid(0) })?;
     }
     Ok(arguments)
 }
 
-fn push(wire: Wire, value: &ParameterValue, out: &mut Vec<u8>) -> Result<(), BoxDynError> {
+/// Appends a value as `wire` says.
+pub(super) fn push(
+    wire: Wire,
+    value: &ParameterValue,
+    out: &mut Vec<u8>,
+) -> Result<(), BoxDynError> {
     match (wire, value) {
         (Wire::Int2, ParameterValue::Int(number)) => {
             out.extend_from_slice(&i16::try_from(*number)?.to_be_bytes());
@@ -99,15 +104,16 @@ fn push_numeric(number: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Bytes that are already what the server expects.
-struct Encoded {
-    bytes: Vec<u8>,
-    oid: Oid,
+/// Bytes that are already what the server expects; none are `NULL`.
+pub(super) struct Encoded {
+    pub(super) bytes: Option<Vec<u8>>,
+    pub(super) oid: Oid,
 }
 
 impl Encode<'_, Postgres> for Encoded {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        buffer.extend_from_slice(&self.bytes);
+        let Some(bytes) = &self.bytes else { return Ok(IsNull::Yes) };
+        buffer.extend_from_slice(bytes);
         Ok(IsNull::No)
     }
 
@@ -116,7 +122,7 @@ impl Encode<'_, Postgres> for Encoded {
     }
 
     fn size_hint(&self) -> usize {
-        self.bytes.len()
+        self.bytes.as_ref().map_or(0, Vec::len)
     }
 }
 

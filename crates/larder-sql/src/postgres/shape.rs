@@ -88,6 +88,17 @@ impl<'a> Shape<'a> {
         format!("SELECT 1::bigint, {BOUNDED}{tags} FROM ({}) AS larder_answer", self.values(&load))
     }
 
+    /// Columns and a condition of a query for what was written: of each row of `from`, which
+    /// `row` selects with the columns of the load, its place, the value's length, the value, and
+    /// then `last`.
+    pub(super) fn written(&self, place: &str, row: &str, last: &str, from: &str) -> String {
+        format!(
+            "SELECT {place}, {BOUNDED}, {last} FROM {from} \
+             CROSS JOIN LATERAL ({}) AS larder_answer",
+            self.values(row)
+        )
+    }
+
     /// The statement for many keys, whose values are the arrays `$1`, `$2` and so on; none if
     /// there is nothing that would tell the keys apart.
     pub(super) fn batch(&self) -> Option<String> {
@@ -172,7 +183,7 @@ fn listed(names: &[&str], types: &[Fact]) -> String {
 }
 
 /// A name as SQL takes it, whatever it is.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Fact {
     base: Oid,
     /// Enums and `citext` have no numbers of their own to be known by.
     is_text_like: bool,
+    /// Of what it is an array, if it is one.
+    pub(super) element: Option<String>,
 }
 
 /// A type that a parameter is sent as.
@@ -54,6 +56,8 @@ mod oid {
     pub(super) const BYTEA: u32 = 17;
     pub(super) const NAME: u32 = 19;
     pub(super) const INT8: u32 = 20;
+    pub(super) const JSON: u32 = 114;
+    pub(super) const JSONB: u32 = 3802;
     pub(super) const INT2: u32 = 21;
     pub(super) const INT4: u32 = 23;
     pub(super) const TEXT: u32 = 25;
@@ -69,6 +73,27 @@ mod oid {
 impl Fact {
     pub(super) const fn is_bytea(&self) -> bool {
         self.base.0 == oid::BYTEA
+    }
+
+    pub(super) const fn is_json(&self) -> bool {
+        matches!(self.base.0, oid::JSON | oid::JSONB)
+    }
+
+    /// Whether two values that differ are two values for every column of this type; of texts only
+    /// where no collation takes some for equal that differ.
+    pub(super) const fn tells_apart(&self) -> bool {
+        matches!(
+            self.base.0,
+            oid::INT2
+                | oid::INT4
+                | oid::INT8
+                | oid::OID
+                | oid::NUMERIC
+                | oid::UUID
+                | oid::BOOL
+                | oid::TEXT
+                | oid::VARCHAR
+        )
     }
 
     /// Whether the binary format is the text itself.
@@ -144,8 +169,10 @@ pub(super) async fn look_up(
              FROM chain JOIN pg_catalog.pg_type AS domain ON domain.oid = chain.base
              WHERE domain.typtype = 'd'
          )
-         SELECT chain.oid, pg_catalog.format_type(chain.oid, NULL), chain.base,
-                base.typtype = 'e' OR base.typname = 'citext'
+         SELECT chain.oid, pg_catalog.format_type(chain.oid, -1), chain.base,
+                base.typtype = 'e' OR base.typname = 'citext',
+                CASE WHEN base.typcategory = 'A'
+                     THEN pg_catalog.format_type(NULLIF(base.typelem, 0), -1) END
          FROM chain JOIN pg_catalog.pg_type AS base ON base.oid = chain.base
          WHERE base.typtype <> 'd' ORDER BY chain.ordinal",
     )
@@ -158,6 +185,7 @@ pub(super) async fn look_up(
             name: row.try_get(1)?,
             base: row.try_get(2)?,
             is_text_like: row.try_get(3)?,
+            element: row.try_get(4)?,
         })
     };
     let facts = rows.iter().map(fact).collect::<Result<Vec<_>, sqlx::Error>>()?;
@@ -200,7 +228,10 @@ mod tests {
 
     fn wants(name: &str, base: u32, wire: Wire) -> Wanted {
         let oid = Oid(base);
-        Wanted { fact: Fact { oid, name: name.into(), base: oid, is_text_like: false }, wire }
+        Wanted {
+            fact: Fact { oid, name: name.into(), base: oid, is_text_like: false, element: None },
+            wire,
+        }
     }
 
     #[test]

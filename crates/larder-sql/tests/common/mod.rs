@@ -3,6 +3,8 @@
 // Each test program uses its part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod sinks;
+
 use std::time::Duration;
 
 use larder_core::template::TagTemplate;

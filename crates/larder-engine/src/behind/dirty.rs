@@ -1,0 +1,424 @@
+//! The dirty map: what was acknowledged and isn't applied yet, in order for each key.
+//!
+//! Of a key wait at most: one write that is being applied (it *flies*), and behind it the last one
+//! that says what is to be held, and one difference behind that. What a further one says of the
+//! same, it says in their place, so a key that is written a thousand times is applied once or
+//! twice. A dead letter that is tried again stays what it is.
+//!
+//! A write gets its number and its place in one step, under the lock of its key's shard: two
+//! writes of a key are never applied in another order than that in which they were acknowledged.
+//! (Where the two are two steps, a write can get lost between them: hazelcast#18670.)
+//!
+//! Nothing here waits, knows the journal or a sink.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use larder_core::sink::{Numbered, Sequence};
+use larder_core::sync::{AtomicUsize, Mutex, Ordering};
+use larder_core::{CacheKey, Error, ErrorKind, Moment, Result, Write, Written};
+
+const SHARDS: usize = 16;
+
+/// What a key and its place cost beside its writes, in bytes, about.
+const KEY_BYTES: usize = 160;
+
+/// What a read of a key finds that has writes waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Seen<V> {
+    /// This, or nothing.
+    Value(Option<V>),
+    /// Whatever is held beneath, and differences on top of it.
+    Beneath,
+}
+
+/// How a difference changes a value.
+pub type Fold<V> = fn(Option<&V>, i64) -> Result<V>;
+
+/// A write to be put at the end.
+pub(crate) struct Coming<V> {
+    pub(crate) write: Write<V>,
+    /// Under whose ownership.
+    pub(crate) epoch: u64,
+    pub(crate) letter: Option<u64>,
+    /// What it takes, in bytes.
+    pub(crate) weight: usize,
+    pub(crate) now: Moment,
+}
+
+/// Writes of one cache.
+pub(crate) struct Dirty<K, V> {
+    shards: [Mutex<Shard<K, V>>; SHARDS],
+    hasher: RandomState,
+    keys: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Which shard is taken from next.
+    turn: AtomicUsize,
+    fold: Option<Fold<V>>,
+}
+
+struct Shard<K, V> {
+    keys: HashMap<K, Place<V>, RandomState>,
+    /// Keys with something that may be taken, the longest waiting first.
+    order: VecDeque<K>,
+    /// The oldest record that each waiting write needs, and since when it waits.
+    firsts: BTreeSet<(u64, Moment)>,
+    /// Keys with a write that has taken the place of others, and may not be durable yet.
+    replacing: HashSet<K, RandomState>,
+}
+
+struct Place<V> {
+    waiting: VecDeque<Waiting<V>>,
+    /// The first of them is being applied.
+    flies: bool,
+    /// It stands in the order.
+    stands: bool,
+    /// So many read what is beneath, and nothing may be applied meanwhile.
+    pins: usize,
+    seen: Seen<V>,
+    last: u64,
+}
+
+struct Waiting<V> {
+    write: Write<V>,
+    /// The oldest record that it needs, and since when.
+    first: (u64, Moment),
+    sequence: Sequence,
+    letter: Option<u64>,
+    weight: usize,
+}
+
+/// What was read of a key that has writes waiting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read<V> {
+    pub(crate) seen: Seen<V>,
+    /// The number of the last of them.
+    pub(crate) last: u64,
+}
+
+/// What was found where somebody wants to read beneath.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Beneath<V> {
+    /// Nothing waits any more.
+    Clean,
+    /// What is seen is known by now.
+    Known(Option<V>),
+    /// Something is being applied, and nobody can say if what is beneath has it. Ask again when it
+    /// is settled.
+    Flies,
+    /// Nothing will be applied until [`Dirty::unpin`].
+    Pinned,
+}
+
+impl<K: CacheKey, V: Clone> Dirty<K, V> {
+    pub(crate) fn new(fold: Option<Fold<V>>) -> Self {
+        let shard = || Shard {
+            keys: HashMap::default(),
+            order: VecDeque::new(),
+            firsts: BTreeSet::new(),
+            replacing: HashSet::default(),
+        };
+        Self {
+            shards: std::array::from_fn(|_| Mutex::new(shard())),
+            hasher: RandomState::default(),
+            keys: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            turn: AtomicUsize::new(0),
+            fold,
+        }
+    }
+
+    /// How many keys have writes waiting.
+    pub(crate) fn keys(&self) -> usize {
+        self.keys.load(Ordering::Acquire)
+    }
+
+    /// What they take, in bytes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Acquire)
+    }
+
+    /// The oldest record that is still needed, and since when it waits.
+    pub(crate) fn oldest(&self) -> Option<(u64, Moment)> {
+        self.shards.iter().filter_map(|shard| shard.lock().firsts.first().copied()).min()
+    }
+
+    /// What is below this number is durable: what took the place of others needs their records no
+    /// more.
+    pub(crate) fn durable_below(&self, number: u64) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let Shard { keys, firsts, replacing, .. } = &mut *shard;
+            replacing.retain(|key| {
+                let Some(place) = keys.get_mut(key) else { return false };
+                let mut is_open = false;
+                for waiting in &mut place.waiting {
+                    let own = waiting.sequence.number;
+                    if !waiting.write.is_absolute() || waiting.first.0 == own {
+                        continue;
+                    }
+                    if own >= number {
+                        is_open = true;
+                        continue;
+                    }
+                    firsts.remove(&waiting.first);
+                    waiting.first.0 = own;
+                    firsts.insert(waiting.first);
+                }
+                is_open
+            });
+        }
+    }
+
+    /// Puts a write at the end. `append` gives it its number: it is called under the lock of the
+    /// key, with the number of the last write that waits there, and where it fails nothing has
+    /// happened. Returns the number, and what is seen now.
+    pub(crate) fn push(
+        &self,
+        key: &K,
+        coming: Coming<V>,
+        append: impl FnOnce(Option<u64>) -> Result<u64>,
+    ) -> Result<Read<V>> {
+        let mut shard = self.shard(key).lock();
+        let Shard { keys, order, firsts, replacing } = &mut *shard;
+        let place = keys.get(key);
+        let seen = self.seen_after(place.map(|place| &place.seen), &coming.write)?;
+        let sum = match (&coming.write, place.and_then(Place::joinable)) {
+            (&Write::Add(more), Some(Waiting { write: Write::Add(before), .. }))
+                if coming.letter.is_none() =>
+            {
+                Some(before.checked_add(more).ok_or_else(overflow)?)
+            }
+            _ => None,
+        };
+        let number = append(place.map(|place| place.last))?;
+        let place = keys.entry(key.clone()).or_insert_with(|| {
+            self.keys.fetch_add(1, Ordering::AcqRel);
+            self.bytes.fetch_add(KEY_BYTES, Ordering::AcqRel);
+            Place {
+                waiting: VecDeque::new(),
+                flies: false,
+                stands: false,
+                pins: 0,
+                seen: Seen::Beneath,
+                last: 0,
+            }
+        });
+        let sequence = Sequence { epoch: coming.epoch, number };
+        place.seen = seen.clone();
+        place.last = number;
+        if let Some(sum) = sum
+            && let Some(last) = place.waiting.back_mut()
+        {
+            last.write = Write::Add(sum);
+            last.sequence = sequence;
+            return Ok(Read { seen, last: number });
+        }
+        let mut first = (number, coming.now);
+        if coming.write.is_absolute() && coming.letter.is_none() {
+            while place.joinable().is_some()
+                && let Some(over) = place.waiting.pop_back()
+            {
+                firsts.remove(&over.first);
+                self.bytes.fetch_sub(over.weight, Ordering::AcqRel);
+                // It waits for as long as they did, and until it is durable itself, theirs are the
+                // records that an end would leave.
+                first = over.first;
+            }
+            if first.0 != number {
+                replacing.insert(key.clone());
+            }
+        }
+        firsts.insert(first);
+        self.bytes.fetch_add(coming.weight, Ordering::AcqRel);
+        let Coming { write, letter, weight, .. } = coming;
+        place.waiting.push_back(Waiting { write, first, sequence, letter, weight });
+        if !place.stands && !place.flies {
+            place.stands = true;
+            order.push_back(key.clone());
+        }
+        Ok(Read { seen, last: number })
+    }
+
+    /// What a read of `key` sees, if something waits.
+    pub(crate) fn read(&self, key: &K) -> Option<Read<V>> {
+        if self.keys() == 0 {
+            return None;
+        }
+        let shard = self.shard(key).lock();
+        shard.keys.get(key).map(|place| Read { seen: place.seen.clone(), last: place.last })
+    }
+
+    /// Takes what has waited longest, at most `max` keys and about `bytes` bytes, but at least one:
+    /// it flies until it is [settled](Self::settle).
+    pub(crate) fn take(&self, max: usize, bytes: usize) -> Vec<Numbered<K, V>> {
+        let mut taken = Vec::new();
+        let mut weight = 0;
+        let mut empty = 0;
+        while empty < SHARDS && taken.len() < max && weight < bytes {
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed) % SHARDS;
+            let mut shard = self.shards[turn].lock();
+            match shard.take() {
+                Some((numbered, its_weight)) => {
+                    weight += its_weight;
+                    taken.push(numbered);
+                    empty = 0;
+                }
+                None => empty += 1,
+            }
+        }
+        taken
+    }
+
+    /// What flew is done with: it was applied, or never will be. `written` is what is held beneath
+    /// now. Returns whether nothing waits behind it: then the caller strikes what the tiers hold of
+    /// the key, and [closes](Self::close) it.
+    pub(crate) fn settle(&self, key: &K, written: Written<V>) -> bool {
+        let mut shard = self.shard(key).lock();
+        let Shard { keys, order, firsts, .. } = &mut *shard;
+        let Some(place) = keys.get_mut(key) else { return false };
+        let Some(done) = place.waiting.pop_front() else { return false };
+        place.flies = false;
+        firsts.remove(&done.first);
+        self.bytes.fetch_sub(done.weight, Ordering::AcqRel);
+        let beneath = match written {
+            Written::Value(value) => Some(Some(value)),
+            Written::Absent => Some(None),
+            Written::Unsaid => None,
+        };
+        if let Some(beneath) = beneath
+            && let Some(seen) = self.on_top(beneath, &place.waiting)
+        {
+            place.seen = Seen::Value(seen);
+        }
+        if place.waiting.is_empty() {
+            return true;
+        }
+        if !place.stands {
+            place.stands = true;
+            order.push_back(key.clone());
+        }
+        false
+    }
+
+    /// What was taken of a key is known not to be applied, and waits again, before all others.
+    pub(crate) fn give_back(&self, key: &K) {
+        let mut shard = self.shard(key).lock();
+        let Shard { keys, order, .. } = &mut *shard;
+        let Some(place) = keys.get_mut(key) else { return };
+        place.flies = false;
+        if !place.stands {
+            place.stands = true;
+            order.push_front(key.clone());
+        }
+    }
+
+    /// Forgets a key, if nothing new waits. What a read sees is from now on what the tiers say.
+    pub(crate) fn close(&self, key: &K) {
+        let mut shard = self.shard(key).lock();
+        if shard.keys.get(key).is_some_and(|place| place.waiting.is_empty() && place.pins == 0) {
+            shard.keys.remove(key);
+            self.bytes.fetch_sub(KEY_BYTES, Ordering::AcqRel);
+            self.keys.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Keeps what waits of `key` from being applied, so that what is beneath can be read.
+    pub(crate) fn pin(&self, key: &K) -> Beneath<V> {
+        let mut shard = self.shard(key).lock();
+        match shard.keys.get_mut(key) {
+            None => Beneath::Clean,
+            Some(Place { seen: Seen::Value(value), .. }) => Beneath::Known(value.clone()),
+            // With nothing waiting it is about to be closed.
+            Some(place) if place.flies || place.waiting.is_empty() => Beneath::Flies,
+            Some(place) => {
+                place.pins += 1;
+                Beneath::Pinned
+            }
+        }
+    }
+
+    /// Ends a [`pin`](Self::pin). `beneath` is what was read there, if it could be.
+    pub(crate) fn unpin(&self, key: &K, beneath: Option<Option<V>>) -> Option<Seen<V>> {
+        let mut shard = self.shard(key).lock();
+        let Shard { keys, order, .. } = &mut *shard;
+        let place = keys.get_mut(key)?;
+        place.pins -= 1;
+        if let (Seen::Beneath, Some(beneath)) = (&place.seen, beneath)
+            && let Some(seen) = self.on_top(beneath, &place.waiting)
+        {
+            place.seen = Seen::Value(seen);
+        }
+        if place.pins == 0 && !place.stands && !place.waiting.is_empty() {
+            place.stands = true;
+            order.push_back(key.clone());
+        }
+        Some(place.seen.clone())
+    }
+
+    fn shard(&self, key: &K) -> &Mutex<Shard<K, V>> {
+        &self.shards[self.hasher.hash_one(key) as usize % SHARDS]
+    }
+
+    /// What is seen behind this write.
+    fn seen_after(&self, before: Option<&Seen<V>>, write: &Write<V>) -> Result<Seen<V>> {
+        Ok(match (write, before) {
+            (Write::Store(value), _) => Seen::Value(Some(value.clone())),
+            (Write::Delete, _) => Seen::Value(None),
+            (&Write::Add(difference), Some(Seen::Value(value))) => match self.fold {
+                Some(fold) => Seen::Value(Some(fold(value.as_ref(), difference)?)),
+                None => Seen::Beneath,
+            },
+            (Write::Add(_), _) => Seen::Beneath,
+        })
+    }
+
+    /// What is seen with these writes on top of what is beneath; `None` if it can't be said.
+    fn on_top(&self, beneath: Option<V>, waiting: &VecDeque<Waiting<V>>) -> Option<Option<V>> {
+        let mut seen = Seen::Value(beneath);
+        for Waiting { write, .. } in waiting {
+            seen = self.seen_after(Some(&seen), write).ok()?;
+        }
+        match seen {
+            Seen::Value(value) => Some(value),
+            Seen::Beneath => None,
+        }
+    }
+}
+
+impl<V> Place<V> {
+    /// The last write, if a further one may take its place.
+    fn joinable(&self) -> Option<&Waiting<V>> {
+        let is_free = self.waiting.len() > usize::from(self.flies);
+        self.waiting.back().filter(|last| is_free && last.letter.is_none())
+    }
+}
+
+impl<K: CacheKey, V: Clone> Shard<K, V> {
+    /// Takes the first write of the key that has waited longest.
+    fn take(&mut self) -> Option<(Numbered<K, V>, usize)> {
+        loop {
+            let key = self.order.pop_front()?;
+            let Some(place) = self.keys.get_mut(&key) else { continue };
+            place.stands = false;
+            // Who reads beneath puts it back.
+            if place.pins > 0 || place.flies {
+                continue;
+            }
+            let Some(first) = place.waiting.front() else { continue };
+            place.flies = true;
+            let (write, sequence) = (first.write.clone(), first.sequence);
+            let weight = first.weight;
+            return Some((Numbered { key, write, sequence, letter: first.letter }, weight));
+        }
+    }
+}
+
+fn overflow() -> Error {
+    let message = "the differences that wait to be added are more than a number can hold";
+    Error::new(ErrorKind::Refused, message)
+}

@@ -1,0 +1,225 @@
+//! Beginning again: what the journal holds and the sink hasn't applied.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use larder_core::journal::{Record, Records};
+use larder_core::sink::Sequence;
+use larder_core::sync::Ordering;
+use larder_core::{BoxFuture, CacheKey, Error, ErrorKind, Moment, Result, Write};
+
+use super::dirty::Coming;
+use super::hub::{Hub, Member, Replayed, WriteBehind};
+use super::lane::Lane;
+use super::record::{Entry, What, decode};
+use crate::cache::Parts;
+use crate::engine::Engine;
+use crate::runtime::oneshot;
+
+/// So many records are read at once.
+const CHUNK: usize = 1_024;
+
+impl WriteBehind {
+    /// Takes the caches over and replays the journal; then they take writes. It waits until
+    /// everything that was acknowledged before waits again, or is applied, so that no read misses
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// What a sink failed with: try again later. `Refused` when another process owns one of the
+    /// caches. `Config` when it was started already, when the journal holds writes of a cache that
+    /// nobody built, or was written by a later version. Nothing is lost by any of them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves it replaying for ever; drop the caches too.
+    pub async fn start(&self, engine: &Engine) -> Result<Replayed> {
+        let hub = &self.0;
+        hub.begin_replay()?;
+        let replayed = replay(hub, engine).await;
+        hub.end_replay(replayed.is_ok());
+        replayed
+    }
+}
+
+async fn replay(hub: &Arc<Hub>, engine: &Engine) -> Result<Replayed> {
+    let members = hub.members();
+    for member in &members {
+        member.own(hub.journal.id()).await?;
+        Arc::clone(member).run();
+    }
+    let mut replayed = Replayed::default();
+    let mut records = hub.journal.read_from(0)?;
+    loop {
+        let chunk;
+        (chunk, records) = read(engine, records).await?;
+        if chunk.is_empty() {
+            return Ok(replayed);
+        }
+        replayed.records += chunk.len() as u64;
+        let mut of_cache: HashMap<&str, Vec<(u64, Entry<'_>)>> = HashMap::new();
+        for record in &chunk {
+            let entry = decode(&record.bytes)?;
+            of_cache.entry(entry.cache).or_default().push((record.number, entry));
+        }
+        for (name, entries) in of_cache {
+            let Some(member) = members.iter().find(|member| member.name() == name) else {
+                let message = format!(
+                    "the journal holds writes of a cache {name} that isn't there: declare it \
+                     again, with write = \"behind\", and let it apply them"
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            };
+            replayed.before += member.take_over(&entries).await?;
+            // So that a journal of any length needs no more memory than writing does.
+            while member.keys() >= hub.bounds.slow_from.max(1) {
+                if let Some(fault) = member.fault() {
+                    return Err(fault);
+                }
+                member.wake();
+                let soon = engine.now() + hub.bounds.retry_after;
+                crate::wait::within(&**engine.clock(), soon, member.settled()).await;
+            }
+        }
+    }
+}
+
+/// The next records. Reading may wait for a disk, so others do it.
+async fn read(engine: &Engine, mut records: Records) -> Result<(Vec<Record>, Records)> {
+    let (done, result) = oneshot::channel();
+    engine.spawner().spawn_blocking(Box::new(move || {
+        let chunk = records.by_ref().take(CHUNK).collect::<Result<Vec<_>>>();
+        let _ = done.send(chunk.map(|chunk| (chunk, records)));
+    }));
+    result.await.unwrap_or_else(|_| {
+        Err(Error::new(ErrorKind::Internal, "the replay was dropped: the runtime is shutting down"))
+    })
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn own<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (sink, behind) = self.written_behind()?;
+            behind.epoch.store(sink.own(owner).await?, Ordering::Release);
+            Ok(())
+        })
+    }
+
+    fn disown(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (sink, behind) = self.written_behind()?;
+            match behind.epoch.swap(0, Ordering::AcqRel) {
+                0 => Ok(()),
+                epoch => sink.disown(epoch).await,
+            }
+        })
+    }
+
+    fn run(self: Arc<Self>) {
+        let Ok((_, behind)) = self.written_behind() else { return };
+        for at in 0..behind.hub.bounds.lanes.max(1) {
+            self.engine.spawn(Lane::new(&self, behind, at).run());
+        }
+    }
+
+    fn take_over<'a>(&'a self, entries: &'a [(u64, Entry<'a>)]) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(self.take_over_all(entries))
+    }
+
+    fn oldest(&self) -> Option<(u64, Moment)> {
+        self.written_behind().ok()?.1.dirty.oldest()
+    }
+
+    fn durable_below(&self, number: u64) {
+        if let Ok((_, behind)) = self.written_behind() {
+            behind.dirty.durable_below(number);
+        }
+    }
+
+    fn keys(&self) -> usize {
+        self.written_behind().map_or(0, |(_, behind)| behind.dirty.keys())
+    }
+
+    fn fault(&self) -> Option<Error> {
+        self.written_behind().ok()?.1.fault()
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            if let Ok((_, behind)) = self.written_behind() {
+                behind.settled.notified().await;
+            }
+        })
+    }
+
+    fn wake(&self) {
+        if let Ok((_, behind)) = self.written_behind() {
+            behind.wake.notify_waiters();
+        }
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    async fn take_over_all(&self, entries: &[(u64, Entry<'_>)]) -> Result<u64> {
+        let (sink, behind) = self.written_behind()?;
+        let keys = entries.iter().map(|(_, entry)| self.parse(entry.key));
+        let keys = keys.collect::<Result<Vec<K>>>()?;
+        let mut before = 0;
+        // Asked for each record, not for each key: it is the same question, and needs no map.
+        let applied = sink.applied(&keys).await?;
+        for (((number, entry), key), applied) in entries.iter().zip(&keys).zip(applied) {
+            let sequence = Sequence { epoch: entry.epoch, number: *number };
+            if applied.is_some_and(|applied| applied >= sequence) {
+                before += 1;
+                continue;
+            }
+            let (write, weight) = match entry.what {
+                What::Store { encoding, value } => {
+                    let decoded = behind.codec.decode(encoding, &Bytes::copy_from_slice(value));
+                    (
+                        Write::Store(decoded.map_err(|error| self.unreadable(entry.key, error))?),
+                        value.len(),
+                    )
+                }
+                What::Delete => (Write::Delete, 0),
+                What::Add(difference) => (Write::Add(difference), 0),
+            };
+            if let Some(letter) = entry.letter {
+                behind.letters.lock().insert(letter);
+            }
+            if let Some(penetration) = &self.penetration {
+                penetration.announced(key);
+            }
+            let now = self.engine.now();
+            let coming = Coming { write, epoch: entry.epoch, letter: entry.letter, weight, now };
+            behind.dirty.push(key, coming, |_| Ok(*number))?;
+        }
+        behind.wake.notify_one();
+        Ok(before)
+    }
+
+    fn parse(&self, key: &str) -> Result<K> {
+        K::parse(key).ok_or_else(|| {
+            let message = format!(
+                "the journal holds a write of a key that the cache {} can't have: give its keys \
+                 the form back that they had, and let it apply them",
+                self.name
+            );
+            Error::new(ErrorKind::Config, message).for_key(key)
+        })
+    }
+
+    fn unreadable(&self, key: &str, error: larder_core::LoadError) -> Error {
+        let message = format!(
+            "the journal holds a value that the cache {} can't read: start the version that wrote \
+             it, and let it apply what is pending",
+            self.name
+        );
+        Error::new(ErrorKind::Config, message).for_key(key).caused_by(Error::from_loader(error))
+    }
+}

@@ -1,0 +1,352 @@
+//! Pushing writes, and reading what waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::{
+    Answer, CacheKey, Error, ErrorKind, LoadContext, Result, State, Terms, Tier, Write, Written,
+};
+
+use super::Behind;
+use super::dirty::{Beneath, Coming, Read, Seen};
+use super::record::{Entry, What};
+use crate::cache::Parts;
+use crate::departed::Departed;
+use crate::erased::DynSink;
+use crate::fence::Fence;
+use crate::fill::{Fill, Loaded};
+use crate::flight::{Flight, Landed};
+use crate::invalidate::Invalidation;
+use crate::load::Seek;
+
+/// A sink, and what waits for it.
+pub(super) type WrittenBehind<'a, K, V> = (&'a dyn DynSink<K, V>, &'a Arc<Behind<K, V>>);
+
+/// What a write insists on.
+#[derive(Clone, Copy)]
+pub(crate) enum Only {
+    /// Nothing.
+    Anyway,
+    /// That nothing was written since the key was read: see [`Parts::mark_of`].
+    Unchanged(Mark),
+}
+
+/// What a key looked like before it was read.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    last: Option<u64>,
+    fence: Fence,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    /// What it needs to be written behind, if it is.
+    pub(crate) fn behind(&self) -> Option<&Arc<Behind<K, V>>> {
+        self.writes.as_ref()?.behind.as_ref()
+    }
+
+    /// Whether something acknowledged waits to be applied.
+    pub(crate) fn is_dirty(&self, key: &K) -> bool {
+        self.behind().is_some_and(|behind| behind.dirty.read(key).is_some())
+    }
+
+    /// To be taken before a key is read which is then to be written only if it is
+    /// [unchanged](Only::Unchanged).
+    pub(crate) fn mark_of(&self, key: &K) -> Mark {
+        // In this order: what is closed in between has raised the epoch.
+        let fence = self.fence(key);
+        let last = self.behind().and_then(|behind| behind.dirty.read(key)).map(|read| read.last);
+        Mark { last, fence }
+    }
+
+    /// Writes behind: returns when the write is durable, with what is held then as far as it is
+    /// known.
+    ///
+    /// # Errors
+    ///
+    /// `Shed` when too much waits, `Conflict` when the key isn't what `only` says: nothing is
+    /// written. `Internal` when the journal failed: the write may come back after the next start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled it is written.
+    pub(crate) async fn push(&self, key: &K, write: Write<V>, only: Only) -> Result<Written<V>> {
+        let (_, behind) = self.written_behind()?;
+        behind.check_writable(&self.name)?;
+        behind.check_room(&self.name)?;
+        let read = self.push_now(behind, key, write, None, only)?;
+        behind.durable(read.last).await?;
+        behind.counters.acknowledged.add(1);
+        self.slow_down(behind).await;
+        Ok(match read.seen {
+            Seen::Value(Some(value)) => Written::Value(value),
+            Seen::Value(None) => Written::Absent,
+            Seen::Beneath => Written::Unsaid,
+        })
+    }
+
+    /// Puts a write into the journal and behind all others of its key, without waiting.
+    pub(super) fn push_now(
+        &self,
+        behind: &Behind<K, V>,
+        key: &K,
+        write: Write<V>,
+        letter: Option<u64>,
+        only: Only,
+    ) -> Result<Read<V>> {
+        let text = self.text(key)?;
+        let encoded = match &write {
+            Write::Store(value) => Some(behind.codec.encode(value).map_err(|error| {
+                let message = format!("the cache {} can't write this value down", self.name);
+                Error::new(ErrorKind::Refused, message)
+                    .caused_by(Error::from_loader(error))
+                    .for_key(&*text)
+            })?),
+            Write::Delete | Write::Add(_) => None,
+        };
+        let what = match (&write, &encoded) {
+            (_, Some((encoding, value))) => What::Store { encoding: *encoding, value },
+            (Write::Add(difference), None) => What::Add(*difference),
+            (_, None) => What::Delete,
+        };
+        let epoch = behind.epoch();
+        let record = Entry { cache: &self.name, key: &text, epoch, letter, what }.encode()?;
+        // Whoever asks for it must not be told that there is no such key.
+        if let Some(penetration) = &self.penetration {
+            penetration.announced(key);
+        }
+        let now = self.engine.now();
+        let read = behind.dirty.push(
+            key,
+            Coming { write, epoch, letter, weight: record.len(), now },
+            |last| match only {
+                Only::Unchanged(mark) if last != mark.last || !self.fence_holds(mark.fence) => {
+                    let message = "the key was written meanwhile: nothing was written";
+                    Err(Error::new(ErrorKind::Conflict, message).for_key(&*text))
+                }
+                _ => behind.hub.journal.append(&record),
+            },
+        )?;
+        // From now on it is read in the map, and no load of before is what memory holds.
+        self.strike(key, now, Invalidation::Drop);
+        let waiting = behind.dirty.keys();
+        if waiting == 1 || waiting >= behind.hub.bounds.batch_from {
+            behind.wake.notify_one();
+        }
+        Ok(read)
+    }
+
+    /// Lands a flight with what was acknowledged of its key, if something waits to be applied.
+    pub(crate) fn land_from_dirty(
+        self: &Arc<Self>,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        seek: Seek,
+    ) -> bool {
+        let Some(behind) = self.behind() else { return false };
+        let Some(read) = behind.dirty.read(key) else { return false };
+        let departed = Departed::new(self, key, flight, seek);
+        match read.seen {
+            Seen::Value(value) if behind.is_durable(read.last) => {
+                departed.land(Ok(self.landed_dirty(value, flight.fence())));
+            }
+            _ => self.engine.spawn(land_dirty(departed)),
+        }
+        true
+    }
+
+    /// What is answered for a key whose acknowledged writes are durable and known; `None`
+    /// otherwise.
+    pub(crate) fn dirty_answer(&self, key: &K) -> Option<Answer<V>> {
+        let behind = self.behind()?;
+        let read = behind.dirty.read(key)?;
+        match read.seen {
+            Seen::Value(value) if behind.is_durable(read.last) => {
+                Some(self.answer(self.landed_dirty(value, self.fence(key)), false))
+            }
+            _ => None,
+        }
+    }
+
+    /// It is the truth of this moment, and kept nowhere but where it waits.
+    fn landed_dirty(&self, value: Option<V>, fence: Fence) -> Landed<V> {
+        let (at, cost) = (self.engine.now(), Duration::ZERO);
+        let terms = Terms::default();
+        let loaded = Loaded { value, terms: &terms, held: None, at, cost };
+        let times = self.times_of(&loaded);
+        Landed {
+            value: loaded.value,
+            times,
+            as_of: at,
+            fill: Fill::NotKept,
+            born: fence.born,
+            rider: None,
+            tier: Tier::Memory,
+            state: State::Fresh,
+        }
+    }
+
+    /// What a read returns of a key that has writes waiting; `None` where it hasn't any more.
+    async fn read_dirty(&self, key: &K) -> Result<Option<Option<V>>> {
+        let (_, behind) = self.written_behind()?;
+        let Some(read) = behind.dirty.read(key) else { return Ok(None) };
+        // Nobody is shown what an end of the process could still take back.
+        behind.durable(read.last).await?;
+        match read.seen {
+            Seen::Value(value) => Ok(Some(value)),
+            Seen::Beneath => self.read_beneath(behind, key).await,
+        }
+    }
+
+    /// Reads what is held beneath differences, and what is seen with them on top of it.
+    async fn read_beneath(&self, behind: &Behind<K, V>, key: &K) -> Result<Option<Option<V>>> {
+        let until = self.engine.now() + self.patience.deadline;
+        loop {
+            let settled = behind.settled.notified();
+            match behind.dirty.pin(key) {
+                Beneath::Clean => return Ok(None),
+                Beneath::Known(value) => return Ok(Some(value)),
+                Beneath::Pinned => break,
+                Beneath::Flies => {
+                    let clock = &**self.engine.clock();
+                    if crate::wait::within(clock, until, settled).await.is_none() {
+                        let message = "the key is being written, and that takes long";
+                        return Err(
+                            Error::new(ErrorKind::Timeout, message).for_key(self.text(key)?)
+                        );
+                    }
+                }
+            }
+        }
+        let pin = Pin { behind, key, beneath: None };
+        self.load_beneath(pin).await
+    }
+
+    async fn load_beneath(&self, mut pin: Pin<'_, K, V>) -> Result<Option<Option<V>>> {
+        let source = self.source.as_ref().ok_or_else(|| {
+            let message = format!(
+                "the cache {} has no source, and so doesn't know what differences add up to",
+                self.name
+            );
+            Error::new(ErrorKind::Refused, message)
+        })?;
+        let mut context = LoadContext::new(self.load_timeout);
+        let loaded = source.load(pin.key, &mut context).await.map_err(Error::from_loader)?;
+        pin.beneath = Some(loaded);
+        match pin.end() {
+            Some(Seen::Value(value)) => Ok(Some(value)),
+            Some(Seen::Beneath) => {
+                let message = format!(
+                    "the cache {} doesn't know how a difference changes its values: say it with \
+                     add_with, or wait until it is applied",
+                    self.name
+                );
+                Err(Error::new(ErrorKind::Refused, message))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// Lets an acknowledgement wait the longer the more waits to be applied, so that who writes
+    /// faster than the sink takes it is slowed down before anything is shed.
+    async fn slow_down(&self, behind: &Behind<K, V>) {
+        let bounds = &behind.hub.bounds;
+        let above = behind.dirty.keys().saturating_sub(bounds.slow_from);
+        if above == 0 {
+            return;
+        }
+        let room = bounds.keys_max.saturating_sub(bounds.slow_from).max(1);
+        #[allow(clippy::cast_precision_loss)] // A part of a whole.
+        let part = (above as f64 / room as f64).min(1.0);
+        self.engine.clock().sleep_until(self.engine.now() + SLOWEST.mul_f64(part)).await;
+    }
+
+    /// Its sink, and what waits for it.
+    pub(super) fn written_behind(&self) -> Result<WrittenBehind<'_, K, V>> {
+        let writes = self.writes.as_ref();
+        let both = writes.and_then(|writes| Some((&*writes.sink, writes.behind.as_ref()?)));
+        both.ok_or_else(|| {
+            let message = format!("the cache {} isn't written behind", self.name);
+            Error::new(ErrorKind::Refused, message)
+        })
+    }
+}
+
+/// How long an acknowledgement waits just before writes are shed.
+const SLOWEST: Duration = Duration::from_millis(100);
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
+    /// Whether another key has room.
+    fn check_room(&self, name: &str) -> Result<()> {
+        let bounds = &self.hub.bounds;
+        if self.dirty.keys() < bounds.keys_max && self.dirty.bytes() < bounds.bytes_max {
+            return Ok(());
+        }
+        let message = format!(
+            "the cache {name} has {} keys with {} bytes waiting to be applied, which is all that \
+             may: its sink is slower than its writers, or down",
+            self.dirty.keys(),
+            self.dirty.bytes()
+        );
+        Err(Error::new(ErrorKind::Shed, message).retry_after(super::hub::RETRY_AFTER))
+    }
+
+    /// Whether what has this number is durable.
+    fn is_durable(&self, number: u64) -> bool {
+        number < self.hub.journal.durable_below()
+    }
+
+    /// Waits until it is.
+    pub(super) async fn durable(&self, number: u64) -> Result<()> {
+        if self.is_durable(number) {
+            return Ok(());
+        }
+        self.hub.journal.durable(number).await
+    }
+}
+
+/// Lands a flight when what waits is durable and known.
+async fn land_dirty<K, V>(departed: Departed<K, V>)
+where
+    K: CacheKey,
+    V: Clone + Send + Sync + 'static,
+{
+    let parts = Arc::clone(departed.parts());
+    let read = parts.read_dirty(departed.key()).await;
+    match read {
+        Ok(Some(value)) => {
+            let landed = parts.landed_dirty(value, departed.fence());
+            departed.land(Ok(landed));
+        }
+        // It was applied meanwhile.
+        Ok(None) => parts.depart_alone(departed),
+        Err(error) => departed.land(Err(error)),
+    }
+}
+
+/// A key whose writes aren't applied meanwhile.
+struct Pin<'a, K: CacheKey, V: Clone + Send + Sync + 'static> {
+    behind: &'a Behind<K, V>,
+    key: &'a K,
+    beneath: Option<Option<V>>,
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pin<'_, K, V> {
+    /// What is seen now.
+    fn end(mut self) -> Option<Seen<V>> {
+        let seen = self.release();
+        std::mem::forget(self);
+        seen
+    }
+
+    fn release(&mut self) -> Option<Seen<V>> {
+        let seen = self.behind.dirty.unpin(self.key, self.beneath.take());
+        self.behind.wake.notify_one();
+        seen
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Drop for Pin<'_, K, V> {
+    fn drop(&mut self) {
+        self.release();
+    }
+}

@@ -1,0 +1,251 @@
+//! larder's own tables: what tells that a write was applied before, who may apply, and what was
+//! refused for good.
+//!
+//! | table | a row is |
+//! |---|---|
+//! | `larder_applied` | a key, and the place of the last write of it that was applied |
+//! | `larder_owner` | a cache, and who may apply to it, under which epoch |
+//! | `larder_dead_letters` | a write that the database refused; `requeued` asks for it to be tried again |
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use larder_core::{Error, ErrorKind, Result};
+use tokio::time::timeout;
+
+use crate::changes::Ended;
+use crate::database::{Database, Kind};
+use crate::error;
+use crate::fault;
+use crate::pool::{Backend, Failure, Once, Pool, Progress};
+use crate::postgres::Postgres;
+use crate::sqlite::Sqlite;
+
+/// The names of the tables.
+pub(crate) const TABLES: [&str; 3] = ["larder_applied", "larder_owner", "larder_dead_letters"];
+
+/// How long installing or removing may take, which may have to wait for running writes.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The tables that a cache needs to be written behind, in one database for all its caches. They
+/// lie beside the data, because they must be committed with it.
+///
+/// ```no_run
+/// use larder_sql::{Database, Options, WriteTables};
+///
+/// # async fn example() -> larder_core::Result<()> {
+/// let shop = Database::open("sqlite:shop.db", &Options::new("shop"))?;
+/// let tables = WriteTables::of(&shop);
+/// println!("{}", tables.ddl());
+/// tables.install().await?;
+/// assert!(tables.status().await?.is_installed());
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct WriteTables(Kind);
+
+/// What is known of the tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TablesStatus {
+    /// The tables that aren't there.
+    pub missing: Vec<&'static str>,
+    /// The caches that are known, at most 10,000, by their names; none where a table is missing.
+    pub caches: Vec<CacheStatus>,
+}
+
+/// What is known of a cache that is written behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Its name.
+    pub cache: String,
+    /// Who applies to it.
+    pub owner: Option<String>,
+    /// Under which epoch, or the last one.
+    pub epoch: u64,
+    /// How many dead letters it has.
+    pub letters: u64,
+    /// How many of them are to be tried again.
+    pub requeued: u64,
+}
+
+impl TablesStatus {
+    /// Whether all tables are there.
+    #[must_use]
+    pub const fn is_installed(&self) -> bool {
+        self.missing.is_empty()
+    }
+}
+
+/// What differs from database to database.
+pub(crate) trait Keeper: Backend {
+    /// The statements that make the tables, where they aren't there.
+    const DDL: &'static str;
+
+    /// Makes the tables, in a transaction of its own.
+    fn install(
+        connection: &mut Self::Connection,
+        progress: &Progress,
+    ) -> impl Future<Output = Result<Ended<()>, Failure>> + Send;
+
+    fn status(
+        connection: &mut Self::Connection,
+    ) -> impl Future<Output = Result<TablesStatus, sqlx::Error>> + Send;
+
+    /// Takes the tables away, in a transaction of its own, unless `keep` has a reason to keep
+    /// what is there.
+    fn remove(
+        connection: &mut Self::Connection,
+        progress: &Progress,
+        keep: fn(&TablesStatus) -> Result<()>,
+    ) -> impl Future<Output = Result<Ended<()>, Failure>> + Send;
+}
+
+impl WriteTables {
+    /// Those of `database`. It is not asked yet.
+    #[must_use]
+    pub fn of(database: &Database) -> Self {
+        Self(database.writes.clone())
+    }
+
+    /// The SQL that makes them. It may be run by hand instead of [`install`](Self::install), by
+    /// somebody with more rights than larder has; larder itself needs to select, insert, update
+    /// and delete.
+    #[must_use]
+    pub const fn ddl(&self) -> &'static str {
+        match self.0 {
+            Kind::Postgres(_) => Postgres::DDL,
+            Kind::Sqlite(_) => Sqlite::DDL,
+        }
+    }
+
+    /// Makes those that aren't there. What is there stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be asked, or doesn't allow it.
+    pub async fn install(&self) -> Result<()> {
+        match &self.0 {
+            Kind::Postgres(pool) => run(pool, "installation", &Install).await,
+            Kind::Sqlite(pool) => run(pool, "installation", &Install).await,
+        }
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be asked.
+    pub async fn status(&self) -> Result<TablesStatus> {
+        match &self.0 {
+            Kind::Postgres(pool) => run(pool, "question", &Status).await,
+            Kind::Sqlite(pool) => run(pool, "question", &Status).await,
+        }
+    }
+
+    /// Takes them away.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` when a cache is owned, or there are dead letters, saying which; and when the
+    /// database can't be asked.
+    pub async fn remove(&self) -> Result<()> {
+        self.remove_unless(is_needed).await
+    }
+
+    /// Takes them away whatever they hold. What was acknowledged and not yet applied can then be
+    /// applied twice, and dead letters are lost.
+    ///
+    /// # Errors
+    ///
+    /// When the database can't be asked.
+    pub async fn remove_by_force(&self) -> Result<()> {
+        self.remove_unless(|_| Ok(())).await
+    }
+
+    async fn remove_unless(&self, keep: fn(&TablesStatus) -> Result<()>) -> Result<()> {
+        match &self.0 {
+            Kind::Postgres(pool) => run(pool, "removal", &Remove(keep)).await,
+            Kind::Sqlite(pool) => run(pool, "removal", &Remove(keep)).await,
+        }
+    }
+}
+
+fn is_needed(status: &TablesStatus) -> Result<()> {
+    let refuse = |what: String| Err(Error::new(ErrorKind::Refused, what));
+    for CacheStatus { cache, owner, letters, .. } in &status.caches {
+        if let Some(owner) = owner {
+            return refuse(format!(
+                "the cache {cache} is written behind by {owner}: stop it first, so that it \
+                 applies what it has acknowledged"
+            ));
+        }
+        if *letters > 0 {
+            return refuse(format!(
+                "the cache {cache} has {letters} dead letters: requeue or delete them first"
+            ));
+        }
+    }
+    Ok(())
+}
+
+struct Install;
+struct Status;
+struct Remove(fn(&TablesStatus) -> Result<()>);
+
+impl<B: Keeper> Once<B> for Install {
+    type Output = ();
+
+    async fn run(
+        &self,
+        connection: &mut B::Connection,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        B::install(connection, progress).await.map(drop)
+    }
+}
+
+impl<B: Keeper> Once<B> for Status {
+    type Output = TablesStatus;
+
+    async fn run(
+        &self,
+        connection: &mut B::Connection,
+        _: &Progress,
+    ) -> Result<TablesStatus, Failure> {
+        Ok(B::status(connection).await?)
+    }
+}
+
+impl<B: Keeper> Once<B> for Remove {
+    type Output = ();
+
+    async fn run(
+        &self,
+        connection: &mut B::Connection,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        B::remove(connection, progress, self.0).await.map(drop)
+    }
+}
+
+async fn run<B: Backend, J: Once<B>>(
+    pool: &Arc<Pool<B>>,
+    what: &str,
+    job: &J,
+) -> Result<J::Output> {
+    let progress = Progress::default();
+    match timeout(LIMIT, pool.run_once(job, &progress)).await {
+        Ok(done) => {
+            done.map_err(|failure| fault::writing(pool.name(), what, &progress, failure).error)
+        }
+        Err(_) => Err(error::timeout(pool.name(), LIMIT)),
+    }
+}
+
+impl fmt::Debug for WriteTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WriteTables").finish_non_exhaustive()
+    }
+}
