@@ -25,7 +25,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::bus::Position;
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Error, ErrorKind, Result};
 
 /// The name in a tier of a key of a cache. A cache's name has no slash, so no two keys share one.
 #[must_use]
@@ -124,6 +124,46 @@ pub enum SharedFill {
     Stored,
     /// The lease was void, or the lifetime was used up before the fill came.
     Refused,
+}
+
+/// What a writer announces before it commits: a name that no other write ever has.
+///
+/// While an intent lives its key is neither leased nor filled, so that nobody holds afterwards what
+/// was loaded before the commit, even if the writer is never heard of again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Intent(pub u128);
+
+/// An intent that was announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Whether something was held of the key, which is dropped.
+    pub was_held: bool,
+    /// The run of the tier that knows of the intent.
+    pub incarnation: Incarnation,
+    /// Where it stands on the bus, if it was announced in the same step.
+    pub position: Option<Position>,
+}
+
+/// How a write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was committed. What it left is to be held for so long, counted from the beginning of the
+    /// write, if no other intent and no invalidation overlapped it.
+    Committed(Option<(Bytes, Duration)>),
+    /// Nothing was written.
+    Aborted,
+    /// Nobody knows, and the commit may still be on its way: what is held is dropped, and the
+    /// intent lives on until its time is over.
+    Unknown,
+}
+
+/// A write that has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Whether what it left is held now.
+    pub is_held: bool,
+    /// Where the end stands on the bus, if it was announced in the same step.
+    pub position: Option<Position>,
 }
 
 /// What an invalidation leaves of an entry.
@@ -282,6 +322,41 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
     /// tier keeps none.
     fn marks(&self) -> BoxFuture<'_, Result<Marks>>;
 
+    /// Announces a write of `key` that is about to be committed: drops what is held, voids the
+    /// lease, and lets nobody lease or fill until the write has [ended](Self::end_write), or
+    /// `time` is over. As for `announcement` see [`invalidate`](Self::invalidate). After an error
+    /// it may be announced or not. [`Refused`](crate::ErrorKind::Refused) where the tier knows no
+    /// [intents](Abilities::intents).
+    fn begin_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        time: Duration,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Begun>> {
+        let _ = (key, intent, time, announcement);
+        Box::pin(async { Err(no_intents()) })
+    }
+
+    /// Ends a write of `key`, as `ended` says. After an error it may have ended or not: then the
+    /// key is to be [invalidated](Self::invalidate), and its intent ends with its time.
+    fn end_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        ended: Ended,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Closed>> {
+        let _ = (key, intent, ended, announcement);
+        Box::pin(async { Err(no_intents()) })
+    }
+
     /// Whether it answers at all, over a connection of its own.
     fn probe(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+fn no_intents() -> Error {
+    let message = "this shared tier knows no intents: a writer can't announce what it is about to \
+                   commit";
+    Error::new(ErrorKind::Refused, message)
 }

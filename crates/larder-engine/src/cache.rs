@@ -10,6 +10,7 @@ use larder_core::{CacheKey, Error, ErrorKind, KeyText, Moment, Result, Window};
 
 use crate::budget::Seat;
 use crate::builder::CacheBuilder;
+use crate::consistency::Consistency;
 use crate::counters::{CacheStats, Counters};
 use crate::engine::Engine;
 use crate::erased::DynSource;
@@ -63,6 +64,7 @@ pub(crate) struct Parts<K, V> {
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
     /// What it needs to write, if it has a sink.
     pub(crate) writes: Option<Writes<K, V>>,
+    pub(crate) consistency: Consistency,
     /// What it needs to keep its entries in the shared tier too.
     pub(crate) part: Option<Part<V>>,
     pub(crate) guard: Guard,
@@ -135,6 +137,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         Ground {
             window: &self.window,
             horizon: self.horizon(),
+            is_strict: self.consistency == Consistency::Strict,
             sweeps: &self.sweeps,
             events: self.engine.events(),
         }

@@ -6,9 +6,14 @@
 /// |---|---|---|
 /// | eventual | what is held is served for its lifetime | stale for its lifetime |
 /// | bounded | served for `max_staleness`, then the source is asked | stale for its lifetime |
+/// | guarded | as bounded | nobody keeps what is old |
+/// | strict | without a recent horizon memory serves nothing | nobody keeps what is old |
 ///
-/// Where changes are [unknown](larder_core::Changes::Unknown) both mean the same: only age bounds
-/// what is served.
+/// Where changes are [unknown](larder_core::Changes::Unknown) the first two mean the same: only age
+/// bounds what is served.
+///
+/// The levels are about the writes of [`Cache::put`](crate::Cache::put) and its siblings. Who
+/// commits by himself and then invalidates is at most bounded, whatever the cache is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Consistency {
@@ -19,4 +24,19 @@ pub enum Consistency {
     /// has applied everything that was announced: `max_staleness` counts from there.
     #[default]
     Bounded,
+    /// A write is announced before it is committed, and ended after it: until then nobody keeps
+    /// what may be from before. So the promise counts from the commit, and a writer may die
+    /// anywhere, unless it was stopped for longer than its intent lasts. It takes one round trip
+    /// more than `Bounded`. While the shared tier doesn't answer, writes go on as with `Bounded`.
+    Guarded,
+    /// As `Guarded`, but what can't be announced is refused, and nothing is served from memory
+    /// while nobody knows what was announced.
+    Strict,
+}
+
+impl Consistency {
+    /// Whether writes are announced before they are committed.
+    pub(crate) const fn is_guarded(self) -> bool {
+        matches!(self, Self::Guarded | Self::Strict)
+    }
 }

@@ -128,6 +128,7 @@ pub(crate) struct Counters {
     pub(crate) writes: Histogram,
     pub(crate) write_errors: Counter,
     pub(crate) installed: Counter,
+    pub(crate) unguarded: Counter,
     /// How long those who load for themselves took, in nanoseconds.
     pub(crate) aside_nanos: Counter,
 }
@@ -180,6 +181,7 @@ impl Counters {
             writes: self.writes.snapshot(),
             write_errors: self.write_errors.get(),
             installed: self.installed.get(),
+            writes_unguarded: self.unguarded.get(),
         }
     }
 }
@@ -237,6 +239,9 @@ pub struct CacheStats {
     pub write_errors: u64,
     /// Writes whose value was put into memory.
     pub installed: u64,
+    /// Writes that a [guarded](crate::Consistency::Guarded) cache couldn't announce before their
+    /// commits, because the shared tier or the bus didn't answer.
+    pub writes_unguarded: u64,
 }
 
 impl CacheStats {

@@ -10,7 +10,7 @@ use larder_core::{
 
 use crate::cache::Parts;
 use crate::fence::Fence;
-use crate::fill::{Loaded, check_terms};
+use crate::fill::{Keeps, Loaded, check_terms};
 use crate::flight::{Flight, Landed};
 use crate::guard::Place;
 use crate::load::{Loader, Seek, no_source};
@@ -127,7 +127,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Departed<K, V> {
         }
         let result = result.and_then(|value| check_terms(terms).map(|()| value));
         let passed = self.passed.take();
-        let keeps = passed.as_ref().is_none_or(|passed| passed.keeps);
+        let keeps = passed.as_ref().map_or(Keeps::Briefly, |passed| passed.keeps);
         let outcome = match result {
             Ok(value) => {
                 let loaded = Loaded { value, terms, held, at, cost };

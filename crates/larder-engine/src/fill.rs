@@ -28,6 +28,18 @@ pub enum Fill {
     NotKept,
 }
 
+/// Whether memory may keep what is being loaded, as was decided before its load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keeps {
+    /// For its lifetime.
+    Fully,
+    /// No longer than the promise, where writers announce themselves in the shared tier: it had no
+    /// word on this key, so no horizon may vouch for it.
+    Briefly,
+    /// Not at all.
+    Not,
+}
+
 /// What a load brought.
 pub(crate) struct Loaded<'t, V> {
     pub(crate) value: Option<V>,
@@ -41,13 +53,13 @@ pub(crate) struct Loaded<'t, V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// Keeps what was loaded, if its fence still holds; not at all unless it `keeps`.
+    /// Keeps what was loaded, if its fence still holds, as far as it `keeps`.
     pub(crate) fn fill(
         &self,
         key: &K,
         loaded: Loaded<'_, V>,
         fence: Fence,
-        keeps: bool,
+        keeps: Keeps,
     ) -> Landed<V> {
         self.counters.keys_loaded.add(1);
         if loaded.value.is_none() {
@@ -64,10 +76,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             self.counters.unchanged.add(1);
         }
         let rider = self.rider(loaded.terms, loaded.held.as_deref());
-        let times = self.times_of(&loaded);
+        let is_brief = keeps == Keeps::Briefly && self.consistency.is_guarded();
+        let times = if is_brief { self.brief_times_of(&loaded) } else { self.times_of(&loaded) };
         let fill = match keeps {
-            true => self.keep(key, &loaded, times, fence, rider.clone()),
-            false => Fill::NotKept,
+            Keeps::Not => Fill::NotKept,
+            _ if self.is_being_written(key) => Fill::NotKept,
+            _ => self.keep(key, &loaded, times, fence, rider.clone()),
         };
         match fill {
             Fill::Stored => {}
@@ -131,6 +145,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         })
     }
 
+    /// The same where no horizon may vouch for it: it is over when the promise is.
+    fn brief_times_of(&self, loaded: &Loaded<'_, V>) -> Times {
+        let max = self.window.max_staleness;
+        let of_window =
+            if loaded.value.is_some() { self.window.fresh_for } else { self.window.missing_for };
+        let fresh_for = loaded.terms.own_fresh_for().unwrap_or(of_window).min(max);
+        let stale_for = Duration::ZERO;
+        let (at, present) = (loaded.at, loaded.value.is_some());
+        let lasting = freshness::Lasting { fresh_for, stale_for, cost: loaded.cost };
+        self.window.times_of_lasting(at, present, lasting)
+    }
+
     /// What is kept beside the value, if anything was said. A value that is unchanged keeps its
     /// tags, unless new ones were said: otherwise their next invalidation would miss it.
     pub(crate) fn rider(&self, terms: &Terms, held: Option<&Rider>) -> Option<Arc<Rider>> {
@@ -191,7 +217,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let holds = |held: Option<&Slot<V>>| {
             // Of two fills the one that was loaded later stays, whichever comes last.
             let newest = held.is_none_or(|held| held.times.loaded_at() <= at);
-            newest && self.fence_holds(fence)
+            newest && self.fence_holds(fence) && !self.is_being_written(key)
         };
         match self.memory.insert_if(key.clone(), slot, weight, expires_at, now, holds) {
             larder_memory::Insert::Stored => {

@@ -125,7 +125,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 /// The answer that an entry gives at `now`, if it may be given at all.
 fn answer_of<V: Clone>(slot: &Slot<V>, ground: Ground<'_>, now: Moment) -> Option<Answer<V>> {
     let times = slot.times_now(ground)?;
-    let state = ground.window.state(&times, ground.horizon, now);
+    let state = ground.state(&times, now);
     let reason = match state {
         State::Fresh => Reason::Held,
         State::Stale => Reason::Refreshing,

@@ -43,18 +43,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         writes: &Writes<K, V>,
         returned: &Returned<'_, V>,
     ) -> bool {
-        let value = match returned.written {
-            Written::Value(value) => Some(value),
-            Written::Absent => None,
-            Written::Unsaid => return false,
-        };
-        let Some((slot, expires_at)) = self.slot_of_written(key, value, writes, returned) else {
-            return false;
-        };
-        // Before it can be read: whoever has seen the value is never told "absent" afterwards.
-        if let (Some(penetration), Some(_)) = (&self.penetration, value) {
-            penetration.announced(key);
-        }
+        let Some(entry) = self.entry_of_written(key, writes, returned) else { return false };
         let is_said = writes.written.is_some();
         let is_wanted = |held: Option<&Held<'_, Slot<V>>>| match held {
             Some(held) if held.value.times_now(self.ground()).is_some() => {
@@ -62,11 +51,29 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             _ => writes.install == Install::Always,
         };
-        let (now, weight) = (self.engine.now(), self.notes.ledger.weight(key, &slot));
-        let (outcome, ()) = self.memory.compute(key, now, K::clone, |held| {
+        self.put(key, entry, |held| {
             let holds = self.overlapped_by_nothing(returned.fence);
             self.raise_at_install(key);
-            let change = match holds && is_wanted(held.as_ref()) {
+            holds && is_wanted(held)
+        })
+    }
+
+    /// Puts an entry into memory if `holds` says so, and drops what is held otherwise. `holds` is
+    /// called under the memory tier's lock of the key, and raises its epoch. Returns whether the
+    /// entry is held.
+    pub(crate) fn put(
+        &self,
+        key: &K,
+        (slot, expires_at): (Slot<V>, Moment),
+        holds: impl FnOnce(Option<&Held<'_, Slot<V>>>) -> bool,
+    ) -> bool {
+        // Before it can be read: whoever has seen the value is never told "absent" afterwards.
+        if let (Some(penetration), Some(_)) = (&self.penetration, &slot.value) {
+            penetration.announced(key);
+        }
+        let (now, weight) = (self.engine.now(), self.notes.ledger.weight(key, &slot));
+        let (outcome, ()) = self.memory.compute(key, now, K::clone, |held| {
+            let change = match holds(held.as_ref()) {
                 true => {
                     let cost_micros = held.map_or(0, |held| held.value.cost_micros);
                     let value = Slot { cost_micros, ..slot };
@@ -88,7 +95,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// Whether nothing else ended or was invalidated since the fence was captured. Only an answer
     /// given under the memory tier's lock of that key means something.
-    fn overlapped_by_nothing(&self, fence: Fence) -> bool {
+    pub(crate) fn overlapped_by_nothing(&self, fence: Fence) -> bool {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::FenceAtInstall) {
             return true;
@@ -97,7 +104,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// Voids every load of the key that is under way: it may have read what was before the commit.
-    fn raise_at_install(&self, key: &K) {
+    pub(crate) fn raise_at_install(&self, key: &K) {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::EpochAtInstall) {
             return;
@@ -107,13 +114,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// The entry that a write returned, and when it may be forgotten; `None` where it isn't for
     /// keeping, or where nobody knows its tags.
-    fn slot_of_written(
+    pub(crate) fn entry_of_written(
         &self,
         key: &K,
-        value: Option<&V>,
         writes: &Writes<K, V>,
         returned: &Returned<'_, V>,
     ) -> Option<(Slot<V>, Moment)> {
+        let value = match returned.written {
+            Written::Value(value) => Some(value),
+            Written::Absent => None,
+            Written::Unsaid => return None,
+        };
         let terms = match &writes.written {
             Some(say) => say(key, value),
             None if self.has_tags() => return None,

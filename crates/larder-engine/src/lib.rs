@@ -24,6 +24,7 @@
 //! | `strike` | what it does in this process |
 //! | `write` | the life of a write, on one page |
 //! | `writing` | one write under way, until it has ended |
+//! | `guarded` | writes that are announced before they are committed |
 //! | `install` | what a write returned goes into memory, if nothing overlapped it |
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
@@ -64,6 +65,7 @@ pub mod filter;
 mod flight;
 mod gather;
 pub mod guard;
+mod guarded;
 mod held;
 mod install;
 mod invalidate;

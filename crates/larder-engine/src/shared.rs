@@ -19,12 +19,15 @@
 //! | `seek` | what the shared tier does for the flights of a cache |
 //! | `look` | what it does for who loads for himself |
 //! | `companions` | whether plain keys in the tier may have tags or leases |
+//! | `writers` | keys that somebody is about to commit, and nobody may keep |
+//! | `intents` | a write announced to the tier and the bus, and ended there |
 //! | `filling` | what is left to do there when a flight has landed |
 
 mod applied;
 pub mod codec;
 mod companions;
 mod filling;
+mod intents;
 mod keeper;
 mod link;
 mod listener;
@@ -36,12 +39,13 @@ mod sealed;
 mod seek;
 mod tokens;
 mod view;
+mod writers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::bus::{Position, ProcessId};
-use larder_core::shared::Abilities;
+use larder_core::shared::{Abilities, MarkClock};
 use larder_core::sync::{AtomicUsize, Counter};
 use larder_core::{Bus, Clock, Error, ErrorKind, Moment, Result, SharedTier};
 
@@ -50,6 +54,7 @@ use crate::guard::{Breaker, BreakerBounds};
 use applied::Applied;
 pub use companions::{COMPANIONS, UNHEARD_MAX, tag_bucket};
 pub(crate) use filling::{SharedFilling, settle};
+pub(crate) use intents::Announced;
 use link::Link;
 pub(crate) use look::Looked;
 use marks::MarkTable;
@@ -57,9 +62,10 @@ pub(crate) use marks::bucket;
 pub(crate) use members::{Member, Members};
 use pending::Pending;
 pub(crate) use pending::Work;
-pub(crate) use sealed::{COMPRESS_FROM_DEFAULT, Opened, Part};
+pub(crate) use sealed::{COMPRESS_FROM_DEFAULT, Opened, Part, Sealing};
 pub(crate) use seek::Passed;
 use tokens::Tokens;
+use writers::Writers;
 
 /// How a shared tier and a bus are used.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -84,7 +90,8 @@ pub struct SharingBounds {
     /// So many flights ask the tier at once; a further one is shed. 4,096 by default.
     pub flights_max: usize,
     /// So many keys and marks may wait to be invalidated; 100,000 by default. With more, everything
-    /// in the tier is invalidated instead.
+    /// in the tier is invalidated instead. So many writers may be known that have not ended, too;
+    /// with more, nothing at all is kept until their time is over.
     pub pending_max: usize,
     /// When the tier is left alone, and how often it is probed: by default at five errors within a
     /// second, if half of all that was asked in it failed, and every 250 ms.
@@ -163,6 +170,7 @@ pub(crate) struct Shared {
     id: ProcessId,
     pub(crate) marks: MarkTable,
     pending: Pending,
+    pub(crate) writers: Writers,
     members: Arc<Members>,
     tokens: Tokens,
     pub(crate) applied: Applied,
@@ -224,6 +232,7 @@ impl Engine {
             id: ProcessId(self.nonce()),
             marks: MarkTable::default(),
             pending: Pending::new(bounds.pending_max),
+            writers: Writers::new(bounds.pending_max),
             members: Arc::clone(self.members()),
             tokens: Tokens::default(),
             applied: Applied::default(),
@@ -344,6 +353,18 @@ impl Shared {
     /// The same without waiting.
     pub(crate) fn hand_over(&self, work: Work) {
         drop(self.pending.add(work));
+    }
+
+    /// Publishes by itself what the tier hasn't announced in its own step.
+    async fn publish(
+        &self,
+        bytes: bytes::Bytes,
+        marks: Option<(MarkClock, u32)>,
+    ) -> Result<Option<Position>> {
+        let Some(bus) = &self.bus else { return Ok(None) };
+        let until = self.clock.now() + self.bounds.write_within;
+        let published = crate::wait::within(&*self.clock, until, bus.publish(bytes, marks)).await;
+        published.unwrap_or_else(|| Err(self.not_yet())).map(Some)
     }
 
     /// Everything that this process holds may be old, whatever it is.

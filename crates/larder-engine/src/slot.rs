@@ -96,6 +96,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) window: &'a Window,
     /// Up to when the stream vouches for entries. It was read before the entry is.
     pub(crate) horizon: Moment,
+    /// Whether nothing is served that no horizon within the promise vouches for.
+    pub(crate) is_strict: bool,
     pub(crate) sweeps: &'a Sweeps,
     pub(crate) events: &'a Events,
 }
@@ -105,7 +107,22 @@ impl Ground<'_> {
     /// `now`. Where nothing vouches for entries, their times say it already.
     #[inline]
     fn keeps_promise(self, loaded_at: Moment, now: Moment) -> bool {
-        !self.window.vouched || self.window.keeps_promise(loaded_at.max(self.horizon), now)
+        !self.window.vouched
+            || self.window.keeps_promise(loaded_at.max(self.horizon), now) && self.hears(now)
+    }
+
+    /// What an entry of these times is worth to a read that starts at `now`.
+    pub(crate) fn state(self, times: &Times, now: Moment) -> State {
+        match self.hears(now) {
+            true => self.window.state(times, self.horizon, now),
+            false => State::Gone,
+        }
+    }
+
+    /// Whether it may be served at all, by what is known of announcements.
+    #[inline]
+    fn hears(self, now: Moment) -> bool {
+        !self.is_strict || self.window.keeps_promise(self.horizon, now)
     }
 }
 
@@ -159,7 +176,7 @@ impl<V> Slot<V> {
     /// What it is worth to a read that starts at `now`.
     pub(crate) fn state(&self, ground: Ground<'_>, now: Moment) -> State {
         let times = self.times_now(ground);
-        times.map_or(State::Gone, |times| ground.window.state(&times, ground.horizon, now))
+        times.map_or(State::Gone, |times| ground.state(&times, now))
     }
 
     /// How long its load took.

@@ -35,7 +35,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let horizon = ground.horizon;
         let stands_in = |slot: &Slot<V>| {
             let times = slot.times_now(ground)?;
-            let promised = self.window.state(&times, horizon, start) != State::Gone;
+            let promised = ground.state(&times, start) != State::Gone;
             let lenient =
                 slot.value.is_some() && start <= self.window.stands_in_until(&times, horizon);
             let strict = patience.max_staleness < self.window.max_staleness;

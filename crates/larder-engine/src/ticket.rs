@@ -19,7 +19,7 @@ use larder_core::{Answer, CacheKey, Moment, State, Terms};
 use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::fence::Fence;
-use crate::fill::{Fill, Loaded, check_terms};
+use crate::fill::{Fill, Keeps, Loaded, check_terms};
 use crate::shared::{Looked, Passed, SharedFilling};
 
 /// What a [`lookup`](Cache::lookup) found.
@@ -231,7 +231,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         let cost = parts.engine.now() - at;
         parts.loaded_aside(cost);
         let loaded = Loaded { value, terms, held: None, at, cost };
-        let keeps = passed.as_ref().is_none_or(|passed| passed.keeps);
+        let keeps = passed.as_ref().map_or(Keeps::Briefly, |passed| passed.keeps);
         let landed = parts.fill(&key, loaded, permit.fence, keeps);
         // What is refused here is known here to have changed.
         let shared = Some(&landed).filter(|_| terms.is_stored() && landed.fill != Fill::Refused);

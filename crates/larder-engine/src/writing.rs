@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::bus::Position;
 use larder_core::sink::{WriteError, WriteFault};
-use larder_core::{CacheKey, Error, ErrorKind, Moment, Result, Write, Written};
+use larder_core::{CacheKey, Error, ErrorKind, Result, Write, Written};
 
 use crate::cache::{Cache, Parts};
-use crate::fence::Fence;
 use crate::guard::Place;
 use crate::install::Returned;
 use crate::invalidate::Invalidation;
@@ -40,11 +40,11 @@ impl<V> Order<V> {
 
 /// See the module's documentation.
 pub(crate) struct Writing<K: CacheKey, V: Clone + Send + Sync + 'static> {
-    parts: Arc<Parts<K, V>>,
-    key: K,
+    pub(crate) parts: Arc<Parts<K, V>>,
+    pub(crate) key: K,
     order: Order<V>,
     /// Whether the sink may have committed something that nobody knows of yet.
-    is_open: bool,
+    pub(crate) is_open: bool,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
@@ -61,6 +61,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
         let turn = within(clock, until, place.turn(parts.engine.clock())).await;
         let turn = turn.unwrap_or_else(|| Err(no_turn()))?;
         let began = clock.now();
+        let guarding = self.announce(writes).await?;
         let fence = parts.fence(&self.key);
         self.is_open = true;
         let outcome = self.ask(writes, &place).await;
@@ -69,7 +70,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
         match outcome {
             Ok(written) => {
                 self.tell(took, None);
-                let (position, announced) = self.end(writes, &written, began, fence).await;
+                let returned = Returned { written: &written, began, fence };
+                let (position, announced) = match &guarding {
+                    None => self.end(writes, &returned).await,
+                    Some(guarding) => self.conclude(writes, &returned, guarding).await,
+                };
                 Ok(Wrote { written, position, announced })
             }
             Err(error) => {
@@ -77,8 +82,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
                 parts.counters.write_errors.add(1);
                 let error = parts.failed_write(&self.key, error);
                 self.tell(took, Some(&error));
-                if is_unknown {
-                    self.end(writes, &Written::Unsaid, began, fence).await;
+                match guarding {
+                    None if is_unknown => {
+                        let returned = Returned { written: &Written::Unsaid, began, fence };
+                        self.end(writes, &returned).await;
+                    }
+                    None => {}
+                    Some(guarding) if is_unknown => self.leave_open(&guarding).await,
+                    Some(guarding) => self.abort(&guarding).await,
                 }
                 self.is_open = false;
                 Err(error)
@@ -128,19 +139,21 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
     async fn end(
         &mut self,
         writes: &Writes<K, V>,
-        written: &Written<V>,
-        began: Moment,
-        fence: Fence,
-    ) -> (Option<larder_core::bus::Position>, bool) {
+        returned: &Returned<'_, V>,
+    ) -> (Option<Position>, bool) {
         let is_alone = self.parts.beyond(false).is_ok_and(|beyond| beyond.is_none());
-        let returned = Returned { written, began, fence };
         if writes.mode == WriteMode::Through
             && is_alone
-            && self.parts.install(&self.key, writes, &returned)
+            && self.parts.install(&self.key, writes, returned)
         {
             self.is_open = false;
             return (None, true);
         }
+        self.invalidate().await
+    }
+
+    /// Through the one door.
+    pub(crate) async fn invalidate(&mut self) -> (Option<Position>, bool) {
         let cache = Cache(Arc::clone(&self.parts));
         let ending = cache.invalidate(&self.key);
         // Once it is polled it is done here, and kept for the others.

@@ -36,7 +36,7 @@
 //! | `script`, `reply` | scripts and how to call them; replies and how to take them apart |
 //! | `client` | asking the servers: what tier and bus have in common |
 //! | `tier` | the shared tier |
-//! | `entries`, `invalidation`, `marks` | its parts |
+//! | `entries`, `invalidation`, `marks`, `writing` | its parts |
 //! | `bus`, `subscription` | the bus: publishing, and reading without a gap |
 //! | `tracking` | the bus that also hears of every change of an entry from Redis itself |
 //! | `policy` | what the server's eviction policy means for us |
@@ -63,6 +63,7 @@ mod subscription;
 mod tier;
 mod topology;
 mod tracking;
+mod writing;
 
 pub use bus::RedisBus;
 pub use options::{OneServer, RedisOptions};

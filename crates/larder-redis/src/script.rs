@@ -17,10 +17,12 @@ pub(crate) enum Script {
     Publish,
     Place,
     Invalidation,
+    Intent,
+    End,
 }
 
 /// Each script's text, in the order of [`Script`].
-const TEXTS: [&str; 10] = [
+const TEXTS: [&str; 12] = [
     include_str!("scripts/lease.lua"),
     include_str!("scripts/fill.lua"),
     include_str!("scripts/extend.lua"),
@@ -31,11 +33,13 @@ const TEXTS: [&str; 10] = [
     concat!(include_str!("scripts/announce.lua"), include_str!("scripts/publish.lua")),
     include_str!("scripts/place.lua"),
     include_str!("scripts/strike.lua"),
+    concat!(include_str!("scripts/announce.lua"), include_str!("scripts/intent.lua")),
+    concat!(include_str!("scripts/announce.lua"), include_str!("scripts/end.lua")),
 ];
 
 /// The scripts with their hashes, which are computed once.
 #[derive(Clone, Debug)]
-pub(crate) struct Scripts([redis::Script; 10]);
+pub(crate) struct Scripts([redis::Script; 12]);
 
 impl Scripts {
     pub(crate) fn new() -> Self {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill,
-    SharedRead,
+    Abilities, Begun, Closed, Ended, Intent, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks,
+    SharedEntry, SharedFill, SharedRead,
 };
 use larder_core::{BoxFuture, Result, SharedTier};
 use redis::pipe;
@@ -114,7 +114,7 @@ impl SharedTier for RedisTier {
         Abilities {
             marks: true,
             announces: self.client.topology.is_one(),
-            intents: false,
+            intents: true,
             marks_stale: true,
             resolution: Duration::from_millis(1),
             key_bytes_max: KEY_BYTES_MAX,
@@ -246,12 +246,32 @@ impl SharedTier for RedisTier {
         })
     }
 
+    fn begin_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        time: Duration,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Begun>> {
+        Box::pin(self.client.begin_write(key, intent, millis(time), announcement))
+    }
+
+    fn end_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        ended: Ended,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Closed>> {
+        Box::pin(self.client.end_write(key, intent, ended, announcement))
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move { self.client.topology.probe().await })
     }
 }
 
 /// Milliseconds as an argument: at least one, because no time at all is an error to Redis.
-fn millis(time: Duration) -> Bytes {
+pub(crate) fn millis(time: Duration) -> Bytes {
     time.as_millis().clamp(1, MILLIS_MAX).to_string().into()
 }

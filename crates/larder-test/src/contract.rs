@@ -16,6 +16,7 @@ mod steps;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod writes;
 
 use std::sync::Arc;
 
@@ -85,6 +86,19 @@ pub const TIER: &[Behaviour<Subject>] = behaviours! {
         marks_are_ordered_and_read_back
         marks_of_each_kind_and_strike_are_told_apart
         marks_set_together_have_one_moment;
+    writes:
+        a_tier_without_intents_refuses_them
+        while_a_write_is_announced_nobody_leases_or_fills
+        an_intent_says_whether_something_was_held_and_drops_it
+        a_write_that_was_alone_leaves_its_value
+        of_writes_that_overlap_none_leaves_its_value
+        what_is_invalidated_during_a_write_is_not_left
+        a_write_that_was_aborted_lets_others_in
+        a_write_of_unknown_outcome_keeps_others_out_for_its_time
+        an_intent_ends_with_its_time
+        what_a_write_leaves_is_as_old_as_its_beginning
+        the_end_of_one_write_leaves_the_others_intent_alone
+        an_intent_is_announced_in_the_same_step;
     steps:
         it_answers_a_probe
         an_announcement_in_the_same_step_has_a_position_that_follows

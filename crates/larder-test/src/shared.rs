@@ -72,8 +72,8 @@ impl SimShared {
     /// How many messages the bus keeps, if not told otherwise.
     pub const LOG_MAX: usize = 1_000;
 
-    /// An empty server that takes the time from `clock` and can do everything that there is but
-    /// intents: it announces what it invalidates in the same step.
+    /// An empty server that takes the time from `clock` and can do everything that there is: it
+    /// announces what it invalidates in the same step.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self::holding(clock, Self::HELD_MAX)
@@ -84,7 +84,7 @@ impl SimShared {
         let abilities = Abilities {
             marks: true,
             announces: true,
-            intents: false,
+            intents: true,
             marks_stale: true,
             resolution: store.resolution(),
             key_bytes_max: 64 << 10,
@@ -131,6 +131,17 @@ impl SimShared {
     /// Evicts the lease of a key; whether one was there.
     pub fn evict_lease(&self, key: &[u8]) -> bool {
         self.0.change(|server| server.data.store.evict_lease(key))
+    }
+
+    /// Forgets the intents of a key's writers, as a full server may; whether there were any.
+    pub fn forget_intents(&self, key: &[u8]) -> bool {
+        self.0.change(|server| server.data.store.forget_intents(key))
+    }
+
+    /// How many writers of a key have announced themselves and not ended.
+    #[must_use]
+    pub fn intents(&self, key: &[u8]) -> usize {
+        self.0.read(|server| server.data.store.intents(key, server.data.now()))
     }
 
     /// Loses all marks, which begins another incarnation of them.

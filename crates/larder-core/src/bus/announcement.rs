@@ -13,6 +13,8 @@
 //!        4 cache      1 strike   text cache
 //!        5 prefix     1 strike   text cache   text prefix
 //!        6 all        1 strike
+//!        7 writing    16 intent  8 milliseconds  text cache  text key
+//!        8 written    16 intent  text cache  text key
 //! strike: 1 drop, 2 mark stale
 //! ```
 //!
@@ -21,7 +23,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::shared::Invalidation;
+use crate::shared::{Intent, Invalidation};
 
 /// A run of a process, random: what an earlier run of it sent is not taken for its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,6 +68,27 @@ pub enum Announcement {
         cache: Box<str>,
         /// How the keys begin.
         prefix: Box<str>,
+    },
+    /// Somebody is about to commit a write of a key, which is invalidated: until its end, or for
+    /// so long, nobody may keep what was loaded.
+    Writing {
+        /// Which write.
+        intent: Intent,
+        /// For how long at most, in milliseconds.
+        millis: u64,
+        /// The cache.
+        cache: Box<str>,
+        /// The key's text.
+        key: Box<str>,
+    },
+    /// That write has ended, and the key is invalidated once more.
+    Written {
+        /// Which write.
+        intent: Intent,
+        /// The cache.
+        cache: Box<str>,
+        /// The key's text.
+        key: Box<str>,
     },
     /// Everything was invalidated.
     All {
@@ -112,6 +135,17 @@ impl Announcement {
                 put_text(&mut out, prefix);
             }
             Self::All { .. } => {}
+            Self::Writing { intent, millis, cache, key } => {
+                out.put_u128(intent.0);
+                out.put_u64(*millis);
+                put_text(&mut out, cache);
+                put_text(&mut out, key);
+            }
+            Self::Written { intent, cache, key } => {
+                out.put_u128(intent.0);
+                put_text(&mut out, cache);
+                put_text(&mut out, key);
+            }
         }
         out.freeze()
     }
@@ -147,6 +181,17 @@ impl Announcement {
                 prefix: take_text(rest)?,
             },
             6 => Self::All { strike: take_strike(rest)? },
+            7 => Self::Writing {
+                intent: Intent(rest.try_get_u128().ok()?),
+                millis: rest.try_get_u64().ok()?,
+                cache: take_text(rest)?,
+                key: take_text(rest)?,
+            },
+            8 => Self::Written {
+                intent: Intent(rest.try_get_u128().ok()?),
+                cache: take_text(rest)?,
+                key: take_text(rest)?,
+            },
             _ => return None,
         };
         rest.is_empty().then_some((from, announcement))
@@ -160,12 +205,14 @@ impl Announcement {
             Self::Cache { .. } => 4,
             Self::Prefix { .. } => 5,
             Self::All { .. } => 6,
+            Self::Writing { .. } => 7,
+            Self::Written { .. } => 8,
         }
     }
 
     fn strike(&self) -> Option<Invalidation> {
         match *self {
-            Self::Token { .. } => None,
+            Self::Token { .. } | Self::Writing { .. } | Self::Written { .. } => None,
             Self::Keys { strike, .. }
             | Self::Tags { strike, .. }
             | Self::Cache { strike, .. }
@@ -216,14 +263,19 @@ mod tests {
     fn announcements() -> impl Strategy<Value = Announcement> {
         let strike = prop_oneof![Just(Invalidation::Drop), Just(Invalidation::MarkStale)];
         let text = || "[a-zé:]{0,9}".prop_map(Box::from);
-        (strike, text(), text(), prop::collection::vec(text(), 1..4), any::<u64>(), 1..7_u8)
+        (strike, text(), text(), prop::collection::vec(text(), 1..4), any::<u64>(), 1..9_u8)
             .prop_map(|(strike, cache, prefix, keys, number, kind)| match kind {
                 1 => Announcement::Token { number },
                 2 => Announcement::Keys { strike, cache, keys },
                 3 => Announcement::Tags { strike, hashes: vec![number, number / 3] },
                 4 => Announcement::Cache { strike, cache },
                 5 => Announcement::Prefix { strike, cache, prefix },
-                _ => Announcement::All { strike },
+                6 => Announcement::All { strike },
+                7 => {
+                    let intent = Intent(u128::from(number) << 64 | 5);
+                    Announcement::Writing { intent, millis: number / 7, cache, key: prefix }
+                }
+                _ => Announcement::Written { intent: Intent(number.into()), cache, key: prefix },
             })
     }
 
@@ -259,7 +311,7 @@ mod tests {
         assert!(Announcement::decode(&bytes).is_some());
         bytes[0] = 2;
         assert_eq!(Announcement::decode(&bytes), None);
-        (bytes[0], bytes[1]) = (1, 7);
+        (bytes[0], bytes[1]) = (1, 9);
         assert_eq!(Announcement::decode(&bytes), None);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::CacheKey;
 use larder_core::context::Stale;
-use larder_core::shared::{Lease, MarkClock, SharedFill};
+use larder_core::shared::{Lease, SharedFill};
 
 use super::sealed::{Opened, Sealing};
 use super::seek::Passed;
@@ -36,7 +36,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> SharedFilling<K, V> {
     ) -> Option<Self> {
         let Passed { name, lease, marks, .. } = passed;
         let lease = lease?;
-        let sealed = landed.and_then(|landed| parts.seal(landed, &lease, marks, cost));
+        let sealed = landed.and_then(|landed| {
+            let rider = landed.rider.as_deref();
+            let (stamp, times) = (parts.engine.stamp(), &landed.times);
+            let incarnation = lease.incarnation;
+            let sealing = Sealing { stamp, incarnation, marks, times, cost, rider };
+            parts.seal(landed.value.as_ref(), &sealing)
+        });
         Some(Self { parts: Arc::clone(parts), name, lease, sealed })
     }
 
@@ -84,31 +90,20 @@ pub(crate) async fn settle<K: CacheKey, V: Clone + Send + Sync + 'static>(
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// The envelope of what was loaded, if the tier may keep it.
-    fn seal(
+    /// The envelope of a value and its lifetime, if the tier may keep it.
+    pub(crate) fn seal(
         &self,
-        landed: &Landed<V>,
-        lease: &Lease,
-        marks: (u32, MarkClock),
-        cost: Duration,
+        value: Option<&V>,
+        sealing: &Sealing<'_>,
     ) -> Option<(Bytes, Duration)> {
         let (shared, part) = (self.engine.shared()?, self.part.as_ref()?);
         let abilities = shared.link.abilities();
-        let rider = landed.rider.as_deref();
-        let is_tagged = rider.is_some_and(|rider| !rider.tags.is_empty());
+        let is_tagged = sealing.rider.is_some_and(|rider| !rider.tags.is_empty());
         // Without marks no other process would ever hear that a tag was invalidated.
         if !self.window.keeps() || is_tagged && !abilities.marks {
             return None;
         }
-        let sealing = Sealing {
-            stamp: self.engine.stamp(),
-            incarnation: lease.incarnation,
-            marks,
-            times: &landed.times,
-            cost,
-            rider,
-        };
-        let (envelope, lifetime) = part.seal(landed.value.as_ref(), &self.window, &sealing)?;
+        let (envelope, lifetime) = part.seal(value, &self.window, sealing)?;
         let fits = envelope.len() <= abilities.envelope_bytes_max && !lifetime.is_zero();
         fits.then_some((envelope, lifetime))
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::bus::{Announcement, Position};
-use larder_core::shared::{Invalidation, Mark, MarkClock};
+use larder_core::shared::{Invalidation, Mark};
 use larder_core::{Clock, Moment, Result};
 
 use super::Shared;
@@ -72,6 +72,7 @@ impl Keeper {
                 self.learn_marks().await;
                 self.send_token().await;
             }
+            self.shared.forget_writers();
             self.tell_joined();
             drop(engine);
             self.rest().await;
@@ -182,7 +183,7 @@ impl Keeper {
             position = self.shared.link.invalidate(&names, strike, announced).await?;
         }
         if position.is_none() {
-            position = self.publish(bytes, None).await?;
+            position = self.shared.publish(bytes, None).await?;
         }
         Ok(position)
     }
@@ -196,7 +197,7 @@ impl Keeper {
     ) -> Result<Option<Position>> {
         let bytes = announcement.encode(self.shared.id);
         if !self.shared.link.abilities().marks {
-            return self.publish(bytes, None).await;
+            return self.shared.publish(bytes, None).await;
         }
         let announced = self.shared.is_tiers_own.then(|| bytes.clone());
         let marked = self.shared.link.mark(marks, strike, announced).await?;
@@ -206,19 +207,8 @@ impl Keeper {
         }
         match marked.position {
             Some(position) => Ok(Some(position)),
-            None => self.publish(bytes, Some(of_marks)).await,
+            None => self.shared.publish(bytes, Some(of_marks)).await,
         }
-    }
-
-    async fn publish(
-        &self,
-        bytes: bytes::Bytes,
-        marks: Option<(MarkClock, u32)>,
-    ) -> Result<Option<Position>> {
-        let Some(bus) = &self.shared.bus else { return Ok(None) };
-        let until = self.clock.now() + self.shared.bounds.write_within;
-        let published = within(&*self.clock, until, bus.publish(bytes, marks)).await;
-        published.unwrap_or_else(|| Err(self.shared.not_yet())).map(Some)
     }
 
     /// Reads the marks, where they aren't known.
@@ -247,7 +237,7 @@ impl Keeper {
         }
         let number = shared.tokens.issue(self.clock.now());
         // Without an answer the horizon stands still, which is all that is to be done.
-        let _ = self.publish(Announcement::Token { number }.encode(shared.id), None).await;
+        let _ = self.shared.publish(Announcement::Token { number }.encode(shared.id), None).await;
     }
 
     /// Tells who waits for the first answers, once they are there.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks, SharedEntry, SharedFill,
-    SharedRead,
+    Abilities, Begun, Closed, Ended, Intent, Invalidation, Lease, LeaseAsk, Mark, Marked, Marks,
+    SharedEntry, SharedFill, SharedRead,
 };
 use larder_core::sync::Counter;
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Result, SharedTier};
@@ -95,6 +95,28 @@ impl Link {
     /// Gives a lease back.
     pub(super) async fn release(&self, key: &[u8], lease: &Lease) -> Result<()> {
         self.ask(|| self.tier.release(key, lease)).await
+    }
+
+    /// Announces a write.
+    pub(super) async fn begin_write(
+        &self,
+        key: &[u8],
+        intent: Intent,
+        time: Duration,
+        announcement: Option<Bytes>,
+    ) -> Result<Begun> {
+        self.ask(|| self.tier.begin_write(key, intent, time, announcement)).await
+    }
+
+    /// Ends a write.
+    pub(super) async fn end_write(
+        &self,
+        key: &[u8],
+        intent: Intent,
+        ended: Ended,
+        announcement: Option<Bytes>,
+    ) -> Result<Closed> {
+        self.ask(|| self.tier.end_write(key, intent, ended, announcement)).await
     }
 
     /// Invalidates keys. For the keeper, who may do it while the tier isn't trusted.

@@ -80,8 +80,21 @@ fn apply(engine: &Engine, shared: &Shared, message: &Message) {
     }
     // What this process announced itself is done here already: the keeper does it before anybody
     // is told. Only where it hasn't come to that yet it is done now.
-    if !(is_own && shared.applied.is_own(message.position)) {
-        shared.members.apply(&announcement, engine);
+    match &announcement {
+        // Who writes has noted itself before it told anybody, and ends by itself.
+        Announcement::Writing { .. } | Announcement::Written { .. } if is_own => {}
+        Announcement::Writing { intent, millis, cache, key } => {
+            let until = engine.now() + Duration::from_millis(*millis);
+            // Before the epoch is raised: see `writers`.
+            shared.writers.note(cache, key, *intent, until);
+            shared.members.apply(&announcement, engine);
+        }
+        Announcement::Written { intent, cache, key } => {
+            shared.members.apply(&announcement, engine);
+            shared.writers.forget(cache, key, *intent);
+        }
+        _ if is_own && shared.applied.is_own(message.position) => {}
+        _ => shared.members.apply(&announcement, engine),
     }
     shared.applied.reach(message.position);
     if let (true, Announcement::Token { number }) = (is_own, &announcement)
@@ -94,7 +107,10 @@ fn apply(engine: &Engine, shared: &Shared, message: &Message) {
 /// The marks that an announcement means.
 fn marks_of(announcement: &Announcement) -> Option<(Vec<Mark>, Invalidation)> {
     match announcement {
-        Announcement::Token { .. } | Announcement::Keys { .. } => None,
+        Announcement::Token { .. }
+        | Announcement::Keys { .. }
+        | Announcement::Writing { .. }
+        | Announcement::Written { .. } => None,
         Announcement::Tags { strike, hashes } => {
             Some((hashes.iter().map(|&hash| Mark::Tag(bucket(hash))).collect(), *strike))
         }

@@ -12,6 +12,7 @@ use super::sealed::Opened;
 use super::seek::Passed;
 use super::view::{self, Before, View};
 use crate::cache::Parts;
+use crate::fill::Keeps;
 
 /// What the tier has for who looks a key up to load it himself.
 pub(crate) enum Looked<V> {
@@ -35,7 +36,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         };
         let name = view::name(&self.name, &text);
         if view.quarantines(&text) {
-            return missing(name, None, before, false);
+            return missing(name, None, before, Keeps::Not);
         }
         let Some(Ok(held)) = shared.link.get_many(&[&name]).await.pop() else {
             self.counters.shared_errors.add(1);
@@ -53,19 +54,19 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         match shared.link.lease_many(&[ask], self.lease_time()).await.pop() {
             Some(Ok(SharedRead::Hit(entry))) => match view.fresh(&text, &entry, before) {
                 Some(opened) => Looked::Found(opened),
-                None => missing(name, None, before, true),
+                None => missing(name, None, before, Keeps::Fully),
             },
             Some(Ok(SharedRead::Miss(lease) | SharedRead::Stale { lease, .. })) => {
-                missing(name, Some(lease), before, true)
+                missing(name, Some(lease), before, Keeps::Fully)
             }
             Some(Ok(SharedRead::Busy { retry_after, .. })) => {
                 self.counters.shared_busy.add(1);
-                match missing(name, None, before, true) {
+                match missing(name, None, before, Keeps::Fully) {
                     Looked::Missing(passed, _) => Looked::Missing(passed, Some(retry_after)),
                     other => other,
                 }
             }
-            Some(Ok(SharedRead::WriterPending { .. })) => missing(name, None, before, false),
+            Some(Ok(SharedRead::WriterPending { .. })) => missing(name, None, before, Keeps::Not),
             Some(Err(_)) | None => {
                 self.counters.shared_errors.add(1);
                 Looked::Unasked
@@ -89,7 +90,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
 }
 
 /// Nothing fresh is held.
-fn missing<V>(name: Vec<u8>, lease: Option<Lease>, before: Before, keeps: bool) -> Looked<V> {
+fn missing<V>(name: Vec<u8>, lease: Option<Lease>, before: Before, keeps: Keeps) -> Looked<V> {
     let (leased_at, marks) = (before.sent, before.marks);
     let passed = Passed { name, lease, leased_at, marks, keeps, stand_in: None };
     Looked::Missing(passed, None)

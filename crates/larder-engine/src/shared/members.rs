@@ -71,6 +71,9 @@ impl Members {
             Announcement::Keys { strike, cache, keys } => {
                 self.each(cache, |member| member.strike_texts(keys, *strike));
             }
+            Announcement::Writing { cache, key, .. } | Announcement::Written { cache, key, .. } => {
+                self.strike_key(cache, key);
+            }
             Announcement::Tags { strike, hashes } => engine.strike_tag_hashes(hashes, *strike),
             Announcement::Cache { strike, cache } => {
                 self.each(cache, |member| member.strike_all(*strike));
@@ -80,6 +83,12 @@ impl Members {
             }
             Announcement::All { strike } => self.all(|member| member.strike_all(*strike)),
         }
+    }
+
+    /// Drops what the caches of this name hold of a key, and voids its loads under way.
+    pub(super) fn strike_key(&self, cache: &str, key: &str) {
+        let keys = [Box::from(key)];
+        self.each(cache, |member| member.strike_texts(&keys, Invalidation::Drop));
     }
 
     /// Drops everything that the caches hold, and voids every load under way.

@@ -22,6 +22,7 @@ use super::sealed::Opened;
 use super::view::{Before, View, name};
 use crate::cache::Parts;
 use crate::departed::Departed;
+use crate::fill::Keeps;
 use crate::load::Loader;
 
 /// The first wait for another process's fill, and the longest.
@@ -41,7 +42,7 @@ pub(crate) struct Passed<V> {
     /// What was known of the marks before the load.
     pub(crate) marks: (u32, MarkClock),
     /// Whether memory may keep what is loaded.
-    pub(crate) keeps: bool,
+    pub(crate) keeps: Keeps,
     /// What the tier holds, for when the source fails.
     pub(crate) stand_in: Option<Opened<V>>,
 }
@@ -130,8 +131,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 return;
             }
             if now >= wait_until {
-                let uncoordinated =
-                    busy.into_iter().map(|item| view.load(item, None, before, true)).collect();
+                let uncoordinated = busy
+                    .into_iter()
+                    .map(|item| view.load(item, None, before, Keeps::Fully))
+                    .collect();
                 return self.depart_to_source(uncoordinated, &mut loader);
             }
             let clock = self.engine.clock();
@@ -152,7 +155,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
             let name = name(&self.parts.name, &text);
             let item = Item { departed, text, name, seen: None, stand_in: None };
             if self.quarantines(&item.text) {
-                straight.push(self.load(item, None, Before::never(), false));
+                straight.push(self.load(item, None, Before::never(), Keeps::Not));
             } else {
                 items.push(item);
             }
@@ -182,7 +185,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
                 },
                 Err(_) => {
                     self.parts.counters.shared_errors.add(1);
-                    straight.push(self.load(item, None, before, true));
+                    straight.push(self.load(item, None, before, Keeps::Briefly));
                 }
             }
         }
@@ -199,7 +202,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
         let (mut load, mut busy) = (Vec::new(), Vec::new());
         let Some(before) = self.before() else {
             // It lost track meanwhile: what the tier says can't be judged.
-            let straight = |item| self.load(item, None, Before::never(), true);
+            let straight = |item| self.load(item, None, Before::never(), Keeps::Briefly);
             return (items.into_iter().map(straight).collect(), busy);
         };
         let asks: Vec<LeaseAsk<'_>> =
@@ -228,16 +231,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
         match read {
             Err(_) => {
                 counters.shared_errors.add(1);
-                Next::Load(self.load(item, None, before, true))
+                Next::Load(self.load(item, None, before, Keeps::Briefly))
             }
             Ok(SharedRead::Hit(entry)) => self.judge(item, &entry, before, loader),
-            Ok(SharedRead::Miss(lease)) => Next::Load(self.load(item, Some(lease), before, true)),
+            Ok(SharedRead::Miss(lease)) => {
+                Next::Load(self.load(item, Some(lease), before, Keeps::Fully))
+            }
             Ok(SharedRead::Stale { entry, lease }) => {
                 // What was seen already can't be read any better now.
                 if Envelope::stamp_of(&entry.envelope) != item.seen {
                     item.stand_in = self.open(&item.text, &entry, before);
                 }
-                Next::Load(self.load(item, Some(lease), before, true))
+                Next::Load(self.load(item, Some(lease), before, Keeps::Fully))
             }
             Ok(SharedRead::Busy { stale, .. }) => {
                 counters.shared_busy.add(1);
@@ -251,7 +256,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
             }
             // Until the writer has ended nobody knows which value is the right one.
             Ok(SharedRead::WriterPending { .. }) => {
-                Next::Load(self.load(item, None, before, false))
+                Next::Load(self.load(item, None, before, Keeps::Not))
             }
         }
     }
@@ -262,7 +267,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
         item: Item<K, V>,
         lease: Option<Lease>,
         before: Before,
-        keeps: bool,
+        keeps: Keeps,
     ) -> Departed<K, V> {
         let Item { departed, name, stand_in, .. } = item;
         let (leased_at, marks) = (before.sent, before.marks);
@@ -283,7 +288,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
         let state = self.parts.window.state(&opened.times, before.horizon, now);
         let seek = item.departed.seek();
         if self.quarantines(&item.text) {
-            return Next::Load(self.load(item, None, before, false));
+            return Next::Load(self.load(item, None, before, Keeps::Not));
         }
         let takes = match state {
             State::Fresh => true,

@@ -44,9 +44,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
         Some(Before { sent: self.parts.engine.now(), horizon, marks })
     }
 
-    /// Whether a key waits to be invalidated.
+    /// Whether a key waits to be invalidated, or is being written.
     pub(super) fn quarantines(&self, key: &str) -> bool {
-        self.shared.pending.quarantines(&self.parts.name, key)
+        let cache = &self.parts.name;
+        self.shared.pending.quarantines(cache, key)
+            || self.shared.writers.has(cache, || Some(key.to_owned()))
     }
 
     /// What an entry means, marks counted in; `None` when it can't be read, or must not.

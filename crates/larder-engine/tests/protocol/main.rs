@@ -4,6 +4,7 @@
 mod actions;
 mod bounds;
 mod claims;
+mod intents;
 mod model;
 mod recovery;
 mod rules;

@@ -23,6 +23,10 @@ pub enum Call {
     Mark,
     /// [`marks`](larder_core::SharedTier::marks).
     ReadMarks,
+    /// [`begin_write`](larder_core::SharedTier::begin_write).
+    BeginWrite,
+    /// [`end_write`](larder_core::SharedTier::end_write).
+    EndWrite,
     /// [`probe`](larder_core::SharedTier::probe).
     Probe,
     /// [`publish`](larder_core::Bus::publish).
@@ -59,6 +63,10 @@ pub struct Calls {
     pub marks: Count,
     /// Reads of all marks.
     pub mark_reads: Count,
+    /// Writes announced.
+    pub begins: Count,
+    /// Writes ended.
+    pub ends: Count,
     /// Probes.
     pub probes: Count,
     /// Announcements published by themselves.
@@ -78,6 +86,8 @@ impl Calls {
             Call::Invalidate => &mut self.invalidations,
             Call::Mark => &mut self.marks,
             Call::ReadMarks => &mut self.mark_reads,
+            Call::BeginWrite => &mut self.begins,
+            Call::EndWrite => &mut self.ends,
             Call::Probe => &mut self.probes,
             Call::Publish => &mut self.publishes,
             Call::Subscribe => &mut self.subscribes,
@@ -106,6 +116,8 @@ impl Sum for Calls {
             invalidations: all.invalidations + one.invalidations,
             marks: all.marks + one.marks,
             mark_reads: all.mark_reads + one.mark_reads,
+            begins: all.begins + one.begins,
+            ends: all.ends + one.ends,
             probes: all.probes + one.probes,
             publishes: all.publishes + one.publishes,
             subscribes: all.subscribes + one.subscribes,

@@ -10,7 +10,8 @@ use bytes::{Bytes, BytesMut};
 use larder_core::Moment;
 use larder_core::envelope::{Envelope, STATE_AT, STATE_FRESH, STATE_STALE};
 use larder_core::shared::{
-    Incarnation, Invalidation, Lease, Mark, MarkClock, Marks, SharedEntry, SharedFill, SharedRead,
+    Ended, Incarnation, Intent, Invalidation, Lease, Mark, MarkClock, Marks, SharedEntry,
+    SharedFill, SharedRead,
 };
 
 use super::random_unlike;
@@ -21,6 +22,10 @@ pub(super) struct Store {
     incarnation: Incarnation,
     entries: BTreeMap<Bytes, Entry>,
     leases: BTreeMap<Bytes, Granted>,
+    /// The intents of each key's writers, with their ends.
+    intents: BTreeMap<Bytes, Vec<(Intent, Moment)>>,
+    /// The writer of a key that was alone, with its beginning and its end.
+    owners: BTreeMap<Bytes, (Intent, Moment, Moment)>,
     /// Never given out twice, not even by two runs.
     next_token: u64,
     mark_incarnation: u32,
@@ -56,6 +61,8 @@ impl Store {
             incarnation: Incarnation(random_unlike(0)),
             entries: BTreeMap::new(),
             leases: BTreeMap::new(),
+            intents: BTreeMap::new(),
+            owners: BTreeMap::new(),
             next_token: 0,
             mark_incarnation: random_unlike(0),
             mark_clock: MarkClock(0),
@@ -117,6 +124,9 @@ impl Store {
         {
             return SharedRead::Hit(entry.clone());
         }
+        if self.is_written(key, now) {
+            return SharedRead::WriterPending { stale: held };
+        }
         if let Some(lease) = self.granted(key, now) {
             return SharedRead::Busy { retry_after: lease.expires_at - now, stale: held };
         }
@@ -141,6 +151,9 @@ impl Store {
         lifetime: Duration,
         now: Moment,
     ) -> SharedFill {
+        if self.is_written(key, now) {
+            return SharedFill::Refused;
+        }
         let Some(granted) = self.holder(key, lease, now) else { return SharedFill::Refused };
         let expires_at = granted.granted_at + lifetime;
         self.leases.remove(key);
@@ -169,8 +182,90 @@ impl Store {
         }
     }
 
+    /// Announces a write. Returns whether something was held.
+    pub(super) fn begin_write(
+        &mut self,
+        key: &Bytes,
+        intent: Intent,
+        time: Duration,
+        now: Moment,
+    ) -> bool {
+        let was_held = self.get(key, now).is_some();
+        self.leases.remove(key);
+        self.entries.remove(key);
+        let intents = self.intents.entry(key.clone()).or_default();
+        intents.retain(|(_, until)| now < *until);
+        if intents.is_empty() {
+            self.owners.insert(key.clone(), (intent, now, now + time));
+        } else {
+            // Of writers that overlap none may leave its value.
+            self.owners.remove(key);
+        }
+        intents.push((intent, now + time));
+        keep(&mut self.intents, key, self.held_max, |all| all.iter().any(|(_, end)| now < *end));
+        keep(&mut self.owners, key, self.held_max, |(_, _, until)| now < *until);
+        was_held
+    }
+
+    /// Ends a write. Returns whether what it left is held.
+    pub(super) fn end_write(
+        &mut self,
+        key: &Bytes,
+        intent: Intent,
+        ended: Ended,
+        now: Moment,
+    ) -> bool {
+        let mut had = false;
+        if let Some(intents) = self.intents.get_mut(key) {
+            intents.retain(|(other, until)| {
+                let ends = *other == intent && ended != Ended::Unknown;
+                had |= ends && now < *until;
+                !ends && now < *until
+            });
+            if intents.is_empty() {
+                self.intents.remove(key);
+            }
+        }
+        self.leases.remove(key);
+        let owner =
+            self.owners.remove(key).filter(|(owner, _, until)| *owner == intent && now < *until);
+        let is_alone = had && !self.intents.contains_key(key);
+        let begun = owner.filter(|_| is_alone).map(|(_, begun, _)| begun);
+        let left = match ended {
+            Ended::Aborted => return false,
+            Ended::Unknown => None,
+            Ended::Committed(left) => left,
+        };
+        self.entries.remove(key);
+        let (Some(begun), Some((envelope, lifetime))) = (begun, left) else { return false };
+        let expires_at = begun + lifetime;
+        if expires_at <= now {
+            return false;
+        }
+        self.entries.insert(key.clone(), Entry { envelope, expires_at });
+        keep(&mut self.entries, key, self.held_max, |entry| now < entry.expires_at);
+        true
+    }
+
+    pub(super) fn forget_intents(&mut self, key: &[u8]) -> bool {
+        self.owners.remove(key);
+        self.intents.remove(key).is_some()
+    }
+
+    /// Whether somebody may be about to commit.
+    fn is_written(&self, key: &[u8], now: Moment) -> bool {
+        self.intents.get(key).is_some_and(|all| all.iter().any(|(_, until)| now < *until))
+    }
+
+    /// How many writers announced themselves and have not ended.
+    pub(super) fn intents(&self, key: &[u8], now: Moment) -> usize {
+        let all = self.intents.get(key).into_iter().flatten();
+        all.filter(|(_, until)| now < *until).count()
+    }
+
     pub(super) fn invalidate(&mut self, key: &[u8], strike: Invalidation) {
         self.leases.remove(key);
+        self.owners.remove(key);
         if strike == Invalidation::MarkStale
             && let Some(entry) = self.entries.get_mut(key)
             && entry.envelope.len() > STATE_AT

@@ -5,6 +5,7 @@
 //! `LARDER_MODEL=large` the runs that must hold go further, for minutes and gigabytes of memory.
 
 mod holding;
+mod intents;
 mod marks;
 mod reached;
 mod reads;

@@ -1,6 +1,7 @@
 //! A shared tier and bus that does one thing wrong.
 
 mod bus;
+mod writes;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,8 +14,8 @@ use larder_core::Bus;
 use larder_core::bus::Position;
 use larder_core::envelope::Envelope;
 use larder_core::shared::{
-    Abilities, Incarnation, Invalidation, Lease, LeaseAsk, Mark, MarkClock, Marked, Marks,
-    SharedEntry, SharedFill, SharedRead, SharedTier,
+    Abilities, Begun, Closed, Ended, Incarnation, Intent, Invalidation, Lease, LeaseAsk, Mark,
+    MarkClock, Marked, Marks, SharedEntry, SharedFill, SharedRead, SharedTier,
 };
 use larder_core::{BoxFuture, Clock, Error, ErrorKind, Moment, Result};
 
@@ -342,6 +343,26 @@ impl SharedTier for Wrong {
             }
             Ok(marks)
         })
+    }
+
+    fn begin_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        time: Duration,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Begun>> {
+        Box::pin(self.begin(key, intent, time, announcement))
+    }
+
+    fn end_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        ended: Ended,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Closed>> {
+        Box::pin(self.end(key, intent, ended, announcement))
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<()>> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::bus::Position;
 use larder_core::shared::{
-    Abilities, Invalidation, Lease, LeaseAsk, Mark, MarkClock, Marked, Marks, SharedEntry,
-    SharedFill, SharedRead, SharedTier,
+    Abilities, Begun, Closed, Ended, Intent, Invalidation, Lease, LeaseAsk, Mark, MarkClock,
+    Marked, Marks, SharedEntry, SharedFill, SharedRead, SharedTier,
 };
 use larder_core::{BoxFuture, Error, ErrorKind, Result};
 
@@ -155,8 +155,56 @@ impl SharedTier for SimClient {
         })
     }
 
+    fn begin_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        time: Duration,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Begun>> {
+        Box::pin(async move {
+            self.check_intents()?;
+            let key = Bytes::copy_from_slice(key);
+            self.ask(Call::BeginWrite, 1, move |data| {
+                let now = data.now();
+                let was_held = data.store.begin_write(&key, intent, time, now);
+                let incarnation = data.store.incarnation();
+                Begun { was_held, incarnation, position: announce(data, announcement, None) }
+            })
+            .await
+        })
+    }
+
+    fn end_write<'a>(
+        &'a self,
+        key: &'a [u8],
+        intent: Intent,
+        ended: Ended,
+        announcement: Option<Bytes>,
+    ) -> BoxFuture<'a, Result<Closed>> {
+        Box::pin(async move {
+            self.check_intents()?;
+            let key = Bytes::copy_from_slice(key);
+            self.ask(Call::EndWrite, 1, move |data| {
+                let now = data.now();
+                let is_held = data.store.end_write(&key, intent, ended, now);
+                Closed { is_held, position: announce(data, announcement, None) }
+            })
+            .await
+        })
+    }
+
     fn probe(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.ask(Call::Probe, 1, |_| ()))
+    }
+}
+
+impl SimClient {
+    fn check_intents(&self) -> Result<()> {
+        match self.abilities().intents {
+            true => Ok(()),
+            false => Err(Error::new(ErrorKind::Refused, "the shared tier knows no intents")),
+        }
     }
 }
 
