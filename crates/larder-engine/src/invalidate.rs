@@ -22,7 +22,7 @@ use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::events::tag_hash;
 use crate::observe::What;
-use crate::shared::{Shared, Work, bucket};
+use crate::shared::{STEP_MAX, Shared, Work, bucket};
 
 pub use larder_core::shared::Invalidation;
 
@@ -223,14 +223,16 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             entries += usize::from(parts.strike(key, now, what));
             parts.tell(key, What::Invalidated(what));
         }
-        let shared = parts.beyond(false)?.filter(|_| !keys.is_empty());
-        let work = |_| Work::Keys {
-            cache: parts.name.clone(),
-            in_tier: parts.part.is_some(),
-            strike: what,
-            keys: texts.into_iter().map(Box::from).collect(),
-        };
-        Ok(Begun { entries, beyond: shared.map(|shared| (shared, work(()))) })
+        let beyond = parts.beyond(false)?.map(|shared| {
+            let work = |keys: &[String]| Work::Keys {
+                cache: parts.name.clone(),
+                in_tier: parts.part.is_some(),
+                strike: what,
+                keys: keys.iter().map(|key| key.as_str().into()).collect(),
+            };
+            (shared, texts.chunks(STEP_MAX).map(work).collect())
+        });
+        Ok(Begun { entries, beyond })
     }
 
     fn begin_all(&self, what: Invalidation) -> Result<Begun<'_>> {
@@ -241,7 +243,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let cache = parts.name.clone();
         let announcement = Announcement::Cache { strike: what, cache: cache.clone() };
         let work = mark(Mark::Cache(cache), what, announcement);
-        Ok(Begun { entries: 0, beyond: parts.beyond(true)?.map(|shared| (shared, work)) })
+        Ok(Begun { entries: 0, beyond: parts.beyond(true)?.map(|shared| (shared, vec![work])) })
     }
 
     fn begin_prefix(&self, prefix: &str, what: Invalidation) -> Result<Begun<'_>> {
@@ -253,30 +255,35 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let (of, begin) = (cache.clone(), prefix.clone());
         let announcement = Announcement::Prefix { strike: what, cache: of, prefix: begin };
         let work = mark(Mark::Prefix { cache, prefix }, what, announcement);
-        Ok(Begun { entries, beyond: parts.beyond(true)?.map(|shared| (shared, work)) })
+        Ok(Begun { entries, beyond: parts.beyond(true)?.map(|shared| (shared, vec![work])) })
     }
 }
 
 /// An invalidation that is done in this process.
 struct Begun<'a> {
     entries: usize,
-    beyond: Option<(&'a Shared, Work)>,
+    /// In steps, each of which has room in one announcement.
+    beyond: Option<(&'a Shared, Vec<Work>)>,
 }
 
 impl Begun<'_> {
     /// Waits until it is done beyond this process.
     async fn carry_out(self) -> Result<Invalidated> {
-        let position = match self.beyond {
-            Some((shared, work)) => shared.invalidate(work).await?,
-            None => None,
-        };
+        let mut position = None;
+        if let Some((shared, mut steps)) = self.beyond
+            && let Some(last) = steps.pop()
+        {
+            steps.into_iter().for_each(|step| shared.hand_over(step));
+            // They are done in their order, so it is enough to wait for the last.
+            position = shared.invalidate(last).await?;
+        }
         Ok(Invalidated { entries: self.entries, position })
     }
 
     /// Waits for nothing.
     fn hand_over(self) -> usize {
-        if let Some((shared, work)) = self.beyond {
-            shared.hand_over(work);
+        if let Some((shared, steps)) = self.beyond {
+            steps.into_iter().for_each(|step| shared.hand_over(step));
         }
         self.entries
     }
@@ -339,12 +346,15 @@ impl Engine {
         let concerns = |shared: &&Shared| shared.has_bus() || shared.link.abilities().marks;
         let shared = self.shared().map(|shared| &**shared).filter(concerns);
         let beyond = shared.map(|shared| {
-            let mut marks: Vec<u16> = hashes.iter().map(|&hash| bucket(hash)).collect();
-            marks.sort_unstable();
-            marks.dedup();
-            let marks = marks.into_iter().map(Mark::Tag).collect();
-            let announcement = Announcement::Tags { strike: what, hashes };
-            (shared, Work::Marks { strike: what, marks, announcement })
+            let work = |hashes: &[u64]| {
+                let mut marks: Vec<u16> = hashes.iter().map(|&hash| bucket(hash)).collect();
+                marks.sort_unstable();
+                marks.dedup();
+                let marks = marks.into_iter().map(Mark::Tag).collect();
+                let announcement = Announcement::Tags { strike: what, hashes: hashes.to_vec() };
+                Work::Marks { strike: what, marks, announcement }
+            };
+            (shared, hashes.chunks(STEP_MAX).map(work).collect())
         });
         Begun { entries: 0, beyond }
     }

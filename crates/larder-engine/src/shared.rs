@@ -67,6 +67,10 @@ pub(crate) use seek::Passed;
 use tokens::Tokens;
 use writers::Writers;
 
+/// So many keys or tags are invalidated in one step: with keys of any length they have room in one
+/// announcement.
+pub(crate) const STEP_MAX: usize = 256;
+
 /// How a shared tier and a bus are used.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SharingBounds {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use common::network::{Network, Process, name};
 use common::{Numbers, S, asking, settle};
+use larder_core::bus::Announcement;
 use larder_core::{Changes, ErrorKind, State, Tier};
-use larder_engine::Invalidation;
+use larder_engine::{Invalidation, SharingBounds};
 use larder_test::TestSource;
 
 const MS: Duration = Duration::from_millis(1);
@@ -236,4 +237,39 @@ async fn a_tier_without_marks_refuses_to_forget_a_whole_cache_elsewhere() {
     assert_eq!(error.kind(), ErrorKind::Refused);
     assert!(cache.peek(&7).is_none(), "here it is done");
     assert_eq!(cache.invalidate(&7).await.unwrap().position, None);
+}
+
+#[tokio::test]
+async fn more_than_one_announcement_can_hold_goes_in_several() {
+    let (network, _processes, [in_a, in_b]) = changed().await;
+    let mut keys: Vec<u64> = (0..60_000).map(|at| 1_000_000_000_000_000_000 + at).collect();
+    keys.insert(0, 7);
+    assert!(keys.len() * 19 > Announcement::BYTES_MAX);
+    let invalidating = tokio::spawn(async move { in_a.invalidate_many(&keys).await });
+    for _ in 0..200 {
+        settle().await;
+    }
+    assert!(invalidating.await.unwrap().unwrap().position.is_some());
+    assert_eq!(in_b.get(&7).await.unwrap(), Some(2));
+    drop(network);
+}
+
+#[tokio::test]
+async fn more_tags_than_one_announcement_can_hold_go_in_several() {
+    let network = Network::with(TestSource::of([(7, 1)]));
+    let roomy = SharingBounds { pending_max: 1_000_000, ..SharingBounds::default() };
+    let (a, b) = (network.process_with(roomy).await, network.process().await);
+    let in_b = b.two_seconds();
+    assert_eq!(in_b.get(&7).await.unwrap(), Some(1));
+    let tags: Vec<String> = (0..150_000).map(|at| format!("tag:{at}")).collect();
+    assert!(tags.len() * 8 > Announcement::BYTES_MAX);
+    let engine = a.engine.clone();
+    let invalidating = tokio::spawn(async move { engine.invalidate_tags(&tags).await });
+    for _ in 0..200 {
+        settle().await;
+    }
+    assert!(invalidating.await.unwrap().unwrap().position.is_some());
+    // It had none of them.
+    network.source.set(7, 2);
+    assert_eq!(in_b.get(&7).await.unwrap(), Some(1));
 }

@@ -13,14 +13,13 @@ use larder_core::bus::{Announcement, Position};
 use larder_core::shared::{Invalidation, Mark};
 use larder_core::{Clock, Moment, Result};
 
+use super::STEP_MAX;
 use super::Shared;
 use super::pending::{Waiting, Work};
 use crate::engine::{Engine, WeakEngine};
 use crate::runtime::oneshot;
 use crate::wait::within;
 
-/// So many keys or marks are invalidated in one step.
-const STEP_MAX: usize = 256;
 /// After a step that failed, the next one waits so long.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -10,6 +10,7 @@ use larder_core::shared::MarkClock;
 use larder_core::{BoxFuture, Result};
 
 use super::SimClient;
+use super::tier::check_length;
 use crate::shared::calls::Call;
 use crate::shared::server::Cursor;
 
@@ -23,8 +24,10 @@ impl Bus for SimClient {
         announcement: Bytes,
         marks: Option<(MarkClock, u32)>,
     ) -> BoxFuture<'_, Result<Position>> {
-        let publish = self.ask(Call::Publish, 1, move |data| data.log.append(announcement, marks));
-        Box::pin(publish)
+        Box::pin(async move {
+            check_length(Some(&announcement))?;
+            self.ask(Call::Publish, 1, move |data| data.log.append(announcement, marks)).await
+        })
     }
 
     fn subscribe(&self) -> BoxFuture<'_, Result<(Position, Subscription)>> {

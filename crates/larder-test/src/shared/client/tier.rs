@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_core::bus::Position;
+use larder_core::bus::{Announcement, Position};
 use larder_core::shared::{
     Abilities, Begun, Closed, Ended, Intent, Invalidation, Lease, LeaseAsk, Mark, MarkClock,
     Marked, Marks, SharedEntry, SharedFill, SharedRead, SharedTier,
@@ -116,6 +116,7 @@ impl SharedTier for SimClient {
             if strike == Invalidation::MarkStale && !self.abilities().marks_stale {
                 return Err(Error::new(ErrorKind::Refused, "the shared tier marks no key stale"));
             }
+            check_length(announcement.as_ref())?;
             let keys = owned(keys);
             self.ask(Call::Invalidate, keys.len(), move |data| {
                 keys.iter().for_each(|key| data.store.invalidate(key, strike));
@@ -135,6 +136,7 @@ impl SharedTier for SimClient {
             if !self.abilities().marks {
                 return Err(Error::new(ErrorKind::Refused, "the shared tier keeps no marks"));
             }
+            check_length(announcement.as_ref())?;
             let marks = marks.to_vec();
             self.ask(Call::Mark, marks.len(), move |data| {
                 let now = data.now();
@@ -230,4 +232,12 @@ async fn each<T, F: Future<Output = Result<Vec<T>>>>(
         Ok(answers) => answers.into_iter().map(Ok).collect(),
         Err(error) => (0..count).map(|_| Err(error.clone())).collect(),
     }
+}
+
+/// What is longer than announcements may be, the real ones refuse.
+pub(super) fn check_length(announcement: Option<&Bytes>) -> Result<()> {
+    if announcement.is_some_and(|bytes| bytes.len() > Announcement::BYTES_MAX) {
+        return Err(Error::new(ErrorKind::Refused, "the announcement is too long"));
+    }
+    Ok(())
 }
