@@ -14,8 +14,15 @@ const HOSTS_MAX: usize = 64;
 
 /// Where one server listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Address {
-    Tcp { host: Box<str>, port: u16 },
+pub enum Address {
+    /// A host, by its name or number, and a port.
+    Tcp {
+        /// The name or number, without brackets.
+        host: Box<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A socket file.
     Socket(Box<str>),
 }
 

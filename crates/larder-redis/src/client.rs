@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_core::{Error, ErrorKind, Result};
+use larder_core::Result;
 use redis::Value;
 
 use crate::connection::Settings;
-use crate::dial::Tls;
 use crate::errors;
 use crate::names::Names;
 use crate::options::RedisOptions;
 use crate::random::Random;
 use crate::request::{Outcome, Reply, Request};
-use crate::script::{Call, Script, Scripts};
+use crate::script::{Call, Script};
 use crate::topology::Topology;
 
 /// What the tier and its bus have in common.
@@ -29,18 +28,7 @@ impl Client {
     /// One for the Redis at `options.url`. Nothing is opened yet.
     pub(crate) fn new(options: &RedisOptions) -> Result<Self> {
         let location = options.location()?;
-        let fault = |what| Error::new(ErrorKind::Config, format!("the shared tier has {what}"));
-        let tls = location.tls.then(|| Tls::new(options.certificates.as_ref()));
-        let settings = Arc::new(Settings {
-            name: location.name(),
-            client: options.namespace.clone(),
-            info: Settings::greeting(&location.login, location.database),
-            tls: tls.transpose().map_err(fault)?,
-            connect_timeout: options.connect_timeout,
-            answer_timeout: options.answer_timeout,
-            scripts: Scripts::new(),
-            pushes: None,
-        });
+        let settings = Settings::new(&location, options)?;
         let topology = Topology::new(location, &settings);
         let (names, random) = (Names::new(&options.namespace), Random::default());
         Ok(Self { settings, topology, names, random })

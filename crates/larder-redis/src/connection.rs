@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use larder_core::shared::Incarnation;
 use larder_core::sync::{AtomicBool, Mutex, Ordering};
-use larder_core::{Error, Result};
+use larder_core::{Error, ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, cmd, pipe,
@@ -20,9 +20,10 @@ use redis::{
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::address::{Address, Login};
+use crate::address::{Address, Location, Login};
 use crate::dial::{Tls, dial};
 use crate::errors::{self, Meaning};
+use crate::options::RedisOptions;
 use crate::reply;
 use crate::script::Scripts;
 use crate::tracking::Pushes;
@@ -47,6 +48,22 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Those of a Redis at `location`.
+    pub(crate) fn new(location: &Location, options: &RedisOptions) -> Result<Arc<Self>> {
+        let fault = |what| Error::new(ErrorKind::Config, format!("the shared tier has {what}"));
+        let tls = location.tls.then(|| Tls::new(options.certificates.as_ref()));
+        Ok(Arc::new(Self {
+            name: location.name(),
+            client: options.namespace.clone(),
+            info: Self::greeting(&location.login, location.database),
+            tls: tls.transpose().map_err(fault)?,
+            connect_timeout: options.connect_timeout,
+            answer_timeout: options.answer_timeout,
+            scripts: Scripts::new(),
+            pushes: None,
+        }))
+    }
+
     /// What is said in greeting.
     pub(crate) fn greeting(login: &Login, database: i64) -> RedisConnectionInfo {
         let mut info = RedisConnectionInfo::default()

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::address::Address;
 
 /// Bytes in both directions.
-pub(crate) trait Wire: AsyncRead + AsyncWrite + Send {}
+pub trait Wire: AsyncRead + AsyncWrite + Send {}
 
 impl<W: AsyncRead + AsyncWrite + Send> Wire for W {}
 

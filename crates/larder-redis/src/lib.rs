@@ -34,6 +34,7 @@
 //! | `topology` | which server a key lives on: one, a master behind Sentinels, a cluster's |
 //! | `request` | what is asked, so that it can be asked again elsewhere |
 //! | `script`, `reply` | scripts and how to call them; replies and how to take them apart |
+//! | `servers` | where they are and bytes to them, for who speaks to them in another way |
 //! | `client` | asking the servers: what tier and bus have in common |
 //! | `tier` | the shared tier |
 //! | `entries`, `invalidation`, `marks`, `writing` | its parts |
@@ -59,14 +60,19 @@ mod random;
 mod reply;
 mod request;
 mod script;
+mod servers;
 mod subscription;
 mod tier;
 mod topology;
 mod tracking;
 mod writing;
 
+pub use address::Address;
 pub use bus::RedisBus;
-pub use options::{OneServer, RedisOptions};
+pub use dial::Wire;
+pub use options::RedisOptions;
 pub use policy::EvictionPolicy;
+pub use servers::Servers;
 pub use tier::RedisTier;
+pub use topology::{SlotMap, SlotRange, slot};
 pub use tracking::TrackingBus;

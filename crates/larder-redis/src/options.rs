@@ -6,26 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Result};
 
-use crate::address::{Address, Kind, Location};
-
-/// One server that is spoken to without TLS, for who speaks to it in another way.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OneServer {
-    /// Its host and port, or the path of its socket file.
-    pub at: Result<(String, u16), String>,
-    /// Who asks.
-    pub user: Option<String>,
-    /// Its password.
-    pub password: Option<String>,
-    /// The database.
-    pub database: u32,
-}
-
-impl fmt::Debug for OneServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OneServer").field("at", &self.at).finish_non_exhaustive()
-    }
-}
+use crate::address::Location;
 
 /// Which Redis, and how it is used.
 #[derive(Clone)]
@@ -68,23 +49,6 @@ impl RedisOptions {
             answer_timeout: Duration::from_secs(2),
             certificates: None,
         }
-    }
-
-    /// The server that the URL names; `None` where it names a cluster or Sentinels, or asks for
-    /// TLS.
-    ///
-    /// # Errors
-    ///
-    /// `Config` when the URL names nothing.
-    pub fn one_server(&self) -> Result<Option<OneServer>> {
-        let Location { kind, hosts, tls, login, database, .. } = self.location()?;
-        let (Kind::Single, false, Some(host)) = (kind, tls, hosts.first()) else { return Ok(None) };
-        let at = match host {
-            Address::Tcp { host, port } => Ok((host.to_string(), *port)),
-            Address::Socket(path) => Err(path.to_string()),
-        };
-        let database = u32::try_from(database).unwrap_or(0);
-        Ok(Some(OneServer { at, user: login.user, password: login.password, database }))
     }
 
     /// What the URL means.

@@ -4,6 +4,7 @@
 //! It knows nothing of what is asked.
 
 mod cluster;
+mod drawing;
 mod map;
 mod sentinel;
 mod slots;
@@ -18,7 +19,11 @@ use crate::node::{Node, Seat};
 use crate::request::{Outcome, Request, ask};
 
 use cluster::Cluster;
-use sentinel::Sentinels;
+pub(crate) use drawing::ask_for_map;
+pub use map::SlotMap;
+pub(crate) use sentinel::Sentinels;
+pub(crate) use slots::read_redirection;
+pub use slots::{SlotRange, slot};
 
 /// The servers.
 #[derive(Debug)]

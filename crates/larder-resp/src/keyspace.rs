@@ -385,9 +385,14 @@ impl Keyspace {
     }
 
     fn plain_home(&self, key: &[u8]) -> Result<Home<'_>> {
-        if self.upstream.is_some() {
-            let message =
-                "plain keys live in the shared Redis, which knows nothing of this command";
+        if let Some(upstream) = &self.upstream {
+            let message = match upstream.is_divided() {
+                true => {
+                    "plain keys live in the shared Redis, which is a cluster: this command is \
+                     about tags and leases, and those need one server that has keys and marks alike"
+                }
+                false => "plain keys live in the shared Redis, which knows nothing of this command",
+            };
             return Err(Error::new(ErrorKind::Refused, message).for_key(shown(key)));
         }
         if key.len() > PLAIN_KEY_BYTES_MAX {

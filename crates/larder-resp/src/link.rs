@@ -2,7 +2,7 @@
 //! transaction that it is in.
 
 use crate::codec::Protocol;
-use crate::command::keys::{Subscribes, Topic, Transacts};
+use crate::command::way::{Subscribes, Topic, Transacts};
 use crate::keyspace::is_larders;
 use crate::upstream::Dedicated;
 
@@ -10,11 +10,28 @@ use crate::upstream::Dedicated;
 #[derive(Default)]
 pub(crate) struct Link {
     pub(crate) connection: Option<Box<dyn Dedicated>>,
+    /// Which slot it was opened for.
+    pub(crate) slot: Option<u16>,
+    /// What was promised while no key had said yet where the connection leads.
+    pub(crate) deferred: Deferred,
     pub(crate) subscriptions: Subscriptions,
     /// It was lost with something on it that can't be made again. As if Redis itself had gone, the
     /// client is disconnected: anything else would go on with half a transaction, or leave a
     /// subscriber waiting in vain.
     pub(crate) lost: bool,
+}
+
+/// The beginning of a transaction, answered here and not sent yet: where keys live on several
+/// servers, its first key says which of them executes it.
+#[derive(Debug, Default)]
+pub(crate) struct Deferred {
+    pub(crate) requests: Vec<u8>,
+    pub(crate) count: usize,
+}
+
+impl Deferred {
+    /// So many bytes are kept, at most.
+    pub(crate) const BYTES_MAX: usize = 64 * 1024;
 }
 
 impl std::fmt::Debug for Link {
@@ -36,6 +53,8 @@ pub(crate) struct Transaction {
     poisoned: bool,
     /// Each of its commands stands between two of larder's.
     pub(crate) guarded: bool,
+    /// The slot of its keys, where keys live on several servers.
+    pub(crate) slot: Option<u16>,
 }
 
 impl Transaction {
@@ -54,7 +73,10 @@ impl Transaction {
     pub(crate) fn goes_on(&mut self, transacts: Transacts) -> bool {
         match transacts {
             Transacts::Watch => self.watches |= !self.queues,
-            Transacts::Unwatch => self.watches &= self.queues,
+            Transacts::Unwatch => {
+                self.watches &= self.queues;
+                self.slot = self.slot.filter(|_| self.is_open());
+            }
             Transacts::Multi => self.queues = true,
             Transacts::Exec | Transacts::Discard if self.queues => {
                 let poisoned = self.poisoned && transacts == Transacts::Exec;

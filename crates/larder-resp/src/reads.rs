@@ -16,7 +16,7 @@ use larder_core::{Answer, BoxFuture, Key, Result, Value};
 use larder_engine::{Cache, Engine};
 
 use crate::codec::{Protocol, Writer};
-use crate::exchange::{Ends, Exchange, Over};
+use crate::exchange::{Exchange, Over};
 use crate::fault;
 use crate::key_log::KeyLog;
 use crate::upstream::Patience;
@@ -68,12 +68,11 @@ impl Read {
 pub(crate) type Replies = Vec<Result<Bytes>>;
 
 /// Writes the reply of a command that went upstream, once everything for it is there.
-type MergedReply = Box<dyn FnOnce(Replies, Answers, &mut Writer<'_>) + Send>;
+pub(crate) type MergedReply = Box<dyn FnOnce(Replies, Answers, &mut Writer<'_>) + Send>;
 
 /// A command that went upstream, and how its reply is written then.
+#[derive(Default)]
 pub(crate) struct Forward {
-    /// How many requests it became.
-    pub(crate) requests: usize,
     /// What is asked here for it.
     pub(crate) asks: Vec<Ask>,
     /// How its reply is made; without it, the reply from upstream is its own.
@@ -84,7 +83,8 @@ pub(crate) struct Forward {
 enum Turn {
     Written(Vec<u8>),
     Read(Read),
-    Forward(Forward),
+    /// With how many requests it became.
+    Forward(Forward, usize),
     Settling(SettledReply),
     /// `None` once it has been waited for.
     Waiting(Option<Waiting>),
@@ -126,7 +126,7 @@ impl Gathered {
             || self.written_bytes >= OUTPUT_BYTES_MAX
             || self.sealed
             || self.exchange.as_ref().is_some_and(|exchange| {
-                exchange.ends.len() >= GATHERED_MAX || exchange.requests.len() >= OUTPUT_BYTES_MAX
+                exchange.count() >= GATHERED_MAX || exchange.requests.len() >= OUTPUT_BYTES_MAX
             })
     }
 
@@ -147,20 +147,19 @@ impl Gathered {
         self.sealed = true;
     }
 
-    /// Gathers a command that goes upstream: `write` writes its requests, which end as `ends`
-    /// say. `begin` begins the exchange, if it is the first.
+    /// Gathers a command that goes upstream: `write` adds its requests. `begin` begins the
+    /// exchange, if it is the first.
     pub(crate) fn forward(
         &mut self,
         begin: impl FnOnce() -> Exchange,
-        write: impl FnOnce(&mut Vec<u8>),
-        ends: Ends,
+        write: impl FnOnce(&mut Exchange),
         forward: Forward,
     ) {
         let exchange = self.exchange.get_or_insert_with(|| Box::new(begin()));
-        write(&mut exchange.requests);
-        exchange.ends.extend(std::iter::repeat_n(ends, forward.requests));
+        let before = exchange.count();
+        write(exchange);
         self.asks += forward.asks.len();
-        self.turns.push(Turn::Forward(forward));
+        self.turns.push(Turn::Forward(forward, exchange.count() - before));
     }
 
     /// Gathers a command that waits for something of its own. Nothing may stand behind it.
@@ -223,7 +222,7 @@ impl Gathered {
                     Vec::new()
                 }
                 Turn::Read(read) => std::mem::take(&mut read.asks),
-                Turn::Forward(forward) => std::mem::take(&mut forward.asks),
+                Turn::Forward(forward, _) => std::mem::take(&mut forward.asks),
             };
             answers.push(asks.iter().map(|_| None).collect::<Vec<_>>());
             for (nth, ask) in asks.into_iter().enumerate() {
@@ -297,8 +296,8 @@ impl Answered {
                 Some((Turn::Read(read), answers)) => {
                     (read.reply)(answers, &mut Writer::new(out, protocol));
                 }
-                Some((Turn::Forward(forward), answers)) => {
-                    let replies = self.replies.by_ref().take(forward.requests);
+                Some((Turn::Forward(forward, requests), answers)) => {
+                    let replies = self.replies.by_ref().take(requests);
                     match forward.reply {
                         Some(reply) => {
                             reply(replies.collect(), answers, &mut Writer::new(out, protocol));

@@ -153,7 +153,7 @@ impl Session {
         out: &mut Vec<u8>,
     ) -> Poll<Result<()>> {
         let mut link = self.state.link.lock();
-        let Link { connection: Some(connection), subscriptions, lost } = &mut *link else {
+        let Link { connection: Some(connection), subscriptions, lost, .. } = &mut *link else {
             return Poll::Pending;
         };
         if !subscriptions.any() {

@@ -23,16 +23,71 @@ pub const REPLIES_BYTES_MAX: usize = 128 * 1024 * 1024;
 pub struct Requests {
     /// The requests, one behind the other.
     pub bytes: Bytes,
-    /// How many they are.
-    pub count: usize,
+    /// What each of them is, in their order.
+    pub parts: Vec<Part>,
     /// The version in which they are to be answered.
     pub protocol: Protocol,
 }
 
+/// One of several requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// How many bytes it has.
+    pub length: usize,
+    /// Whom it is for.
+    pub to: To,
+    /// Which request it belongs to.
+    pub stands: Stands,
+}
+
+/// Which request one belongs to. What stands before a request and behind it goes to one server with
+/// it, at once, and may be executed any number of times. When a server wasn't the one to ask and
+/// has refused that request, all of it is sent again. Where keys live on several servers each
+/// request stands for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    /// It is a client's own.
+    ForItself,
+    /// To the next one that stands for itself.
+    Before,
+    /// To the last one that stands for itself.
+    Behind,
+}
+
+/// Whom a request is for, where keys live on several servers. One server has everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    /// Whoever: best the one whom the request before it is for, so that they stay in order.
+    Any,
+    /// Whoever, and another one each time.
+    Turn,
+    /// The server that has this slot.
+    Slot(u16),
+    /// All servers that have slots. What they say comes as one array, in the order of their first
+    /// slots; what one of them doesn't say nobody says.
+    All,
+}
+
 /// A Redis, and the connections to it.
 pub trait Upstream: fmt::Debug + Send + Sync + 'static {
-    /// Sends requests on a connection that others use too, and waits for their replies: for each
-    /// request its reply as it came, or why there is none.
+    /// In which slot a key lives, where keys live on several servers; `None` where one has all.
+    /// It is the one or the other for all keys, and for good.
+    fn slot(&self, key: &[u8]) -> Option<u16>;
+
+    /// Of the servers that have slots each one's first: the lowest that is beyond this one, as far
+    /// as that is known now.
+    fn next_first(&self, slot: u16) -> Option<u16>;
+
+    /// Whether keys live on several servers.
+    fn is_divided(&self) -> bool {
+        self.slot(b"").is_some()
+    }
+
+    /// Sends requests on connections that others use too, and waits for their replies: for each
+    /// request its reply as it came, or why there is none. Those to one server are executed in
+    /// their order, those to several at the same time. A request that was refused because its
+    /// slot, or the part of a primary, has moved was not executed, and is sent to where it belongs
+    /// with what stands beside it; then the order among those of that slot may be another.
     ///
     /// # Errors
     ///
@@ -45,7 +100,8 @@ pub trait Upstream: fmt::Debug + Send + Sync + 'static {
     /// Requests whose future is dropped may still be executed.
     fn forward(&self, requests: Requests) -> BoxFuture<'static, Vec<Result<Bytes>>>;
 
-    /// A connection of the caller's own that speaks this version.
+    /// A connection of the caller's own that speaks this version, to the server that has this slot,
+    /// or to any. What it says about a slot that has moved is heeded by the next one.
     ///
     /// # Errors
     ///
@@ -54,7 +110,11 @@ pub trait Upstream: fmt::Debug + Send + Sync + 'static {
     /// # Cancel safety
     ///
     /// Nothing remains.
-    fn open(&self, protocol: Protocol) -> BoxFuture<'static, Result<Box<dyn Dedicated>>>;
+    fn open(
+        &self,
+        protocol: Protocol,
+        slot: Option<u16>,
+    ) -> BoxFuture<'static, Result<Box<dyn Dedicated>>>;
 }
 
 /// How long a reply is waited for.

@@ -12,11 +12,11 @@ use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
 use larder_engine::{Cache, Engine, Guard, MemoryTier, Plain, Raw, memory_tier};
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
+use larder_resp::upstream::Upstream;
 use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
 use larder_sql::{Database, SqlKeys, SqlSource};
 
 use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
-use crate::upstream::RedisUpstream;
 
 /// A system of record and its guard, which all caches over it share.
 #[derive(Clone, Debug)]
@@ -124,9 +124,12 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
     let plain = config.plain.as_ref();
     let plain = plain.map(|own| Plain::new(engine, pools.add(PoolName::Plain, own), weigh));
     let mut keyspace = Keyspace::new(declared, plain)?;
-    if let Some(upstream) = &config.upstream {
-        keyspace = keyspace.with_upstream(Arc::new(RedisUpstream::new(upstream.clone())));
-        if let Some(shared) = &config.shared {
+    if let Some(shared) = config.shared.as_ref().filter(|_| config.upstream) {
+        let upstream = shared.upstream()?;
+        // In a cluster a key and the marks that its tags have live on two servers.
+        let may_have_companions = !upstream.is_divided();
+        keyspace = keyspace.with_upstream(Arc::new(upstream));
+        if may_have_companions {
             keyspace = keyspace.with_companions(&shared.namespace);
         }
     }

@@ -3,7 +3,9 @@
 use std::sync::Barrier;
 use std::thread;
 
-use larder_test::{Larder, Memcached, Nats, Postgres, Redis, Reply, RespClient};
+use larder_test::{
+    Larder, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Reply, RespClient,
+};
 
 use crate::page::Page;
 use crate::support::{accounts, admin, bank, connect, error_code, get, queries, serve, until};
@@ -129,6 +131,45 @@ fn plain_keys_live_in_the_shared_redis_and_its_own_commands_pass_through() {
         vec!["INCR", "visits"],
     ]);
     assert_eq!(replies, [row(5, 0), Reply::Integer(1), row(5, 0), Reply::Integer(2)]);
+}
+
+#[test]
+fn plain_keys_live_in_a_cluster_on_a_sentinels_master_and_over_tls() {
+    let cluster = RedisCluster::start(3, 0);
+    let sentinel = RedisSentinel::start();
+    let tls = Redis::start_tls();
+    let trusting = format!("{}\"\ncertificates = \"{}", tls.url(), tls.ca_file().display());
+    let places = [(cluster.url(), "cluster"), (sentinel.url(), "sentinel"), (trusting, "over_tls")];
+    for (place, view) in places {
+        let fleet = Fleet::new(2, &place, format!("shared_{view}").leak());
+        let mut clients = fleet.clients();
+        let plain: Vec<_> = (0..50).map(|at| format!("plain:{at}")).collect();
+        for key in &plain {
+            assert_eq!(clients[0].command(&["SET", key, key]).text(), "OK", "{view}");
+        }
+        let mut all = vec!["MGET", "account:5"];
+        all.extend(plain.iter().map(String::as_str));
+        let mut expected = vec![row(5, 0)];
+        expected.extend(plain.iter().map(Reply::bulk));
+        assert_eq!(clients[1].command(&all), Reply::Array(expected), "{view}");
+        let whole = [vec!["MULTI"], vec!["INCR", "visits"], vec!["EXEC"]];
+        let done = clients[1].pipeline(whole);
+        assert_eq!(done[2], Reply::Array(vec![Reply::Integer(1)]), "{view}");
+        assert_eq!(clients[0].command(&["GET", "visits"]), Reply::bulk("1"), "{view}");
+        // Tags need the marks beside the key.
+        let tagged = clients[0].command(&["LARDER.SET", "page", "v", "TAGS", "red"]);
+        match view {
+            "cluster" => {
+                assert_eq!(error_code(&tagged), "REFUSED", "{tagged:?}");
+                assert_eq!(clients[1].command(&["EXISTS", "page"]), Reply::Integer(0));
+            }
+            _ => {
+                assert_eq!(tagged.text(), "OK", "{view}");
+                clients[1].command(&["LARDER.INVALIDATE", "TAGS", "red"]);
+                assert_eq!(clients[0].command(&["GET", "page"]), Reply::Null, "{view}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -9,12 +9,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, select_ok, try_join_all};
+use futures_util::future::{join_all, try_join_all};
+use larder_core::Result;
 use larder_core::sync::Mutex;
-use larder_core::{Error, Result};
-use redis::{Value, pipe};
+use redis::Value;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::address::Address;
 use crate::connection::{Connection, Settings};
@@ -22,8 +22,9 @@ use crate::errors::{self, Meaning};
 use crate::node::Node;
 use crate::request::{Outcome, Reply, Request, ask};
 
-use super::map::Map;
-use super::slots::{Range, read_ranges, read_redirection, slot};
+use super::drawing;
+use super::map::SlotMap;
+use super::slots::{SlotRange, read_redirection, slot};
 
 /// How often one request is asked, of other nodes or later.
 const ATTEMPTS_MAX: u32 = 6;
@@ -32,16 +33,13 @@ const ATTEMPTS_MAX: u32 = 6;
 /// doubled each time.
 const WAIT: Duration = Duration::from_millis(10);
 
-/// How many nodes are asked for the map at once, besides those that the URL names.
-const ASKED_MAX: usize = 16;
-
 /// The nodes of a cluster.
 #[derive(Debug)]
 pub(crate) struct Cluster {
     /// Those that the URL names.
     seeds: Vec<Address>,
     settings: Arc<Settings>,
-    map: Mutex<Map>,
+    map: Mutex<SlotMap<Node>>,
     /// One draws the map anew, the others wait.
     turn: Semaphore,
 }
@@ -72,7 +70,7 @@ impl Cluster {
         Self {
             seeds,
             settings: settings.clone(),
-            map: Mutex::new(Map::new()),
+            map: Mutex::new(SlotMap::new()),
             turn: Semaphore::new(1),
         }
     }
@@ -86,7 +84,7 @@ impl Cluster {
             if open.is_empty() {
                 break;
             }
-            let version = self.map.lock().version;
+            let version = self.map.lock().version();
             let (mut again, mut later, mut lost) = (Vec::new(), Vec::new(), Vec::new());
             for (at, next) in self.round(requests, std::mem::take(&mut open)).await {
                 match next {
@@ -131,9 +129,7 @@ impl Cluster {
         for (at, target) in open {
             let found = match &target {
                 Target::Owner => self.map.lock().owner(slot(&requests[at].name)),
-                Target::Heir(heir) => {
-                    Some((heir.clone(), self.map.lock().node(heir, &self.settings)))
-                }
+                Target::Heir(heir) => Some((heir.clone(), self.map.lock().node(heir, self.make()))),
             };
             match found {
                 Some((address, node)) => {
@@ -178,7 +174,7 @@ impl Cluster {
         match reply.error() {
             Some(Meaning::Moved) => match redirection(reply, asked) {
                 Some(address) => {
-                    self.map.lock().moved(slot(&request.name), &address, &self.settings);
+                    self.map.lock().moved(slot(&request.name), &address, self.make());
                     Next::Again(Target::Owner)
                 }
                 None => Next::Lost(outcome, Some(asked.clone())),
@@ -201,48 +197,20 @@ impl Cluster {
             let ranges = self.ask_for_map().await;
             let mut map = self.map.lock();
             map.tried();
-            map.redraw(&ranges?, &self.settings);
+            map.redraw(&ranges?, self.make());
         }
         Ok(())
     }
 
-    /// The map, as the first node says that answers, over a connection of its own.
-    pub(super) async fn ask_for_map(&self) -> Result<Vec<Range>> {
-        let hosts = self.known();
-        let asked = hosts.iter().map(|host| Box::pin(self.ask_one_for_map(host)));
-        select_ok(asked).await.map(|(ranges, _)| ranges)
+    /// The map, as the first node says that answers.
+    pub(super) async fn ask_for_map(&self) -> Result<Vec<SlotRange>> {
+        let known: Vec<_> = self.map.lock().addresses().cloned().collect();
+        drawing::ask_for_map(&self.seeds, &known, &self.settings).await
     }
 
-    /// Those that the URL names, and some of the others.
-    fn known(&self) -> Vec<Address> {
-        let map = self.map.lock();
-        let others = map.addresses().filter(|address| !self.seeds.contains(address));
-        self.seeds.iter().chain(others.take(ASKED_MAX)).cloned().collect()
-    }
-
-    async fn ask_one_for_map(&self, host: &Address) -> Result<Vec<Range>> {
-        let limit = self.settings.connect_timeout;
-        let settings = &self.settings;
-        let asked = timeout(limit, async {
-            let greeted = Connection::greet(host, &settings.info, settings).await;
-            let (mut wire, driver) = greeted?;
-            let mut question = pipe();
-            question.cmd("CLUSTER").arg("SLOTS");
-            let answers = wire.send_packed_commands(&question, 0, 1).await;
-            driver.abort();
-            let answers = answers.map_err(|error| errors::unreachable(&settings.name, error))?;
-            match answers.into_iter().next().unwrap_or_default() {
-                Value::ServerError(error) => Err(errors::answered(&settings.name, &error)),
-                answer => read_ranges(answer, host),
-            }
-        });
-        let ranges = asked.await.unwrap_or_else(|_| Err(self.silent()))?;
-        // One that was not told yet knows nothing.
-        if ranges.is_empty() { Err(self.silent()) } else { Ok(ranges) }
-    }
-
-    fn silent(&self) -> Error {
-        errors::down(&self.settings.name, "has no node that answers")
+    /// How a node that is new is made.
+    fn make(&self) -> impl Fn(&Address) -> Node + '_ {
+        |address| Node::new(address.clone(), &self.settings)
     }
 
     pub(super) fn is_elsewhere(&self, name: &[u8], connection: &Connection) -> bool {
@@ -252,14 +220,14 @@ impl Cluster {
 
     /// Every node that has slots now.
     pub(super) async fn nodes(&self) -> Result<Vec<Node>> {
-        let version = self.map.lock().version;
+        let version = self.map.lock().version();
         self.draw(version).await?;
-        Ok(self.map.lock().with_slots())
+        Ok(self.map.lock().owners().map(|(_, node)| node).collect())
     }
 
     /// A connection of the caller's own, to the node that has the slot of `name` now.
     pub(super) async fn another(&self, name: &[u8]) -> Result<Connection> {
-        let version = self.map.lock().version;
+        let version = self.map.lock().version();
         self.draw(version).await?;
         let owner = self.map.lock().owner(slot(name));
         match owner {
@@ -271,7 +239,7 @@ impl Cluster {
     /// A connection of the caller's own to each node that has slots now.
     pub(super) async fn every(&self) -> Result<Vec<Connection>> {
         let ranges = self.ask_for_map().await?;
-        let nodes: HashSet<Address> = ranges.into_iter().map(|(.., address)| address).collect();
+        let nodes: HashSet<Address> = ranges.into_iter().map(|range| range.at).collect();
         try_join_all(nodes.iter().map(|node| Connection::open(node, &self.settings))).await
     }
 }

@@ -19,16 +19,16 @@ use crate::node::Seat;
 use crate::reply;
 
 /// Sentinels, and the master that they are asked for.
-pub(super) struct Sentinels {
-    pub(super) hosts: Vec<Address>,
-    pub(super) master: Box<str>,
-    pub(super) greeting: RedisConnectionInfo,
+pub(crate) struct Sentinels {
+    hosts: Vec<Address>,
+    master: Box<str>,
+    greeting: RedisConnectionInfo,
     /// The one that answered last is asked first. Relaxed: any will do.
     first: AtomicUsize,
 }
 
 impl Sentinels {
-    pub(super) fn new(
+    pub(crate) fn new(
         hosts: Vec<Address>,
         master: Box<str>,
         greeting: RedisConnectionInfo,
@@ -72,11 +72,18 @@ impl Sentinels {
         (first..self.hosts.len()).chain(0..first)
     }
 
-    async fn open(&self, settings: &Arc<Settings>) -> Result<Connection> {
+    /// What `open` opens to the master: where one Sentinel is wrong, another may know better.
+    pub(crate) async fn reach<'a, T>(
+        &self,
+        settings: &Settings,
+        open: impl Fn(Address) -> BoxFuture<'a, Result<T>> + Send,
+    ) -> Result<T> {
         let mut failure = errors::down(&settings.name, "has no sentinels");
         for at in self.turns() {
+            // Who gives up before this one answers begins with another one next time.
+            self.first.store((at + 1) % self.hosts.len(), Ordering::Relaxed);
             let opened = match self.ask_in_time(at, settings).await {
-                Ok(master) => Connection::open(&master, settings).await,
+                Ok(master) => open(master).await,
                 Err(error) => Err(error),
             };
             match opened {
@@ -84,14 +91,14 @@ impl Sentinels {
                     self.first.store(at, Ordering::Relaxed);
                     return Ok(connection);
                 }
-                // Another one may know better.
                 Err(error) => failure = error,
             }
         }
         Err(failure)
     }
 
-    async fn has_moved(&self, address: &Address, settings: &Settings) -> bool {
+    /// Whether the master is known to be elsewhere than at `address` now.
+    pub(crate) async fn has_moved(&self, address: &Address, settings: &Settings) -> bool {
         for at in self.turns() {
             if let Ok(master) = self.ask_in_time(at, settings).await {
                 return master != *address;
@@ -104,7 +111,10 @@ impl Sentinels {
 
 impl Seat for Sentinels {
     fn open<'a>(&'a self, settings: &'a Arc<Settings>) -> BoxFuture<'a, Result<Connection>> {
-        Box::pin(self.open(settings))
+        let open = move |master: Address| -> BoxFuture<'a, Result<Connection>> {
+            Box::pin(async move { Connection::open(&master, settings).await })
+        };
+        Box::pin(self.reach(settings, open))
     }
 
     fn has_moved<'a>(

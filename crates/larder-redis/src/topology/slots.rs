@@ -11,45 +11,59 @@ use crate::reply;
 /// How many slots a cluster has.
 pub(super) const SLOTS: usize = 16_384;
 
-/// The slot of a name: CRC-16/XMODEM of its tag. Redis Cluster specification, "Key distribution
-/// model".
-pub(super) fn slot(name: &[u8]) -> usize {
+/// The slot of a key: CRC-16/XMODEM of what is in its first braces, or of all of it where there
+/// are none. Redis Cluster specification, "Key distribution model".
+///
+/// ```
+/// assert_eq!(larder_redis::slot(b"foo"), 12_182);
+/// assert_eq!(larder_redis::slot(b"{foo}.bar"), 12_182);
+/// ```
+#[must_use]
+pub fn slot(name: &[u8]) -> u16 {
     let crc = tag(name).iter().fold(0_u16, |crc, &byte| {
         (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| match crc & 0x8000 {
             0 => crc << 1,
             _ => (crc << 1) ^ 0x1021,
         })
     });
-    usize::from(crc) % SLOTS
+    crc % SLOTS as u16
 }
 
-/// Which slots a node has: the first, the last, and where it is.
-pub(super) type Range = (usize, usize, Address);
+/// Slots that a node has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotRange {
+    /// The first of them.
+    pub first: u16,
+    /// The last of them.
+    pub last: u16,
+    /// Where the node is.
+    pub at: Address,
+}
 
 /// The answer to `CLUSTER SLOTS`. A node that doesn't know its own host is at that of `asked`.
-pub(super) fn read_ranges(answer: Value, asked: &Address) -> Result<Vec<Range>> {
+pub(super) fn read_ranges(answer: Value, asked: &Address) -> Result<Vec<SlotRange>> {
     let read = |range: Value| {
         let mut range = reply::list(range)?.into_iter();
         let mut next = || range.next().ok_or_else(|| odd("range of slots"));
         let (first, last) = (reply::number(next()?)?, reply::number(next()?)?);
-        if first > last || last >= SLOTS {
+        if first > last || usize::from(last) >= SLOTS {
             return Err(odd("slot"));
         }
         let mut master = reply::list(next()?)?.into_iter();
         let host = master.next().unwrap_or_default();
         let port: u16 = reply::number(master.next().unwrap_or_default())?;
         let host = if host == Value::Nil { String::new() } else { reply::text(host)? };
-        let address = match (&host[..], asked) {
+        let at = match (&host[..], asked) {
             ("" | "?", Address::Tcp { host, .. }) => Address::Tcp { host: host.clone(), port },
             _ => Address::Tcp { host: host.into(), port },
         };
-        Ok((first, last, address))
+        Ok(SlotRange { first, last, at })
     };
     reply::list(answer)?.into_iter().map(read).collect()
 }
 
 /// Where an answer sends the asker: of `MOVED 3999 host:port`, what stands behind the code.
-pub(super) fn read_redirection(details: &str, asked: &Address) -> Option<Address> {
+pub(crate) fn read_redirection(details: &str, asked: &Address) -> Option<Address> {
     let (_, place) = details.split_once(' ')?;
     match (place.rsplit_once(':')?, asked) {
         (("", port), Address::Tcp { host, .. }) => {
@@ -97,7 +111,8 @@ mod tests {
             range(100, 16_383, vec![node(Value::Nil, 3)]),
         ]);
         let ranges = read_ranges(answer, &tcp("asked", 9)).unwrap();
-        assert_eq!(ranges, [(0, 99, tcp("a", 1)), (100, 16_383, tcp("asked", 3))]);
+        let expected = [(0, 99, tcp("a", 1)), (100, 16_383, tcp("asked", 3))];
+        assert_eq!(ranges, expected.map(|(first, last, at)| SlotRange { first, last, at }));
         for odd in [
             Value::Nil,
             Value::Array(vec![Value::Nil]),

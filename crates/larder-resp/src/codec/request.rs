@@ -47,6 +47,12 @@ impl<'a> Request<'a> {
         spans.iter().map(move |span| &bytes[span.start as usize..span.end as usize])
     }
 
+    /// The request that the arguments from `index` on would be, if there are any.
+    pub(crate) fn behind(&self, index: usize) -> Option<Self> {
+        let spans = self.spans.get(index..).filter(|spans| !spans.is_empty())?;
+        Some(Self { bytes: self.bytes, spans })
+    }
+
     fn slice(&self, span: Span) -> &'a [u8] {
         &self.bytes[span.start as usize..span.end as usize]
     }

@@ -2,19 +2,29 @@
 //!
 //! A command goes there as it came, if everything that it names is plain. What names only keys
 //! of caches is executed here, and what names both is split where its replies can be merged, and
-//! refused where not. It knows no reply: those are passed on, but for what `split` and `filter`
-//! make of them.
+//! refused where not. It knows no reply: those are passed on, but for what `split`, `filter` and
+//! `everywhere` make of them.
+//!
+//! Where the keys upstream live on several servers, the slots of a command's keys say which of them
+//! is asked (`slots`).
 
-use std::sync::Arc;
+mod own;
+mod refuse;
+mod slots;
 
-use super::keys::{self, Foreign, Keys, Names, Subscribes, Transacts, Way};
-use super::{Call, filter, find, guard, split};
-use crate::codec::{Protocol, encode_request};
+use super::guard::Guarded;
+use super::places::{Keys, blocks, sort_patterns};
+use super::redis::{self, RedisCommand};
+use super::way::{Shown, Way};
+use super::{Call, everywhere, filter, find, guard, split, takes};
+use crate::codec::Protocol;
 use crate::exchange::{Ends, Exchange, Over};
-use crate::fault;
-use crate::keyspace::{Declared, Home, Whose, is_larders, shown};
+use crate::keyspace::{Whose, is_larders};
 use crate::reads::{Forward, Gathered};
-use crate::upstream::Patience;
+use crate::upstream::{Patience, To};
+
+use refuse::{only_subscribes, refuse, refuse_key, refuse_larders};
+use slots::Slots;
 
 /// Where a command goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +42,17 @@ pub(crate) enum Route {
 /// Finds the way of a command where plain keys live upstream, and goes it as far as it doesn't
 /// end here.
 pub(crate) fn route(call: &mut Call<'_>, gathered: &mut Gathered) -> Route {
+    let divided = call.service.keyspace.upstream().is_some_and(|upstream| upstream.is_divided());
     let link = call.session.link.lock();
     let mut router = Router {
         has_connection: link.connection.is_some(),
+        leads_to: link.slot,
         subscribed: link.subscriptions.any(),
+        divided,
         gathered,
     };
     drop(link);
-    match keys::find(call.request.name()) {
+    match redis::find(call.request.name()) {
         Some(_) if !call.session.authenticated => {
             call.reply.error("NOAUTH", "Authentication required.");
             Route::Written
@@ -52,7 +65,11 @@ pub(crate) fn route(call: &mut Call<'_>, gathered: &mut Gathered) -> Route {
 /// What decides about the way of a command, besides its keys.
 pub(super) struct Router<'g> {
     has_connection: bool,
+    /// The slot that its connection was opened for.
+    leads_to: Option<u16>,
     subscribed: bool,
+    /// Whether plain keys live on several servers.
+    divided: bool,
     gathered: &'g mut Gathered,
 }
 
@@ -86,15 +103,22 @@ impl Router<'_> {
         }
     }
 
-    fn known(&mut self, call: &mut Call<'_>, entry: &'static Foreign) -> Route {
+    fn known(&mut self, call: &mut Call<'_>, entry: &'static RedisCommand) -> Route {
         let queues = call.session.transaction.queues;
         let pings = call.is(0, "PING");
         if self.only_subscribes(call) && !matches!(entry.way, Way::Subscribes(_)) && !pings {
             return only_subscribes(call);
         }
         match entry.way {
-            Way::Refused(reason) => refuse(call, reason),
-            Way::Answers if queues || (pings && self.only_subscribes(call)) => self.pass(call),
+            Way::Refused(_) => {
+                call.session.transaction.refuse();
+                entry.refuse(call);
+                Route::Written
+            }
+            Way::Answers if pings && self.only_subscribes(call) => {
+                self.one(call, Over::Dedicated, Patience::Usual, To::Any, Ends::Reply)
+            }
+            Way::Answers if queues => self.plain(call, entry, Slots::None),
             Way::Answers => Route::Here,
             Way::Only(allowed) => match call.request.get(1) {
                 Some(_) if !allowed.iter().any(|one| call.is(1, one)) => {
@@ -108,13 +132,21 @@ impl Router<'_> {
             Way::Subscribes(subscribes) => self.subscribes(call, subscribes),
             Way::Publishes => match call.request.get(1) {
                 Some(channel) if is_larders(channel) => refuse_larders(call, 1),
-                _ => self.pass(call),
+                Some(channel) => {
+                    // Messages of one channel stay in order by going to one server. In a
+                    // transaction the keys say which.
+                    let slots = match queues && call.is(0, "PUBLISH") {
+                        true => Slots::None,
+                        false => Slots::of(call, [channel]),
+                    };
+                    self.plain(call, entry, slots)
+                }
+                None => self.plain(call, entry, Slots::None),
             },
-            Way::Transaction(Transacts::Watch) => match self.plain_only(call, entry) {
-                Ok(()) => self.transaction(call, Transacts::Watch),
+            Way::Transaction(transacts) => match self.watched(call, entry) {
+                Ok(slots) => self.transaction(call, transacts, slots),
                 Err(written) => written,
             },
-            Way::Transaction(transacts) => self.transaction(call, transacts),
             Way::Shared | Way::Blocks | Way::MayBlock | Way::Split => self.by_keys(call, entry),
         }
     }
@@ -125,19 +157,22 @@ impl Router<'_> {
     }
 
     /// A command whose keys decide.
-    fn by_keys(&mut self, call: &mut Call<'_>, entry: &'static Foreign) -> Route {
-        let (mut of_cache, mut plain) = (None, false);
+    fn by_keys(&mut self, call: &mut Call<'_>, entry: &'static RedisCommand) -> Route {
+        let (mut of_cache, mut plain, mut slots) = (None, false, Slots::None);
         for at in entry.keys.places(&call.request) {
             match call.service.keyspace.whose(&call.request[at]) {
                 Whose::Larder => return refuse_larders(call, at),
                 Whose::Cache(declared) => {
                     of_cache.get_or_insert((declared, at));
                 }
-                Whose::Upstream => plain = true,
+                Whose::Upstream => {
+                    plain = true;
+                    slots = slots.and(call, &call.request[at]);
+                }
             }
         }
         let Some((declared, at)) = of_cache else {
-            return self.plain(call, entry);
+            return self.plain(call, entry, slots);
         };
         let splits = entry.way == Way::Split;
         if call.session.transaction.queues {
@@ -159,195 +194,131 @@ impl Router<'_> {
     }
 
     /// A command that names only plain keys, or none.
-    fn plain(&mut self, call: &mut Call<'_>, entry: &'static Foreign) -> Route {
+    fn plain(&mut self, call: &mut Call<'_>, entry: &'static RedisCommand, slots: Slots) -> Route {
         if entry.keys == Keys::Sort
-            && keys::sort_patterns(&call.request).any(|pattern| reaches(call, pattern))
+            && sort_patterns(&call.request).any(|pattern| reaches(call, pattern))
         {
             return refuse(call, "a pattern of BY or GET must begin as only plain keys do");
         }
         let blocks = match entry.way {
             Way::Blocks => true,
-            Way::MayBlock => keys::blocks(&call.request),
+            Way::MayBlock => blocks(&call.request),
             _ => false,
         };
-        // In a transaction nothing blocks.
-        if !blocks || call.session.transaction.queues {
-            return self.pass(call);
+        let queues = call.session.transaction.queues;
+        if slots == Slots::Several && !queues && split::divides(entry, call) {
+            return split::split(call, self);
         }
-        if self.subscribed {
-            return refuse(call, "who has subscribed can't block: use another connection");
-        }
-        if call.behind {
-            return Route::Wait;
-        }
-        let route = self.forward(call, Over::Dedicated, Patience::Endless, Ends::Reply, as_it_is());
-        self.gathered.seal();
-        route
-    }
-
-    fn plain_only(&mut self, call: &mut Call<'_>, entry: &'static Foreign) -> Result<(), Route> {
-        for at in entry.keys.places(&call.request) {
-            match call.service.keyspace.whose(&call.request[at]) {
-                Whose::Larder => return Err(refuse_larders(call, at)),
-                Whose::Cache(declared) => {
-                    let reason = "only plain keys can be watched: this one belongs to the cache";
-                    return Err(refuse_key(call, declared, at, reason));
-                }
-                Whose::Upstream => {}
-            }
-        }
-        Ok(())
-    }
-
-    fn names(&mut self, call: &mut Call<'_>, names: Names) -> Route {
-        let (requests, reply) = filter::filter(call, names);
-        let forward = Forward { requests, asks: Vec::new(), reply };
-        let over = self.over(call);
-        self.forward(call, over, Patience::Usual, Ends::Reply, forward)
-    }
-
-    fn transaction(&mut self, call: &mut Call<'_>, transacts: Transacts) -> Route {
-        let arguments = call.request.len();
-        let well_formed =
-            if transacts == Transacts::Watch { arguments > 1 } else { arguments == 1 };
-        if !well_formed {
-            // Redis refuses it, which poisons a transaction there as well.
-            return self.pass(call);
-        }
-        let queued = call.session.transaction;
-        if queued.queues && transacts == Transacts::Unwatch {
-            return self.pass(call);
-        }
-        // Where companions began to be while it was being queued, it would be executed unguarded.
-        // Who only fears that they did, since the bus stands still, must not abort it for that.
-        if queued.queues && !queued.guarded && guard::is_known(call) {
-            call.session.transaction.refuse();
-        }
-        let begins = matches!(transacts, Transacts::Watch | Transacts::Multi);
-        let over = if begins { Over::Dedicated } else { self.over(call) };
-        if self.gathered.over().is_some_and(|other| other != over) {
-            return Route::Wait;
-        }
-        let poisoned = call.session.transaction.goes_on(transacts);
-        if transacts == Transacts::Multi && !queued.queues {
-            call.session.transaction.guarded = guard::is_needed(call);
-        }
-        if !poisoned {
-            let mut forward = as_it_is();
-            if transacts == Transacts::Exec && queued.guarded {
-                forward.reply = Some(Box::new(|came, _, reply| guard::write_executed(came, reply)));
-            }
-            let keys: Vec<&[u8]> = call.request.iter().skip(1).collect();
-            if let Some(before) = guard::before(call, &keys).filter(|_| !queued.queues) {
-                let (forward, requests) = guard::behind(before, call);
-                let write = |out: &mut Vec<u8>| out.extend(requests);
-                return self.send(call, over, Patience::Usual, write, Ends::Reply, forward);
-            }
-            return self.forward(call, over, Patience::Usual, Ends::Reply, forward);
-        }
-        let aborted = Forward {
-            requests: 1,
-            asks: Vec::new(),
-            reply: Some(Box::new(|mut replies, _, reply| match replies.pop() {
-                Some(Err(error)) => fault::error(reply, &error),
-                _ => reply.error("EXECABORT", "Transaction discarded because of previous errors."),
-            })),
+        let to = match self.to(call, slots) {
+            Ok(to) => to,
+            Err(written) => return written,
         };
-        let write = |out: &mut Vec<u8>| encode_request(out, &["DISCARD"]);
-        self.send(call, over, Patience::Usual, write, Ends::Reply, aborted)
+        if queues && self.leads_elsewhere(to) {
+            let reason = "the transaction began where its key isn't, since the client has \
+                          subscribed there, or said too much without a key: use another connection";
+            return refuse(call, reason);
+        }
+        if queues {
+            // In a transaction nothing blocks.
+            let well_formed = takes(entry.arity, call.request.len());
+            let ends = if well_formed { Ends::Foreseen("QUEUED") } else { Ends::Reply };
+            return self.pass(call, Over::Dedicated, to, ends);
+        }
+        if blocks {
+            return self.blocks(call, to);
+        }
+        let over = self.over(call, to);
+        let everywhere = self.divided && slots == Slots::None;
+        match everywhere.then(|| everywhere::everywhere(call)).flatten() {
+            Some(merge) => self.send(
+                call,
+                (over, Patience::Usual),
+                |exchange| exchange.push(&arguments(call), To::All, Ends::Reply),
+                Forward { reply: Some(everywhere::reply(merge)), ..Forward::default() },
+            ),
+            None => self.pass(call, over, to, Ends::Reply),
+        }
     }
 
-    /// A subscription is alone on its way: only when it is confirmed is it known what the client
-    /// may do next.
-    fn subscribes(&mut self, call: &mut Call<'_>, subscribes: Subscribes) -> Route {
-        let larders = (1..call.request.len()).find(|&at| is_larders(&call.request[at]));
-        if let Some(at) = larders {
-            return refuse_larders(call, at);
-        }
-        if call.behind {
-            return Route::Wait;
-        }
-        let named = call.request.len() - 1;
-        let confirmations = call.session.link.lock().subscriptions.confirmations(subscribes, named);
-        // One that names nothing and has to is refused in one reply.
-        let ends = Ends::Confirmations(confirmations.max(1));
-        let route = self.forward(call, Over::Dedicated, Patience::Usual, ends, as_it_is());
-        self.gathered.seal();
-        route
-    }
-
-    /// A command that goes as it came, over whichever connection its client has.
-    fn pass(&mut self, call: &mut Call<'_>) -> Route {
+    /// A command that goes as it came, with what goes beside it where its keys may have companions.
+    fn pass(&mut self, call: &mut Call<'_>, over: Over, to: To, ends: Ends) -> Route {
         if guard::names_too_many(call) {
             return refuse(call, "in a transaction a command names at most 1,024 keys");
         }
-        let over = self.over(call);
-        if let Some(guarded) = guard::around(call) {
-            let (forward, requests) = guarded.gather();
-            let write = |out: &mut Vec<u8>| out.extend(requests);
-            return self.send(call, over, Patience::Usual, write, Ends::Reply, forward);
+        match guard::around(call) {
+            Some(guarded) => self.guarded(call, over, to, (guarded, ends)),
+            None => self.one(call, over, Patience::Usual, to, ends),
         }
-        self.forward(call, over, Patience::Usual, Ends::Reply, as_it_is())
     }
 
-    /// Over which connection an ordinary command goes.
-    pub(super) fn over(&self, call: &Call<'_>) -> Over {
-        let alone = self.has_connection || call.session.transaction.is_open();
-        let usual = if alone { Over::Dedicated } else { Over::Shared };
-        self.gathered.over().unwrap_or(usual)
+    /// A command that goes as it came, and what goes beside it.
+    fn guarded(
+        &mut self,
+        call: &Call<'_>,
+        over: Over,
+        to: To,
+        (guarded, ends): (Guarded, Ends),
+    ) -> Route {
+        let forward = guarded.forward();
+        let write = |exchange: &mut Exchange| guarded.push(exchange, &arguments(call), to, ends);
+        self.send(call, (over, Patience::Usual), write, forward)
     }
 
-    fn forward(
+    fn names(&mut self, call: &mut Call<'_>, names: Shown) -> Route {
+        let over = self.over(call, To::Any);
+        let (write, reply) = filter::filter(call, names, self.divided);
+        self.send(call, (over, Patience::Usual), write, Forward { reply, ..Forward::default() })
+    }
+
+    /// Over which connection an ordinary command goes. Where keys live on several servers only
+    /// those of the slot that is watched go over the client's own.
+    pub(super) fn over(&self, call: &Call<'_>, to: To) -> Over {
+        let transaction = call.session.transaction;
+        if self.divided {
+            let watched = transaction.slot.is_some_and(|slot| to == To::Slot(slot));
+            let alone = transaction.queues || (watched && transaction.is_open());
+            return if alone { Over::Dedicated } else { Over::Shared };
+        }
+        self.over_of_transaction(call)
+    }
+
+    /// Sends a command as it came.
+    fn one(
         &mut self,
         call: &Call<'_>,
         over: Over,
         patience: Patience,
+        to: To,
         ends: Ends,
-        forward: Forward,
     ) -> Route {
-        let request = call.request;
-        let times = forward.requests;
-        let write = |out: &mut Vec<u8>| {
-            let arguments: Vec<_> = request.iter().collect();
-            (0..times).for_each(|_| encode_request(out, &arguments));
-        };
-        self.send(call, over, patience, write, ends, forward)
+        let write = |exchange: &mut Exchange| exchange.push(&arguments(call), to, ends);
+        self.send(call, (over, patience), write, Forward::default())
     }
 
     /// Gathers what goes upstream.
     pub(super) fn send(
         &mut self,
         call: &Call<'_>,
-        over: Over,
-        patience: Patience,
-        write: impl FnOnce(&mut Vec<u8>),
-        ends: Ends,
+        how: (Over, Patience),
+        write: impl FnOnce(&mut Exchange),
         forward: Forward,
     ) -> Route {
-        if self.gathered.over().is_some_and(|other| other != over) {
+        if self.gathered.over().is_some_and(|other| other != how.0) {
             return Route::Wait;
         }
         let Some(upstream) = call.service.keyspace.upstream() else {
             return Route::Here;
         };
-        let begin = || Exchange {
-            upstream: Arc::clone(upstream),
-            link: Arc::clone(&call.session.link),
-            protocol: call.session.protocol,
-            over,
-            patience,
-            requests: Vec::new(),
-            ends: Vec::new(),
-            stays_open: false,
-        };
-        self.gathered.forward(begin, write, ends, forward);
+        let session = &call.session;
+        let begin = || Exchange::new(upstream, &session.link, session.protocol, how);
+        self.gathered.forward(begin, write, forward);
         Route::Forwarded
     }
 }
 
-/// One request, whose reply is passed on.
-fn as_it_is() -> Forward {
-    Forward { requests: 1, asks: Vec::new(), reply: None }
+/// The words of a command, as it came.
+pub(super) fn arguments<'a>(call: &Call<'a>) -> Vec<&'a [u8]> {
+    call.request.iter().collect()
 }
 
 /// Whether a pattern of SORT may name keys that aren't plain. `#`, and what has no star, name
@@ -363,45 +334,4 @@ fn reaches(call: &Call<'_>, pattern: &[u8]) -> bool {
 fn changes_protocol(call: &Call<'_>) -> bool {
     let version = if call.session.protocol == Protocol::Resp3 { b"3" } else { b"2" };
     call.is(0, "HELLO") && call.request.get(1).is_some_and(|asked| asked != version)
-}
-
-/// Redis's own words.
-fn only_subscribes(call: &mut Call<'_>) -> Route {
-    let name = fault::shown(call.request.name()).to_ascii_lowercase();
-    call.reply.error(
-        "ERR",
-        format_args!(
-            "Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET \
-             are allowed in this context"
-        ),
-    );
-    Route::Written
-}
-
-fn refuse(call: &mut Call<'_>, reason: &str) -> Route {
-    call.session.transaction.refuse();
-    let name = fault::shown(call.request.name()).to_uppercase();
-    call.reply.error("REFUSED", format_args!("{name}: {reason}"));
-    Route::Written
-}
-
-fn refuse_larders(call: &mut Call<'_>, at: usize) -> Route {
-    call.session.transaction.refuse();
-    let name = shown(&call.request[at]);
-    let message = "what begins with larder: or larder. is larder's own in the shared Redis";
-    call.reply.error("REFUSED", format_args!("{message} (key {name})"));
-    Route::Written
-}
-
-fn refuse_key(call: &mut Call<'_>, declared: &Declared, at: usize, reason: &str) -> Route {
-    call.session.transaction.refuse();
-    let key = &call.request[at];
-    // Several caches may have the namespace; the key tells which.
-    let declared = match call.service.keyspace.home(key) {
-        Ok(Home::Declared(home, _)) => home,
-        _ => declared,
-    };
-    let (name, key) = (declared.cache.name(), shown(key));
-    call.reply.error("REFUSED", format_args!("{reason} {name} (key {key})"));
-    Route::Written
 }

@@ -13,13 +13,21 @@
 //! All of it is one piece of a pipeline, and what writes into a value is a transaction, so that
 //! nobody sets the key in between. In a client's own transaction each command stands between two
 //! others; what those reply is left out of the reply to EXEC.
+//!
+//! It knows one server: where keys live on several, they have no companions.
+
+use bytes::Bytes;
+use larder_core::Result;
 
 use super::Call;
-use super::keys::{self, Keys};
+use super::places::Keys;
+use super::redis;
 use crate::codec::{Delimited, Delimiter, Writer, encode_request};
 use crate::companion::{Companions, Script};
+use crate::exchange::{Ends, Exchange};
 use crate::fault;
 use crate::reads::{Forward, Replies};
+use crate::upstream::{Stands, To};
 
 /// What a command does to plain keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,17 +117,11 @@ impl Does {
 /// transaction, where one command has one script, a command names no more.
 const KEYS_MAX: usize = 1024;
 
-/// A command with what goes beside it.
+/// What goes beside a command: requests, encoded.
 pub(super) struct Guarded {
-    /// Everything that is sent.
-    requests: Vec<u8>,
+    before: Vec<Vec<u8>>,
+    behind: Vec<Vec<u8>>,
     shape: Shape,
-}
-
-/// The scripts before a command.
-pub(super) struct Before {
-    pub(super) requests: Vec<u8>,
-    pub(super) count: usize,
 }
 
 /// What a command stands between.
@@ -149,22 +151,31 @@ pub(super) fn is_known(call: &Call<'_>) -> bool {
     call.service.keyspace.companions().is_some() && call.service.engine.knows_of_companions()
 }
 
-/// The scripts before a command that names these plain keys, if there may be companions.
-pub(super) fn before(call: &Call<'_>, plain: &[&[u8]]) -> Option<Before> {
-    let companions = needed(call).filter(|_| !plain.is_empty())?;
-    Some(scripts(companions, plain, Does::of(call).modes().0))
+/// The scripts before a command that names these plain keys; none where there are no companions.
+pub(super) fn before(call: &Call<'_>, plain: &[&[u8]]) -> Vec<Vec<u8>> {
+    match needed(call) {
+        Some(companions) => scripts(companions, plain, Does::of(call).modes().0),
+        None => Vec::new(),
+    }
 }
 
-fn scripts(companions: &Companions, keys: &[&[u8]], mode: &[u8]) -> Before {
+fn scripts(companions: &Companions, keys: &[&[u8]], mode: &[u8]) -> Vec<Vec<u8>> {
     let script = |keys: &[&[u8]]| companions.call(Script::Around, keys, &[mode]);
-    let requests = keys.chunks(KEYS_MAX).flat_map(script).collect();
-    Before { requests, count: keys.len().div_ceil(KEYS_MAX) }
+    keys.chunks(KEYS_MAX).map(script).collect()
+}
+
+/// What goes before a command all of whose arguments are plain keys; `None` where nothing does.
+pub(super) fn before_watch(call: &Call<'_>) -> Option<Guarded> {
+    let keys: Vec<&[u8]> = call.request.iter().skip(1).collect();
+    let before = before(call, &keys);
+    let shape = Shape::Behind(before.len());
+    (!before.is_empty()).then_some(Guarded { before, behind: Vec::new(), shape })
 }
 
 /// Whether a command names more keys than it may in a transaction that is guarded.
 pub(super) fn names_too_many(call: &Call<'_>) -> bool {
     let transaction = call.session.transaction;
-    let entry = keys::find(call.request.name());
+    let entry = redis::find(call.request.name());
     transaction.queues
         && transaction.guarded
         && call.request.len() > KEYS_MAX
@@ -178,7 +189,7 @@ pub(super) fn around(call: &Call<'_>) -> Option<Guarded> {
         true => call.service.keyspace.companions().filter(|_| transaction.guarded)?,
         false => needed(call)?,
     };
-    let keys = keys::find(call.request.name()).map_or(Keys::None, |entry| entry.keys);
+    let keys = redis::find(call.request.name()).map_or(Keys::None, |entry| entry.keys);
     let keys: Vec<&[u8]> = keys.places(&call.request).map(|at| &call.request[at]).collect();
     if keys.is_empty() && !transaction.queues {
         return None;
@@ -187,9 +198,8 @@ pub(super) fn around(call: &Call<'_>) -> Option<Guarded> {
     let (before, behind) = does.modes();
     // What moves between two keys names two, or is malformed.
     let behind = behind.filter(|_| does != Does::Moves || keys.len() == 2);
-    let mut requests = Vec::new();
     let script = |mode| match keys.is_empty() {
-        true => nothing(),
+        true => request("PING"),
         false => companions.call(Script::Around, &keys, &[mode]),
     };
     let shape = match behind {
@@ -199,41 +209,61 @@ pub(super) fn around(call: &Call<'_>) -> Option<Guarded> {
         Some(_) if does == Does::WritesInto && !transaction.is_open() => Shape::Transaction,
         Some(_) => Shape::Between,
     };
+    if let Shape::Behind(_) = shape {
+        let before = scripts(companions, &keys, before);
+        return Some(Guarded { before, behind: Vec::new(), shape });
+    }
+    let (mut before, mut behind) =
+        (vec![script(before)], vec![behind.map_or_else(|| request("PING"), script)]);
     if shape == Shape::Transaction {
-        encode_request(&mut requests, &["MULTI"]);
+        before.insert(0, request("MULTI"));
+        behind.push(request("EXEC"));
     }
-    match shape {
-        Shape::Behind(_) => requests.extend(scripts(companions, &keys, before).requests),
-        Shape::Between | Shape::Transaction => requests.extend(script(before)),
-    }
-    encode_request(&mut requests, &call.request.iter().collect::<Vec<_>>());
-    if !matches!(shape, Shape::Behind(_)) {
-        requests.extend(behind.map_or_else(nothing, script));
-    }
-    if shape == Shape::Transaction {
-        encode_request(&mut requests, &["EXEC"]);
-    }
-    Some(Guarded { requests, shape })
+    Some(Guarded { before, behind, shape })
 }
 
-/// A request that does nothing.
-fn nothing() -> Vec<u8> {
+/// A request of one word. PING does nothing.
+fn request(word: &str) -> Vec<u8> {
     let mut request = Vec::new();
-    encode_request(&mut request, &["PING"]);
+    encode_request(&mut request, &[word]);
     request
 }
 
+/// Adds scripts and the command behind them.
+pub(super) fn push_behind(exchange: &mut Exchange, scripts: &[Vec<u8>], words: &[&[u8]], to: To) {
+    scripts.iter().for_each(|script| exchange.push_beside(script, to, Stands::Before));
+    exchange.push(words, to, Ends::Reply);
+}
+
+/// The replies to commands of which each stood behind so many scripts: the error of a script in
+/// the place of what stands behind it.
+pub(super) fn own_replies(came: Replies, scripts: &[usize]) -> Replies {
+    let mut came = came.into_iter();
+    let refused = |script: &Result<Bytes>| script.as_ref().map_or(true, |bytes| is_error(bytes));
+    let own = |&count: &usize| {
+        let mut wrong = None;
+        for script in came.by_ref().take(count).filter(refused) {
+            wrong.get_or_insert(script);
+        }
+        let own = came.next()?;
+        Some(wrong.unwrap_or(own))
+    };
+    scripts.iter().filter_map(own).collect()
+}
+
 impl Guarded {
-    /// What is to be gathered, and the requests for it.
-    pub(super) fn gather(self) -> (Forward, Vec<u8>) {
+    /// How the reply of the command is made of those that come.
+    pub(super) fn forward(&self) -> Forward {
         let shape = self.shape;
-        let requests = match shape {
-            Shape::Behind(scripts) => scripts + 1,
-            Shape::Between => 3,
-            Shape::Transaction => 5,
-        };
         let reply = move |replies: Replies, _, reply: &mut Writer<'_>| shape.write(&replies, reply);
-        (Forward { requests, asks: Vec::new(), reply: Some(Box::new(reply)) }, self.requests)
+        Forward { asks: Vec::new(), reply: Some(Box::new(reply)) }
+    }
+
+    /// Adds the command, and what goes beside it to the same server.
+    pub(super) fn push(self, exchange: &mut Exchange, own: &[&[u8]], to: To, ends: Ends) {
+        self.before.iter().for_each(|one| exchange.push_beside(one, to, Stands::Before));
+        exchange.push(own, to, ends);
+        self.behind.iter().for_each(|one| exchange.push_beside(one, to, Stands::Behind));
     }
 }
 
@@ -291,13 +321,6 @@ pub(super) fn write_executed(mut replies: Replies, reply: &mut Writer<'_>) {
     }
 }
 
-/// One request behind the script that must come before it.
-pub(super) fn behind(before: Before, call: &Call<'_>) -> (Forward, Vec<u8>) {
-    let Before { mut requests, count } = before;
-    encode_request(&mut requests, &call.request.iter().collect::<Vec<_>>());
-    Guarded { requests, shape: Shape::Behind(count) }.gather()
-}
-
 fn is_error(reply: &[u8]) -> bool {
     matches!(reply.first(), Some(b'-' | b'!'))
 }
@@ -337,6 +360,18 @@ mod tests {
         let mut out = Vec::new();
         write_executed(vec![Ok(reply.into())], &mut Writer::new(&mut out, Protocol::Resp3));
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_error_of_a_script_stands_in_the_place_of_what_is_behind_it() {
+        let came = [":0", "-OOM no", "-ERR x", ":2", "*0", ":0", ":7"];
+        let came = came.iter().map(|reply| Ok(Bytes::from(*reply))).collect();
+        let own: Vec<_> = own_replies(came, &[3, 0, 1]).into_iter().map(Result::unwrap).collect();
+        assert_eq!(own, ["-OOM no", "*0", ":7"]);
+        let lost = || larder_core::Error::new(larder_core::ErrorKind::SharedDown, "gone");
+        let own = own_replies(vec![Err(lost()), Ok(Bytes::from(":1"))], &[1]);
+        let kind = |error: &larder_core::Error| error.kind() == lost().kind();
+        assert!(matches!(&own[..], [Err(error)] if kind(error)));
     }
 
     #[test]

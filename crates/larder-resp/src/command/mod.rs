@@ -10,25 +10,27 @@ mod connection;
 mod container;
 mod declared;
 mod describe;
+mod everywhere;
 mod expiry;
 mod filter;
-pub(crate) mod foreign;
 pub(crate) mod forward;
 mod glob;
 mod guard;
 mod info;
 mod invalidate;
-pub(crate) mod keys;
 mod larder;
 mod long_double;
 mod names;
 mod natural;
 mod numbers;
+pub(crate) mod places;
 mod reads;
+mod redis;
 mod reference;
 mod shared_plain;
 mod split;
 mod strings;
+pub(crate) mod way;
 mod writes;
 
 use std::sync::Arc;
@@ -228,9 +230,9 @@ fn unknown(call: &mut Call<'_>) -> Outcome {
     if name.eq_ignore_ascii_case(b"POST") || name.eq_ignore_ascii_case(b"Host:") {
         return Outcome::Close;
     }
-    if let Some(foreign) = foreign::find(name) {
+    if let Some(redis) = redis::find(name) {
         match call.session.authenticated {
-            true => foreign.refuse(call),
+            true => redis.refuse(call),
             false => unauthenticated(call),
         }
         return Outcome::Written;
@@ -440,7 +442,8 @@ pub(crate) static TABLE: &[Command] = table! {
         "ID | GETNAME | SETNAME name | SETINFO field text | HELP", connection::client,
         "Names the connection and tells its number.";
     "COMMAND" -1 Serves NONE, "server",
-        "[COUNT | DOCS [name …] | INFO [name …] | HELP]", describe::command,
+        "[COUNT | DOCS [name …] | GETKEYS name … | INFO [name …] | LIST [FILTERBY …] | HELP]",
+        describe::command,
         "Describes the commands.";
     "INFO" -1 Serves NONE, "server",
         "[section …]", info::info,

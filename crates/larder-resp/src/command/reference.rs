@@ -36,7 +36,9 @@ which begin with `larder:` or `larder.`, and what concerns the Redis itself (`FL
 for itself meanwhile; if it is lost in a transaction or with subscriptions, the client is
 disconnected, as by a Redis that goes. Without the Redis plain keys are `SHAREDDOWN` at once, and
 declared keys are served. The keys of a script are those that it declares: what else it touches
-nobody checks. The replies to one pipeline take at most 128 MiB at a time.
+nobody checks. The replies to one pipeline take at most 128 MiB at a time. What changes where that
+Redis is a cluster stands in
+[the table of compatibility](redis-compatibility.md#where-that-redis-is-a-cluster).
 
 Pipelined reads of declared keys that memory doesn't hold are loaded together, one batch for each
 cache. A number has one spelling: `user:042` is a `BADKEY`. Only what `redis-benchmark -r` writes,

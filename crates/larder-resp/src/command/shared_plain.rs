@@ -21,7 +21,7 @@ use crate::fault;
 use crate::keyspace::{Declared, Home, Whose, shown};
 use crate::reads::Later;
 use crate::service::Service;
-use crate::upstream::{Requests, Upstream};
+use crate::upstream::{Part, Requests, Stands, To, Upstream};
 
 /// For how long the token of a plain key permits to fill it, in milliseconds.
 const LEASE_MS: &[u8] = b"10000";
@@ -59,7 +59,7 @@ impl Asked {
     async fn call(&self, script: Script, key: &[u8], arguments: &[&[u8]]) -> Result<Said> {
         let request = self.companions.call(script, &[key], arguments);
         for _ in 0..CALLS_MAX {
-            let said = match self.ask(request.clone(), 1).await.pop() {
+            let said = match self.ask(&[&request]).await.pop() {
                 Some(said) => said?,
                 None => return Err(odd()),
             };
@@ -84,10 +84,15 @@ impl Asked {
         Err(Error::new(ErrorKind::SharedDown, message))
     }
 
-    async fn ask(&self, requests: Vec<u8>, count: usize) -> Vec<Result<Reply>> {
-        let protocol = Protocol::Resp2;
-        let replies =
-            self.upstream.forward(Requests { bytes: requests.into(), count, protocol }).await;
+    async fn ask<R: AsRef<[u8]>>(&self, requests: &[R]) -> Vec<Result<Reply>> {
+        let part = |request: &R| {
+            let length = request.as_ref().len();
+            Part { length, to: To::Any, stands: Stands::ForItself }
+        };
+        let parts = requests.iter().map(part).collect();
+        let bytes: Vec<u8> = requests.iter().flat_map(AsRef::as_ref).copied().collect();
+        let requests = Requests { bytes: bytes.into(), parts, protocol: Protocol::Resp2 };
+        let replies = self.upstream.forward(requests).await;
         let read = |reply: Result<bytes::Bytes>| match decode_reply(&reply?, &LIMITS) {
             Ok(Some((reply, _))) => Ok(reply),
             _ => Err(odd()),
@@ -326,13 +331,10 @@ pub(super) fn forget(
 impl Asked {
     /// Deletes keys, and voids their leases.
     async fn forget(&self, keys: &[Key]) -> Vec<Result<Reply>> {
-        let mut requests = Vec::new();
-        let chunks = keys.chunks(KEYS_MAX);
-        let count = chunks.len();
-        for chunk in chunks {
+        let script = |chunk: &[Key]| {
             let chunk: Vec<&[u8]> = chunk.iter().map(Key::as_bytes).collect();
-            requests.extend(self.companions.call(Script::Forget, &chunk, &[]));
-        }
-        self.ask(requests, count).await
+            self.companions.call(Script::Forget, &chunk, &[])
+        };
+        self.ask(&keys.chunks(KEYS_MAX).map(script).collect::<Vec<_>>()).await
     }
 }

@@ -48,6 +48,23 @@ async fn command_describes_every_command() {
 }
 
 #[tokio::test]
+async fn commands_are_listed_by_pattern_and_tell_their_keys() {
+    let mut client = Bench::new().client();
+    let names = |reply: &Reply| array(reply).iter().map(|name| text(name).to_owned()).collect();
+    let list: Vec<String> = names(&client.talk("COMMAND LIST").await);
+    assert_eq!(client.talk("COMMAND COUNT").await, int(list.len() as i64));
+    let some: Vec<String> = names(&client.talk("COMMAND LIST FILTERBY PATTERN MGE*").await);
+    assert_eq!(some, ["mget"]);
+    assert_eq!(client.talk("COMMAND LIST FILTERBY MODULE x").await, Reply::Array(Vec::new()));
+    assert_error(&client.talk("COMMAND LIST FILTERBY x y").await, "ERR", "syntax error");
+    let keys: Vec<String> = names(&client.talk("COMMAND GETKEYS LARDER.GET k LEASE").await);
+    assert_eq!(keys, ["k"]);
+    // No Redis is behind this one, so what only Redis has isn't told.
+    assert!(!list.contains(&"hset".to_owned()));
+    assert_eq!(client.talk("COMMAND INFO hset").await, Reply::Array(vec![Reply::Null]));
+}
+
+#[tokio::test]
 async fn a_container_of_commands_has_help() {
     let mut client = Bench::new().client();
     for container in ["CLIENT", "COMMAND", "CONFIG"] {

@@ -103,9 +103,9 @@ pub struct Config {
     pub common: Option<MemoryConfig>,
     /// The part of memory that keys which belong to no cache have; `None` when those are refused.
     pub plain: Option<MemoryConfig>,
-    /// The Redis in which plain keys live, under their own names; `None` when they live in memory
-    /// or are refused.
-    pub upstream: Option<crate::upstream::Options>,
+    /// Whether plain keys live in the shared Redis, under their own names; otherwise they live in
+    /// memory or are refused.
+    pub upstream: bool,
     /// The tier that it shares with others; `None` when it runs alone.
     pub shared: Option<SharedConfig>,
     /// The systems of record, in the file's order.
@@ -245,7 +245,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         listen: listen?,
         memory_bytes: whole.limit,
         common: parts.shared,
-        upstream: upstream?,
+        upstream,
         shared: shared?,
         plain: parts.plain,
         sources: sources
@@ -273,7 +273,7 @@ fn warn(config: &Config, sources: &[&Written], findings: &mut Findings<'_>) {
             );
         }
     }
-    if config.caches.is_empty() && config.plain.is_none() && config.upstream.is_none() {
+    if config.caches.is_empty() && config.plain.is_none() && !config.upstream {
         findings.warning(
             [],
             "there is no cache, and plain keys are refused: nothing can be read",

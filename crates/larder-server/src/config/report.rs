@@ -54,10 +54,10 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some(shared) = &config.shared {
         write_shared(shared, out)?;
     }
-    let plain = match (&config.plain, &config.upstream) {
+    let plain = match (&config.plain, config.upstream) {
         (Some(_), _) => "served as by Redis",
-        (None, Some(_)) => "passed through to the shared Redis, where they have their own names",
-        (None, None) => "refused",
+        (None, true) => "passed through to the shared Redis, where they have their own names",
+        (None, false) => "refused",
     };
     writeln!(out, "keys of no cache: {plain}")?;
     write_memory(config, out)?;

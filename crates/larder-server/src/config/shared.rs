@@ -7,15 +7,15 @@ use std::time::Duration;
 use larder_core::{Error, ErrorKind};
 use larder_engine::{Sharing, SharingBounds};
 use larder_memcached::{MemcachedOptions, MemcachedTier};
-use larder_redis::{RedisOptions, RedisTier};
+use larder_redis::{RedisOptions, RedisTier, Servers};
 
 use super::bus::Beside;
 use super::document::Written;
 use super::findings::Reported;
 use super::options::shared as options;
 use super::scope::Scope;
-use super::secret::{Secret, SecretUrl};
-use crate::upstream;
+use super::secret::SecretUrl;
+use crate::upstream::{self, RedisUpstream};
 
 /// A tier, opened.
 #[derive(Clone, Debug)]
@@ -80,15 +80,25 @@ impl SharedConfig {
         if self.is_memcached() {
             return Ok(Tier::Memcached(Arc::new(MemcachedTier::connect(self.memcached()?)?)));
         }
-        let mut options = self.redis();
-        if let Some(file) = self.certificates.as_ref().filter(|_| self.are_certificates_of_tier()) {
-            let certificates = fs::read(file).map_err(|error| {
-                let message = format!("the certificates of [shared], {file}, can't be read");
-                Error::new(ErrorKind::Config, message).caused_by(error)
-            })?;
-            options.certificates = Some(certificates.into());
-        }
-        Ok(Tier::Redis(Arc::new(RedisTier::connect(options)?)))
+        Ok(Tier::Redis(Arc::new(RedisTier::connect(self.trusting_redis()?)?)))
+    }
+
+    /// The Redis in which plain keys live, where it is one. Nothing is connected until it is asked.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when there can be none at this URL, or the certificates can't be read.
+    ///
+    /// # Panics
+    ///
+    /// Panics outside of a runtime.
+    pub fn upstream(&self) -> larder_core::Result<RedisUpstream> {
+        let servers = Servers::new(&self.trusting_redis()?)?;
+        let options = upstream::Options {
+            connect_timeout: self.connect_timeout,
+            ..upstream::Options::default()
+        };
+        Ok(RedisUpstream::new(&servers, &options))
     }
 
     /// Whether `certificates` concern the tier: not where only the bus is spoken to over TLS.
@@ -107,32 +117,6 @@ impl SharedConfig {
         }
     }
 
-    /// Where plain keys live, if they live there; the reason why they can't otherwise.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, where it is a Redis that plain keys can't be passed through to.
-    pub(super) fn upstream(&self) -> Result<Option<upstream::Options>, &'static str> {
-        if self.is_memcached() {
-            return Ok(None);
-        }
-        let server = self.redis().one_server().ok().flatten().ok_or(
-            "plain keys live in the Redis of [shared], and this version passes them through only \
-             to one server without TLS",
-        )?;
-        let address = match server.at {
-            Ok((host, port)) => upstream::Address::Tcp { host, port },
-            Err(path) => upstream::Address::Unix(path.into()),
-        };
-        Ok(Some(upstream::Options {
-            user: server.user,
-            password: server.password.map(Secret::new),
-            database: server.database,
-            connect_timeout: self.connect_timeout,
-            ..upstream::Options::new(address)
-        }))
-    }
-
     fn memcached(&self) -> larder_core::Result<MemcachedOptions> {
         Ok(MemcachedOptions {
             namespace: self.namespace.clone(),
@@ -147,6 +131,19 @@ impl SharedConfig {
             connect_timeout: self.connect_timeout,
             ..RedisOptions::new(self.url.expose())
         }
+    }
+
+    /// The same, with the certificates that its server's is checked against.
+    fn trusting_redis(&self) -> larder_core::Result<RedisOptions> {
+        let mut options = self.redis();
+        if let Some(file) = self.certificates.as_ref().filter(|_| self.are_certificates_of_tier()) {
+            let certificates = fs::read(file).map_err(|error| {
+                let message = format!("the certificates of [shared], {file}, can't be read");
+                Error::new(ErrorKind::Config, message).caused_by(error)
+            })?;
+            options.certificates = Some(certificates.into());
+        }
+        Ok(options)
     }
 
     /// `None` when it runs alone.

@@ -223,7 +223,7 @@ fn every_default_is_the_one_of_the_reference() {
     assert!(config.warnings.is_empty());
     let (source, cache) = (&config.sources[0], &config.caches[0]);
     // With a shared Redis plain keys have no part of memory.
-    assert!(config.plain.is_none() && config.upstream.is_some());
+    assert!(config.plain.is_none() && config.upstream);
     let plain = parse(SMALL).unwrap().plain.unwrap();
     let common = parse(SMALL).unwrap().common.unwrap();
     let shared = config.shared.as_ref().unwrap();
@@ -235,7 +235,7 @@ fn every_default_is_the_one_of_the_reference() {
         ("memory", "limit", size_text(config.memory_bytes)),
         ("memory", "policy", common.policy.to_string()),
         ("memory", "candidates", format!("{:?}", common.candidates).to_lowercase()),
-        ("plain", "enabled", config.upstream.is_some().to_string()),
+        ("plain", "enabled", config.upstream.to_string()),
         ("plain", "policy", plain.policy.to_string()),
         ("source", "changes", format!("{:?}", source.changes).to_lowercase()),
         ("source", "connections", source.connections.to_string()),

@@ -5,11 +5,10 @@ use super::findings::{Findings, Reported};
 use super::memory::Plain;
 use super::options::plain as options;
 use super::shared::SharedConfig;
-use crate::upstream::Options;
 
-/// The part of memory that plain keys have, and the Redis that they live in: one of the two, or
-/// neither.
-type Homes = (Result<Option<Plain>, Reported>, Result<Option<Options>, Reported>);
+/// The part of memory that plain keys have, and whether they live in the shared Redis: the one or
+/// the other, or neither.
+type Homes = (Result<Option<Plain>, Reported>, bool);
 
 /// `plain` is the section of that name, and `keys` what it says.
 pub(super) fn resolve(
@@ -18,24 +17,18 @@ pub(super) fn resolve(
     shared: &Result<Option<SharedConfig>, Reported>,
     findings: &mut Findings<'_>,
 ) -> Homes {
-    let (Ok(Some(_)), Ok(Some(shared))) = (&keys, shared) else { return (keys, Ok(None)) };
-    match shared.upstream() {
-        Ok(None) => (keys, Ok(None)),
-        Ok(Some(upstream)) => {
-            for option in options::SECTION.options {
-                if option.name != options::ENABLED.about.name && plain.entry(option).is_some() {
-                    findings.warning(
-                        &plain.place(option),
-                        format!("`{}` never applies: plain keys live in [shared]", option.name),
-                        "leave it out: what is evicted there that Redis decides",
-                    );
-                }
-            }
-            (Ok(None), Ok(Some(upstream)))
-        }
-        Err(reason) => {
-            let cure = "refuse them: [plain] with `enabled = false`";
-            (keys, Err(findings.error(&plain.place(&options::ENABLED.about), reason, cure)))
+    let (Ok(Some(_)), Ok(Some(shared))) = (&keys, shared) else { return (keys, false) };
+    if shared.is_memcached() {
+        return (keys, false);
+    }
+    for option in options::SECTION.options {
+        if option.name != options::ENABLED.about.name && plain.entry(option).is_some() {
+            findings.warning(
+                &plain.place(option),
+                format!("`{}` never applies: plain keys live in [shared]", option.name),
+                "leave it out: what is evicted there that Redis decides",
+            );
         }
     }
+    (Ok(None), true)
 }

@@ -10,24 +10,26 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use larder_core::sync::Mutex;
-use larder_core::{Error, ErrorKind, Result};
+use larder_core::{BoxFuture, Error, ErrorKind, Result};
+use larder_redis::Address;
 use larder_resp::codec::Protocol;
 use larder_resp::upstream::{Dedicated, Patience, REPLIES_BYTES_MAX};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connect::connect;
+use super::connect::{Connected, connect};
 use super::down;
-use super::options::Options;
-use super::wire::{Came, Wire};
+use super::seat::Seat;
+use super::wire::Came;
 
-/// So many connections of each version are kept for the next client.
+/// So many connections of each version are kept for the next client, to all servers together.
 const IDLE_MAX: usize = 16;
 
 /// The dedicated connections.
 pub(super) struct Alone {
-    options: Arc<Options>,
+    /// How many there may be.
+    places_max: usize,
     /// Where the sockets live: a connection may be used by several threads in turn.
     runtime: Handle,
     places: Arc<Semaphore>,
@@ -36,89 +38,128 @@ pub(super) struct Alone {
 
 /// Connections that nobody uses, of RESP2 and RESP3.
 #[derive(Default)]
-struct Idle([Mutex<Vec<Wire>>; 2]);
+struct Idle([Mutex<Vec<Connected>>; 2]);
 
 impl Idle {
-    fn of(&self, protocol: Protocol) -> &Mutex<Vec<Wire>> {
+    fn of(&self, protocol: Protocol) -> &Mutex<Vec<Connected>> {
         &self.0[usize::from(protocol == Protocol::Resp3)]
     }
 
-    /// One that is still alive. A Redis that went away has been heard of by now.
-    fn take(&self, protocol: Protocol) -> Option<Wire> {
+    /// One to this seat that is still alive. A Redis that went away has been heard of by now.
+    fn take(&self, seat: &Seat, protocol: Protocol) -> Option<Connected> {
         loop {
-            let mut wire = self.of(protocol).lock().pop()?;
+            let mut idle = self.of(protocol).lock();
+            let fits = |one: &Connected| match seat.address() {
+                Some(address) => one.address == *address,
+                None => true,
+            };
+            let at = idle.iter().rposition(fits)?;
+            let mut connected = idle.swap_remove(at);
+            drop(idle);
             let mut context = Context::from_waker(Waker::noop());
-            if wire.poll_reply(&mut context).is_pending() && wire.is_clear() {
-                return Some(wire);
+            let silent = connected.wire.poll_reply(&mut context).is_pending();
+            if silent && connected.wire.is_clear() && connected.epoch == seat.epoch() {
+                return Some(connected);
             }
         }
     }
+
+    /// Keeps one, if there is room, in place of the oldest.
+    fn give(&self, connected: Connected, protocol: Protocol) {
+        let mut idle = self.of(protocol).lock();
+        if idle.len() >= IDLE_MAX {
+            idle.remove(0);
+        }
+        idle.push(connected);
+    }
 }
 
+/// Hears what a server says about where a slot or a master has gone.
+pub(super) type Hears = Box<dyn Fn(&Address, u64, &[u8]) + Send>;
+
 impl Alone {
-    pub(super) fn new(options: Arc<Options>, runtime: Handle) -> Self {
-        let places = Arc::new(Semaphore::new(options.dedicated_max));
-        Self { options, runtime, places, idle: Arc::default() }
+    pub(super) fn new(places_max: usize, runtime: Handle) -> Self {
+        let places = Arc::new(Semaphore::new(places_max));
+        Self { places_max, runtime, places, idle: Arc::default() }
     }
 
     pub(super) fn in_use(&self) -> usize {
-        self.options.dedicated_max.saturating_sub(self.places.available_permits())
+        self.places_max.saturating_sub(self.places.available_permits())
     }
 
-    /// A connection for one client.
-    pub(super) fn open(
+    /// A connection for one client, to the server that sits there.
+    pub(super) async fn open(
         &self,
+        seat: Seat,
         protocol: Protocol,
-    ) -> impl Future<Output = Result<Box<dyn Dedicated>>> + use<> {
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let (options, idle) = (Arc::clone(&self.options), Arc::clone(&self.idle));
-        let runtime = self.runtime.clone();
-        async move {
-            let place = place.map_err(|_| {
-                let message = format!(
-                    "all {} connections to the shared Redis that serve one client each are taken \
-                     by clients that subscribe, watch or block",
-                    options.dedicated_max
-                );
-                Error::new(ErrorKind::Shed, message)
-            })?;
-            let patience = options.patience;
-            let wire = match idle.take(protocol) {
-                Some(wire) => wire,
-                None => {
-                    let made = async move { connect(&options, protocol).await };
-                    let closed = || down("the connections to the shared Redis are closed");
-                    runtime.spawn(made).await.map_err(|error| closed().caused_by(error))??
-                }
-            };
-            let idle = Arc::downgrade(&idle);
-            let progress = wire.progress();
-            let connection =
-                Connection { wire, protocol, idle, patience, progress, timer: None, _place: place };
-            Ok(Box::new(connection) as Box<dyn Dedicated>)
-        }
+        hears: Hears,
+    ) -> Result<Box<dyn Dedicated>> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            let message = format!(
+                "all {} connections to the shared Redis that serve one client each are taken by \
+                 clients that subscribe, watch or block",
+                self.places_max
+            );
+            Error::new(ErrorKind::Shed, message)
+        })?;
+        seat.check(&self.runtime);
+        let patience = seat.options().patience;
+        let connected = match self.idle.take(&seat, protocol) {
+            Some(connected) => connected,
+            None => {
+                let seat = seat.clone();
+                let made = async move { connect(&seat, protocol).await };
+                let closed = || down("the connections to the shared Redis are closed");
+                self.runtime.spawn(made).await.map_err(|error| closed().caused_by(error))??
+            }
+        };
+        let idle = Arc::downgrade(&self.idle);
+        let progress = connected.wire.progress();
+        let moved = seat.moved(connected.epoch, &self.runtime);
+        let connection = Connection {
+            connected,
+            protocol,
+            idle,
+            hears,
+            patience,
+            progress,
+            moved,
+            timer: None,
+            _place: place,
+        };
+        Ok(Box::new(connection))
     }
 }
 
 /// A connection that one client uses.
 struct Connection {
-    wire: Wire,
+    connected: Connected,
     protocol: Protocol,
     idle: Weak<Idle>,
+    hears: Hears,
     patience: std::time::Duration,
     /// What the wire's progress was when the timer was set.
     progress: u64,
+    /// Ends when it leads to no master any more: who listens there would hear nothing.
+    moved: Option<BoxFuture<'static, ()>>,
     timer: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
+    fn poll_moved(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.moved {
+            Some(moved) => moved.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+
     /// Whether nothing has moved for as long as it may.
     fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let until = Instant::now() + self.patience;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
-        if self.wire.progress() != self.progress {
-            self.progress = self.wire.progress();
+        if self.connected.wire.progress() != self.progress {
+            self.progress = self.connected.wire.progress();
             timer.as_mut().reset(until);
         }
         timer.as_mut().poll(context)
@@ -127,15 +168,21 @@ impl Connection {
 
 impl Dedicated for Connection {
     fn send(&mut self, requests: &[u8]) {
-        self.wire.send(requests);
+        self.connected.wire.send(requests);
     }
 
     fn poll_reply(&mut self, context: &mut Context<'_>, patience: Patience) -> Poll<Result<Bytes>> {
-        match self.wire.poll_reply(context) {
+        match self.connected.wire.poll_reply(context) {
             Poll::Ready(came) => {
                 self.timer = None;
                 Poll::Ready(match came {
-                    Ok(Came::Reply(reply)) => Ok(reply),
+                    Ok(Came::Reply(reply)) => {
+                        if reply.first() == Some(&b'-') {
+                            let Connected { address, epoch, .. } = &self.connected;
+                            (self.hears)(address, *epoch, &reply);
+                        }
+                        Ok(reply)
+                    }
                     Ok(Came::TooLong) => {
                         let message =
                             format!("one reply may take {REPLIES_BYTES_MAX} bytes: ask for less");
@@ -148,6 +195,10 @@ impl Dedicated for Connection {
                     }
                 })
             }
+            Poll::Pending if self.poll_moved(context).is_ready() => Poll::Ready(Err(down(
+                "the shared Redis is another server now; a command without a reply may have been \
+                 executed, and isn't repeated",
+            ))),
             Poll::Pending if patience == Patience::Usual => self.poll_late(context).map(|()| {
                 Err(down(
                     "the shared Redis didn't reply in time; the command may have been executed, \
@@ -159,10 +210,10 @@ impl Dedicated for Connection {
     }
 
     fn release(self: Box<Self>) {
-        let Some(idle) = self.idle.upgrade() else { return };
-        let mut idle = idle.of(self.protocol).lock();
-        if idle.len() < IDLE_MAX && self.wire.is_clear() {
-            idle.push(self.wire);
+        if let Some(idle) = self.idle.upgrade()
+            && self.connected.wire.is_clear()
+        {
+            idle.give(self.connected, self.protocol);
         }
     }
 }

@@ -2,25 +2,28 @@
 //! each its replies.
 //!
 //! The task connects when it is asked something. A connection on which nothing moves while
-//! replies are waited for is given up after [`Options::patience`].
+//! replies are waited for is given up after [`Options::patience`], and one to a master that lost
+//! its part takes no more requests.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Result};
 use larder_resp::codec::Protocol;
 use larder_resp::upstream::{REPLIES_BYTES_MAX, Requests};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use super::connect::connect;
+#[cfg(doc)]
+use super::Options;
+use super::connect::{Connected, connect};
 use super::down;
-use super::options::Options;
-use super::wire::{Came, Wire};
+use super::seat::Seat;
+use super::wire::{self, Wire};
 
 /// So many clients may wait to be written; the next one is told to come back.
 const ORDERS_MAX: usize = 4096;
@@ -28,6 +31,27 @@ const ORDERS_MAX: usize = 4096;
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 /// When somebody who found too much waiting should come back.
 const SHED_RETRY: Duration = Duration::from_millis(50);
+
+/// What came of one request: its reply, or why there is none.
+pub(super) type Came = Result<Bytes, Lost>;
+
+/// Why there is no reply.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    pub(super) error: Error,
+    /// It was sent, so it may have been executed.
+    pub(super) sent: bool,
+}
+
+impl Lost {
+    fn sent(error: Error) -> Self {
+        Self { error, sent: true }
+    }
+
+    fn unsent(error: Error) -> Self {
+        Self { error, sent: false }
+    }
+}
 
 /// The way to the task.
 #[derive(Debug)]
@@ -40,37 +64,35 @@ struct Order {
     requests: Requests,
     /// Whether it was given to a connection before, which ended before anything of it was sent.
     again: bool,
-    replies: oneshot::Sender<Vec<Result<Bytes>>>,
+    replies: oneshot::Sender<Vec<Came>>,
 }
 
 impl Lane {
-    /// Starts the task on the current runtime. It ends when the lane is dropped.
-    pub(super) fn start(options: Arc<Options>, protocol: Protocol) -> Self {
+    /// Starts the task. It ends when the lane is dropped.
+    pub(super) fn start(seat: Seat, protocol: Protocol, runtime: &Handle) -> Self {
         let (orders, taken) = mpsc::channel(ORDERS_MAX);
-        tokio::spawn(drive(options, protocol, taken));
+        runtime.spawn(drive(seat, protocol, taken));
         Self { orders }
     }
 
     /// Has requests sent, and waits for their replies.
-    pub(super) fn order(
-        &self,
-        requests: Requests,
-    ) -> impl Future<Output = Vec<Result<Bytes>>> + use<> {
-        let count = requests.count;
+    pub(super) fn order(&self, requests: Requests) -> impl Future<Output = Vec<Came>> + use<> {
+        let count = requests.parts.len();
         let (replies, came) = oneshot::channel();
         let ordered = self.orders.try_send(Order { requests, again: false, replies });
         async move {
             let error = match ordered {
                 Ok(()) => match came.await {
                     Ok(replies) => return replies,
-                    Err(_) => down("the connections to the shared Redis are closed"),
+                    Err(_) => Lost::sent(down("the connections to the shared Redis are closed")),
                 },
                 Err(TrySendError::Closed(_)) => {
-                    down("the connections to the shared Redis are closed")
+                    Lost::unsent(down("the connections to the shared Redis are closed"))
                 }
                 Err(TrySendError::Full(_)) => {
                     let message = "too much waits to be sent to the shared Redis";
-                    Error::new(ErrorKind::Shed, message).retry_after(SHED_RETRY)
+                    // Nothing else is tried in its place: that too much waits is no fault.
+                    Lost::sent(Error::new(ErrorKind::Shed, message).retry_after(SHED_RETRY))
                 }
             };
             vec![Err(error); count]
@@ -81,7 +103,8 @@ impl Lane {
 impl Order {
     fn fail(self, error: &Error) {
         // Who doesn't wait any more needn't know.
-        let _ = self.replies.send(vec![Err(error.clone()); self.requests.count]);
+        let lost = Err(Lost::unsent(error.clone()));
+        let _ = self.replies.send(vec![lost; self.requests.parts.len()]);
     }
 }
 
@@ -90,31 +113,32 @@ struct Waiting {
     order: Order,
     /// Where its requests begin in all that goes out on this connection.
     start: u64,
-    replies: Vec<Result<Bytes>>,
+    replies: Vec<Came>,
     bytes: usize,
 }
 
 impl Waiting {
     /// Takes the next reply; returns whether it is the last one.
-    fn take(&mut self, came: Came) -> bool {
+    fn take(&mut self, came: wire::Came) -> bool {
         self.replies.push(match came {
-            Came::Reply(reply) if self.bytes + reply.len() <= REPLIES_BYTES_MAX => {
+            wire::Came::Reply(reply) if self.bytes + reply.len() <= REPLIES_BYTES_MAX => {
                 self.bytes += reply.len();
                 Ok(reply)
             }
-            Came::Reply(_) | Came::TooLong => {
+            wire::Came::Reply(_) | wire::Came::TooLong => {
                 let message = format!(
                     "it was executed, but the replies to one pipeline may take {REPLIES_BYTES_MAX} \
                      bytes until they are read: ask for less at a time"
                 );
-                Err(Error::new(ErrorKind::Refused, message))
+                Err(Lost::sent(Error::new(ErrorKind::Refused, message)))
             }
         });
-        self.replies.len() >= self.order.requests.count
+        self.replies.len() >= self.order.requests.parts.len()
     }
 
-    fn end(mut self, error: &Error) {
-        self.replies.resize_with(self.order.requests.count, || Err(error.clone()));
+    fn end(mut self, lost: &Lost) {
+        let count = self.order.requests.parts.len();
+        self.replies.resize_with(count, || Err(lost.clone()));
         self.give();
     }
 
@@ -124,7 +148,7 @@ impl Waiting {
 }
 
 /// The task: connects whenever something is asked and no connection is there.
-async fn drive(options: Arc<Options>, protocol: Protocol, mut orders: mpsc::Receiver<Order>) {
+async fn drive(seat: Seat, protocol: Protocol, mut orders: mpsc::Receiver<Order>) {
     let mut again = VecDeque::new();
     loop {
         if again.is_empty() {
@@ -133,8 +157,8 @@ async fn drive(options: Arc<Options>, protocol: Protocol, mut orders: mpsc::Rece
                 None => return,
             }
         }
-        match connect(&options, protocol).await {
-            Ok(wire) => again = Running::new(wire, &options).run(again, &mut orders).await,
+        match connect(&seat, protocol).await {
+            Ok(connected) => again = Running::new(connected, &seat).run(again, &mut orders).await,
             Err(error) => {
                 again.drain(..).for_each(|order| order.fail(&error));
                 while let Ok(order) = orders.try_recv() {
@@ -146,21 +170,23 @@ async fn drive(options: Arc<Options>, protocol: Protocol, mut orders: mpsc::Rece
 }
 
 /// A connection while it lasts.
-struct Running<'o> {
+struct Running<'s> {
     wire: Wire,
-    options: &'o Options,
+    seat: &'s Seat,
+    epoch: u64,
     waiting: VecDeque<Waiting>,
     /// How much was ever given to the connection.
     given: u64,
 }
 
-impl<'o> Running<'o> {
-    fn new(wire: Wire, options: &'o Options) -> Self {
+impl<'s> Running<'s> {
+    fn new(Connected { wire, epoch, .. }: Connected, seat: &'s Seat) -> Self {
         let given = wire.sent();
-        Self { wire, options, waiting: VecDeque::new(), given }
+        Self { wire, seat, epoch, waiting: VecDeque::new(), given }
     }
 
-    /// Serves orders until the connection ends; returns those of which nothing was sent.
+    /// Serves orders until the connection ends, or the server is to be looked for elsewhere;
+    /// returns those of which nothing was sent.
     async fn run(
         mut self,
         first: VecDeque<Order>,
@@ -169,8 +195,12 @@ impl<'o> Running<'o> {
         first.into_iter().for_each(|order| self.begin(order));
         let mut progress = self.wire.progress();
         let mut moved = Instant::now();
+        let mut held = VecDeque::new();
         loop {
             let idle = self.waiting.is_empty();
+            if idle && !held.is_empty() {
+                return held;
+            }
             tokio::select! {
                 biased;
                 came = poll_fn(|context| self.wire.poll_reply(context)) => match came {
@@ -179,10 +209,12 @@ impl<'o> Running<'o> {
                         let message = "the connection to the shared Redis was lost before the \
                                        reply came; the command may have been executed, and isn't \
                                        repeated";
-                        return self.end(&down(message).caused_by(error));
+                        return self.end(&down(message).caused_by(error), held);
                     }
                 },
-                order = orders.recv(), if self.wire.unsent() < UNSENT_BYTES_MAX => match order {
+                order = orders.recv(),
+                    if held.is_empty() && self.wire.unsent() < UNSENT_BYTES_MAX => match order {
+                    Some(order) if self.seat.epoch() != self.epoch => held.push_back(order),
                     Some(order) => {
                         self.begin(order);
                         while self.wire.unsent() < UNSENT_BYTES_MAX
@@ -193,11 +225,11 @@ impl<'o> Running<'o> {
                     }
                     None => return VecDeque::new(),
                 },
-                () = sleep_until(moved + self.options.patience), if !idle => {
+                () = sleep_until(moved + self.seat.options().patience), if !idle => {
                     if self.wire.progress() == progress {
                         let message = "the shared Redis didn't reply in time; the command may \
                                        have been executed, and isn't repeated";
-                        return self.end(&down(message));
+                        return self.end(&down(message), held);
                     }
                 }
             }
@@ -220,8 +252,8 @@ impl<'o> Running<'o> {
     }
 
     /// Takes a reply. One that answers nothing is a message that nobody asked for.
-    fn take(&mut self, came: Came) {
-        if matches!(&came, Came::Reply(bytes) if bytes.first() == Some(&b'>')) {
+    fn take(&mut self, came: wire::Came) {
+        if matches!(&came, wire::Came::Reply(bytes) if bytes.first() == Some(&b'>')) {
             return;
         }
         if let Some(waiting) = self.waiting.front_mut()
@@ -233,16 +265,18 @@ impl<'o> Running<'o> {
     }
 
     /// Ends those that were sent with an error; returns the others, which go once more.
-    fn end(self, error: &Error) -> VecDeque<Order> {
+    fn end(self, error: &Error, held: VecDeque<Order>) -> VecDeque<Order> {
         let sent = self.wire.sent();
         let mut again = VecDeque::new();
         for waiting in self.waiting {
+            let was_sent = waiting.start < sent;
             // Twice is enough: connections that end at once may go on doing so.
-            match waiting.start < sent || waiting.order.again {
-                true => waiting.end(error),
+            match was_sent || waiting.order.again {
+                true => waiting.end(&Lost { error: error.clone(), sent: was_sent }),
                 false => again.push_back(Order { again: true, ..waiting.order }),
             }
         }
+        again.extend(held);
         again
     }
 }

@@ -1,45 +1,19 @@
-//! How a Redis is reached, and how much is asked of it at a time.
+//! How much is asked of a Redis at a time, and how long it may take.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::config::Secret;
-
-/// Where a Redis listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A host, by its name or number, and a port.
-    Tcp {
-        /// The name or number.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix socket.
-    Unix(PathBuf),
-}
-
-/// How a Redis is reached, and how much is asked of it at a time.
+/// How much is asked of a Redis at a time, and how long it may take.
 ///
 /// ```
-/// use larder_server::upstream::{Address, Options};
+/// use larder_server::upstream::Options;
 ///
-/// let address = Address::Tcp { host: "localhost".to_owned(), port: 6379 };
-/// let options = Options { dedicated_max: 64, ..Options::new(address) };
+/// let options = Options { dedicated_max: 64, ..Options::default() };
 /// assert_eq!(options.connections, 4);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it listens.
-    pub address: Address,
-    /// Its user; with a password and no user, it is `default`.
-    pub user: Option<String>,
-    /// The password.
-    pub password: Option<Secret>,
-    /// The number of its database.
-    pub database: u32,
-    /// How many connections clients share, for each of the two versions of the protocol. 4 by
-    /// default; 0 counts as 1. So many replies can come at the same time.
+    /// How many connections to a server clients share, for each of the two versions of the
+    /// protocol. 4 by default; 0 counts as 1. So many replies can come at the same time.
     pub connections: usize,
     /// How many connections may be dedicated to one client each, at a time. 1,024 by default; who
     /// would need one more is told so (`SHED`).
@@ -52,15 +26,9 @@ pub struct Options {
     pub patience: Duration,
 }
 
-impl Options {
-    /// The Redis at this address, with everything else by default.
-    #[must_use]
-    pub fn new(address: Address) -> Self {
+impl Default for Options {
+    fn default() -> Self {
         Self {
-            address,
-            user: None,
-            password: None,
-            database: 0,
             connections: 4,
             dedicated_max: 1024,
             connect_timeout: Duration::from_secs(1),

@@ -6,11 +6,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use larder_redis::Wire as Socket;
 use larder_resp::codec::{Delimited, Delimiter};
 use larder_resp::upstream::REPLIES_BYTES_MAX;
 use tokio::io::{AsyncReadExt, AsyncWrite};
-
-use super::connect::Socket;
 
 /// So much is read at once; more, while a long reply comes.
 const READ_BYTES: usize = 16 * 1024;
@@ -18,7 +17,7 @@ const READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// A connection, its output and its input.
 pub(super) struct Wire {
-    socket: Box<dyn Socket>,
+    socket: Pin<Box<dyn Socket>>,
     output: BytesMut,
     /// How many bytes went out and came in so far: it is by these that progress is seen.
     sent: u64,
@@ -41,7 +40,7 @@ pub(super) enum Came {
 }
 
 impl Wire {
-    pub(super) fn new(socket: Box<dyn Socket>) -> Self {
+    pub(super) fn new(socket: Pin<Box<dyn Socket>>) -> Self {
         Self {
             socket,
             output: BytesMut::new(),
@@ -102,7 +101,7 @@ impl Wire {
 
     fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
-            let socket = Pin::new(&mut *self.socket);
+            let socket = self.socket.as_mut();
             let sent = ready!(AsyncWrite::poll_write(socket, context, &self.output))?;
             self.output.advance(sent);
             self.sent += sent as u64;

@@ -1,9 +1,12 @@
-// What people do with node-redis and plain keys. Arguments: the port, the protocol's version.
+// What people do with node-redis and plain keys. Arguments: the port, the protocol's version. With a
+// third one the Redis behind larder is a cluster, of which a PUBLISH counts the listeners of one
+// server alone.
 
 import assert from 'node:assert/strict';
 import { createClient, defineScript, WatchError } from 'redis';
 
-const [port, RESP] = process.argv.slice(-2).map(Number);
+const [port, RESP] = process.argv.slice(1).map(Number);
+const listeners = process.argv[3] ? [0, 1] : [1];
 const scripts = {
   add: defineScript({
     NUMBER_OF_KEYS: 1,
@@ -39,8 +42,34 @@ assert.equal(await other.get('b'), '7');
 await assert.rejects(client.multi().set('b', '1').get('user:1').exec());
 assert.equal(await client.get('b'), '7');
 
+// A pipeline that is none of a transaction, and a transaction of which one command fails.
+const numbers = client.multi();
+for (let at = 0; at < 1000; at += 1) numbers.incr(`n:${at % 10}`);
+const counted = Array.from({ length: 1000 }, (_, at) => Math.floor(at / 10) + 1);
+assert.deepEqual(await numbers.execAsPipeline(), counted);
+await assert.rejects(client.multi().set('word', 'x').incr('word').append('word', 'y').exec());
+assert.equal(await client.get('word'), 'xy');
+
 // Scripts.
 assert.equal(await client.add('b', 3), 10);
+assert.deepEqual(await client.multi().set('b', '1').add('b', 9).get('b').exec(), ['OK', 10, '10']);
+assert.deepEqual(await client.eval('return {KEYS[1], ARGV[1]}', { keys: ['b'], arguments: ['x'] }), [
+  'b',
+  'x',
+]);
+const sha = await client.scriptLoad("return redis.call('GET', KEYS[1])");
+assert.deepEqual((await client.scriptExists([sha, '0'.repeat(40)])).map(Number), [1, 0]);
+for (const key of ['a', 'b', 'word']) {
+  assert.equal(await client.evalSha(sha, { keys: [key] }), await client.get(key));
+}
+await client.scriptFlush();
+assert.equal(await client.add('b', 0), 10);
+await assert.rejects(client.evalSha('0'.repeat(40), { keys: ['b'] }), /NOSCRIPT/);
+
+// What there is to call.
+assert.deepEqual(await client.commandGetKeys(['HSET', 'h', 'f', 'v']), ['h']);
+const all = (await client.command()).map(({ name }) => name);
+assert.ok(['hset', 'get', 'larder.get'].every((name) => all.includes(name)));
 
 // Lists that are waited for.
 assert.equal(await other.blPop('jobs', 0.1), null);
@@ -58,8 +87,10 @@ const told = new Promise((resolve) => {
 });
 await subscriber.subscribe('news', listen);
 await subscriber.pSubscribe('sp*', listen);
-assert.equal(await client.publish('news', 'hello'), 1);
-assert.equal(await client.publish('sport', 'goal'), 1);
+assert.ok(listeners.includes(await client.publish('news', 'hello')));
+assert.deepEqual(await client.pubSubChannels(), ['news']);
+assert.deepEqual({ ...(await client.pubSubNumSub(['news'])) }, { news: 1 });
+assert.ok(listeners.includes(await client.publish('sport', 'goal')));
 await told;
 assert.deepEqual(heard, [['news', 'hello'], ['sport', 'goal']]);
 await subscriber.unsubscribe('news');

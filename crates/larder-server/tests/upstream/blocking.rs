@@ -74,9 +74,8 @@ fn a_client_that_goes_while_it_blocks_leaves_nothing_behind() {
 
 #[test]
 fn no_more_connections_are_dedicated_than_may_be() {
-    let bench = Bench::with(larder_test::Redis::start(), |mut options| {
-        options.dedicated_max = 2;
-        options
+    let bench = Bench::with(larder_test::Redis::start(), |behind| {
+        behind.options.dedicated_max = 2;
     });
     let mut clients = [bench.client(), bench.client(), bench.client()];
     talk(&mut clients[0], "SUBSCRIBE a");

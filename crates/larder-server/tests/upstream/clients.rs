@@ -2,22 +2,21 @@
 
 use std::process::Command;
 
-use larder_test::clients;
+use larder_test::{RedisCluster, clients};
 
 use crate::support::Bench;
 
 const PYTHON: &str = include_str!("../clients/plain.py");
 const NODE: &str = include_str!("../clients/plain.mjs");
 
-fn check(client: &Command, protocol: &str) {
-    let bench = Bench::new();
+fn check<R>(bench: &Bench<R>, client: &Command, arguments: &[&str]) {
     // A script that hangs is ended.
     let mut limited = Command::new("timeout");
     limited.arg("60").arg(client.get_program()).args(client.get_args());
     if let Some(folder) = client.get_current_dir() {
         limited.current_dir(folder);
     }
-    let output = limited.args([&bench.address.port().to_string(), protocol]).output().unwrap();
+    let output = limited.arg(bench.address.port().to_string()).args(arguments).output().unwrap();
     let (out, error) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(out, "done\n", "{error}");
@@ -39,20 +38,31 @@ fn node() -> Command {
 
 #[test]
 fn redis_py_works_in_resp2() {
-    check(&python(), "2");
+    check(&Bench::new(), &python(), &["2"]);
 }
 
 #[test]
 fn redis_py_works_in_resp3() {
-    check(&python(), "3");
+    check(&Bench::new(), &python(), &["3"]);
 }
 
 #[test]
 fn node_redis_works_in_resp2() {
-    check(&node(), "2");
+    check(&Bench::new(), &node(), &["2"]);
 }
 
 #[test]
 fn node_redis_works_in_resp3() {
-    check(&node(), "3");
+    check(&Bench::new(), &node(), &["3"]);
+}
+
+#[test]
+fn clients_that_know_nothing_of_a_cluster_use_one() {
+    let cluster = RedisCluster::start(3, 0);
+    let url = cluster.url();
+    let bench = Bench::over(&cluster, url, None, |_| ());
+    for (client, protocol) in [(python(), "2"), (python(), "3"), (node(), "2"), (node(), "3")] {
+        cluster.nodes().iter().for_each(larder_test::Redis::flushall);
+        check(&bench, &client, &[protocol, "cluster"]);
+    }
 }

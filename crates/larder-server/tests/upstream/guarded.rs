@@ -161,7 +161,9 @@ fn larders_own_commands_refuse_plain_keys() {
 
 #[test]
 fn nothing_goes_upstream_before_the_client_has_authenticated() {
-    let bench = Bench::asking(Some("sesame"), Redis::start(), |options| options);
+    let redis = Redis::start();
+    let url = redis.url();
+    let bench = Bench::over(redis, url, Some("sesame"), |_| ());
     let mut client = bench.client();
     for line in ["SET a 1", "HSET h a 1", "SUBSCRIBE c", "MULTI", "BLPOP l 0", "MGET a user:1"] {
         let reply = talk(&mut client, line);
@@ -170,4 +172,42 @@ fn nothing_goes_upstream_before_the_client_has_authenticated() {
     assert_eq!(bench.redis.cli(&["DBSIZE"]), "0");
     assert_eq!(talk(&mut client, "AUTH sesame"), ok());
     assert_eq!(talk(&mut client, "SET a 1"), ok());
+}
+
+#[test]
+fn command_tells_of_what_is_passed_through_as_redis_does() {
+    let bench = Bench::new();
+    let (mut client, mut redis) = (bench.client(), bench.straight());
+    let array = |reply: Reply| match reply {
+        Reply::Array(parts) => parts,
+        other => panic!("no array: {other:?}"),
+    };
+    let all = array(talk(&mut client, "COMMAND"));
+    assert_eq!(talk(&mut client, "COMMAND COUNT"), int(all.len() as i64));
+    assert_eq!(array(talk(&mut client, "COMMAND LIST")).len(), all.len());
+    let mut passed = 0;
+    for command in all {
+        let own = array(command);
+        let name = own[0].text().to_owned();
+        let one = array(talk(&mut client, &format!("COMMAND INFO {name}")));
+        assert_eq!(one, [Reply::Array(own.clone())], "{name}");
+        let Some(Reply::Array(theirs)) =
+            array(talk(&mut redis, &format!("COMMAND INFO {name}"))).pop()
+        else {
+            continue; // larder's own, or of a later Redis
+        };
+        // Channels of shards have no slots of their own here.
+        if !["ssubscribe", "sunsubscribe", "spublish"].contains(&name.as_str()) {
+            assert_eq!(own[..2], theirs[..2], "{name}");
+            assert_eq!(own[3..6], theirs[3..6], "{name}");
+        }
+        passed += 1;
+    }
+    assert!(passed > 200, "{passed}");
+    for refused in ["flushall", "cluster", "nonsense"] {
+        let info = talk(&mut client, &format!("COMMAND INFO {refused}"));
+        assert_eq!(info, Reply::Array(vec![Reply::Null]));
+    }
+    let keys = talk(&mut client, "COMMAND GETKEYS XREAD COUNT 1 STREAMS a b 0 0");
+    assert_eq!(keys, Reply::Array(["a", "b"].map(Reply::bulk).into()));
 }

@@ -6,10 +6,13 @@
 
 mod blocking;
 mod clients;
+mod cluster;
 mod differential;
 mod guarded;
 mod mixed;
 mod outage;
 mod pubsub;
+mod sentinel;
 mod support;
+mod tls;
 mod transactions;

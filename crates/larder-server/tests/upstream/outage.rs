@@ -5,8 +5,6 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use larder_resp::codec::encode_request;
-use larder_server::config::Secret;
-use larder_server::upstream::Address;
 use larder_test::{Redis, Reply};
 
 use crate::support::{Bench, int, ok, pipeline, refusal, talk, until};
@@ -132,13 +130,11 @@ fn a_connection_that_died_idle_is_replaced_unseen() {
 fn a_password_is_told_and_a_wrong_one_is_an_error_that_says_so() {
     let redis = || Redis::start_with(&["--requirepass", "open sesame"]);
     let with = |password: &'static str| {
-        Bench::with(redis(), |mut options| {
-            options.password = Some(Secret::new(password));
-            options.database = 3;
-            options
-        })
+        let redis = redis();
+        let url = format!("redis://:{password}@127.0.0.1:{}/3", redis.port());
+        Bench::with(redis, |behind| behind.redis.url = url)
     };
-    let bench = with("open sesame");
+    let bench = with("open%20sesame");
     let mut client = bench.client();
     assert_eq!(talk(&mut client, "SET a 1"), ok());
     talk(&mut client, "HELLO 3");
@@ -147,7 +143,7 @@ fn a_password_is_told_and_a_wrong_one_is_an_error_that_says_so() {
         pipeline(&mut client, &["MULTI", "GET a", "EXEC"])[2],
         Reply::Array(vec![Reply::bulk("1")])
     );
-    let bench = with("open barley");
+    let bench = with("open%20barley");
     let reply = talk(&mut bench.client(), "GET a");
     let text = refusal(&reply);
     assert!(text.starts_with("SHAREDDOWN the shared Redis refused AUTH: WRONGPASS"), "{text}");
@@ -159,10 +155,8 @@ fn a_redis_behind_a_unix_socket_is_reached() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("redis.sock");
     let redis = Redis::start_with(&["--unixsocket", path.to_str().unwrap()]);
-    let bench = Bench::with(redis, |mut options| {
-        options.address = Address::Unix(path);
-        options
-    });
+    let url = format!("unix://{}", path.display());
+    let bench = Bench::with(redis, |behind| behind.redis.url = url);
     let mut client = bench.client();
     assert_eq!(pipeline(&mut client, &["SET a 1", "MULTI", "INCR a", "EXEC"])[0], ok());
     assert_eq!(bench.redis.cli(&["GET", "a"]), "2");
@@ -172,11 +166,10 @@ fn a_redis_behind_a_unix_socket_is_reached() {
 
 #[test]
 fn nobody_listening_is_an_error_at_once() {
-    let bench = Bench::with(Redis::start(), |mut options| {
+    let bench = Bench::with(Redis::start(), |behind| {
         let unused = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = unused.local_addr().unwrap().port();
-        options.address = Address::Tcp { host: "127.0.0.1".to_owned(), port };
-        options
+        behind.redis.url = format!("redis://127.0.0.1:{port}");
     });
     let mut client = bench.client();
     let reply = talk(&mut client, "GET a");

@@ -10,12 +10,12 @@ use larder_core::{Key, KeyTemplate, Value};
 use larder_engine::{Cache, Engine, Sharing, memory_tier};
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
-use larder_redis::{RedisOptions, RedisTier};
+use larder_redis::{RedisOptions, RedisTier, Servers};
 use larder_resp::codec::encode_request;
 use larder_resp::{Declared, Keyspace, Pool, PoolName, Service};
 use larder_server::host::ThisProcess;
 use larder_server::listen::resp::{RespListener, Setup};
-use larder_server::upstream::{Address, Options, RedisUpstream};
+use larder_server::upstream::{Options, RedisUpstream};
 use larder_test::{Redis, Reply, RespClient, TestSource};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -25,8 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// larder with the cache `user:{id:int}`, whose rows are `row of user:…`, and a Redis for
 /// everything else.
-pub(crate) struct Bench {
-    pub(crate) redis: Redis,
+pub(crate) struct Bench<R = Redis> {
+    pub(crate) redis: R,
     pub(crate) upstream: Arc<RedisUpstream>,
     pub(crate) source: TestSource<Key, Value>,
     pub(crate) address: SocketAddr,
@@ -34,35 +34,61 @@ pub(crate) struct Bench {
     runtime: Option<Runtime>,
 }
 
+/// How a Redis is reached, and how much is asked of it.
+pub(crate) struct Behind {
+    pub(crate) redis: RedisOptions,
+    pub(crate) options: Options,
+}
+
+impl Behind {
+    /// What is usual for this URL, changed.
+    fn changed(url: String, change: impl FnOnce(&mut Self)) -> Self {
+        let mut behind = Self { redis: RedisOptions::new(url), options: Options::default() };
+        change(&mut behind);
+        behind
+    }
+}
+
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::with(Redis::start(), |options| options)
+        Self::with(Redis::start(), |_| ())
     }
 
-    pub(crate) fn with(redis: Redis, change: impl FnOnce(Options) -> Options) -> Self {
-        Self::asking(None, redis, change)
-    }
-
-    /// larder asks its own clients for this password.
-    pub(crate) fn asking(
-        password: Option<&str>,
-        redis: Redis,
-        change: impl FnOnce(Options) -> Options,
-    ) -> Self {
-        Self::build(password, redis, change, false)
+    pub(crate) fn with(redis: Redis, change: impl FnOnce(&mut Behind)) -> Self {
+        let url = redis.url();
+        Self::over(redis, url, None, change)
     }
 
     /// larder looks out for tags and leases of every plain key that is named.
     pub(crate) fn guarding() -> Self {
-        Self::build(None, Redis::start(), |options| options, true)
+        let redis = Redis::start();
+        let url = redis.url();
+        Self::guarding_over(redis, url, |_| ())
     }
 
-    fn build(
+    /// A client of the Redis itself.
+    pub(crate) fn straight(&self) -> RespClient {
+        RespClient::connect(("127.0.0.1", self.redis.port()))
+    }
+}
+
+impl<R> Bench<R> {
+    /// Over the Redis at this URL. larder asks its own clients for this password.
+    pub(crate) fn over(
+        redis: R,
+        url: String,
         password: Option<&str>,
-        redis: Redis,
-        change: impl FnOnce(Options) -> Options,
-        guards: bool,
+        change: impl FnOnce(&mut Behind),
     ) -> Self {
+        Self::build(redis, &Behind::changed(url, change), password, false)
+    }
+
+    /// The same, and larder looks out for tags and leases of every plain key that is named.
+    pub(crate) fn guarding_over(redis: R, url: String, change: impl FnOnce(&mut Behind)) -> Self {
+        Self::build(redis, &Behind::changed(url, change), None, true)
+    }
+
+    fn build(redis: R, behind: &Behind, password: Option<&str>, guards: bool) -> Self {
         let runtime = Runtime::new().unwrap();
         let entered = runtime.enter();
         let source = TestSource::answering(|key: &Key| {
@@ -71,7 +97,7 @@ impl Bench {
         let source = source.batching(1000);
         let engine = Engine::on_tokio().unwrap();
         if guards {
-            let tier = RedisTier::connect(RedisOptions::new(redis.url())).unwrap();
+            let tier = RedisTier::connect(behind.redis.clone()).unwrap();
             let bus = Arc::new(tier.bus());
             let sharing = Sharing::over(Arc::new(tier)).own_bus(bus);
             runtime.block_on(engine.share(sharing)).unwrap();
@@ -95,8 +121,8 @@ impl Bench {
             .build()
             .unwrap();
         let template = KeyTemplate::parse("user:{id:int}").unwrap();
-        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: redis.port() };
-        let upstream = Arc::new(RedisUpstream::new(change(Options::new(address))));
+        let servers = Servers::new(&behind.redis).unwrap();
+        let upstream = Arc::new(RedisUpstream::new(&servers, &behind.options));
         let keyspace = Keyspace::new(vec![Declared { template, cache }], None).unwrap();
         let mut keyspace = keyspace.with_upstream(Arc::clone(&upstream) as _);
         if guards {
@@ -122,11 +148,6 @@ impl Bench {
         RespClient::connect(self.address)
     }
 
-    /// A client of the Redis itself.
-    pub(crate) fn straight(&self) -> RespClient {
-        RespClient::connect(("127.0.0.1", self.redis.port()))
-    }
-
     /// Has larder stop.
     pub(crate) fn stop(&self) {
         self.stop.send(true).unwrap();
@@ -138,7 +159,7 @@ impl Bench {
     }
 }
 
-impl Drop for Bench {
+impl<R> Drop for Bench<R> {
     fn drop(&mut self) {
         let _ = self.stop.send(true);
         if let Some(runtime) = self.runtime.take() {
@@ -180,6 +201,15 @@ pub(crate) fn refusal(reply: &Reply) -> &str {
     }
 }
 
+/// The values of an array.
+#[track_caller]
+fn values(reply: &Reply) -> &[Reply] {
+    match reply {
+        Reply::Array(values) => values,
+        other => panic!("no array: {other:?}"),
+    }
+}
+
 pub(crate) fn ok() -> Reply {
     Reply::Simple("OK".into())
 }
@@ -215,4 +245,36 @@ pub(crate) fn raw(address: SocketAddr, requests: &[Vec<Vec<u8>>]) -> Vec<u8> {
     writing.join().unwrap();
     came.truncate(came.len() - END.len());
     came
+}
+
+/// Checks that plain keys have tags and leases: what a tag has struck is gone to the next command,
+/// and nobody fills a key that somebody else has set meanwhile.
+pub(crate) fn check_tags_and_leases<R>(bench: &Bench<R>) {
+    let mut client = bench.client();
+    assert_eq!(talk(&mut client, "MSET other 1 count 5"), ok());
+    for strike in ["LARDER.INVALIDATE TAGS red", "LARDER.INVALIDATE SOFT TAGS blue"] {
+        assert_eq!(talk(&mut client, "LARDER.SET tagged old EX 1000 TAGS red blue"), ok());
+        assert_eq!(talk(&mut client, "LARDER.SET count 5 TAGS red blue"), ok());
+        assert_eq!(talk(&mut client, "APPEND tagged er"), int(5));
+        assert_eq!(values(&talk(&mut client, "MGET tagged user:1 other"))[0], Reply::bulk("older"));
+        assert_eq!(talk(&mut client, strike), int(1));
+        let whole = ["WATCH tagged", "MULTI", "GET tagged", "INCR count", "UNWATCH", "EXEC"];
+        let done = pipeline(&mut client, &whole).pop().unwrap();
+        assert_eq!(values(&done), [Reply::Null, int(1), ok()], "{strike}");
+        assert_eq!(values(&talk(&mut client, "MGET tagged user:1 other"))[0], Reply::Null);
+    }
+    assert_eq!(talk(&mut client, "DEL leased"), int(0));
+    let token = || values(&talk(&mut bench.client(), "LARDER.GET leased LEASE"))[9].clone();
+    let fill = |token: &Reply, value: &str| {
+        talk(&mut bench.client(), &format!("LARDER.FILL leased {} {value} TAGS red", token.text()))
+    };
+    let first = token();
+    assert_eq!(talk(&mut client, "SETRANGE leased 0 x"), int(1));
+    assert_eq!(fill(&first, "late"), int(0), "it was set since");
+    assert_eq!(talk(&mut client, "DEL leased user:9"), int(1));
+    let second = token();
+    assert_eq!(fill(&second, "filled"), int(1));
+    assert_eq!(talk(&mut client, "GET leased"), Reply::bulk("filled"));
+    assert_eq!(talk(&mut client, "LARDER.INVALIDATE TAGS red"), int(1));
+    assert_eq!(talk(&mut client, "EXISTS leased other user:1"), int(2));
 }
