@@ -56,6 +56,10 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     let plain = match (&config.plain, config.upstream) {
         (Some(_), _) => "served as by Redis",
+        (None, true) if config.shared.as_ref().is_some_and(SharedConfig::is_cluster) => {
+            "passed through to the shared Redis, where they have their own names; as it is a \
+             cluster, they have no tags and no leases"
+        }
         (None, true) => "passed through to the shared Redis, where they have their own names",
         (None, false) => "refused",
     };

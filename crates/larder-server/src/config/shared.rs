@@ -101,6 +101,12 @@ impl SharedConfig {
         Ok(RedisUpstream::new(&servers, &options))
     }
 
+    /// Whether it is a cluster, whose keys live on several servers.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        self.url.scheme().contains("+cluster")
+    }
+
     /// Whether `certificates` concern the tier: not where only the bus is spoken to over TLS.
     fn are_certificates_of_tier(&self) -> bool {
         let is_over_tls =
