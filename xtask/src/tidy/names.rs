@@ -17,7 +17,7 @@ struct Rule {
     remedy: &'static str,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule {
         names: &["tokio", "sqlx", "redis", "hyper", "axum", "std::net", "std::fs"],
         within: &["crates/larder-core/src/"],
@@ -48,6 +48,12 @@ const RULES: [Rule; 9] = [
         within: &["crates/larder-resp/src/codec"],
         except: &[],
         remedy: "the codec does no I/O and takes the time as an argument",
+    },
+    Rule {
+        names: &["std::io", "std::net", "tokio", "hyper", "SystemTime", "Instant"],
+        within: &["crates/larder-http/src/"],
+        except: &[],
+        remedy: "HTTP's semantics do no I/O and take the time as an argument",
     },
     Rule {
         names: &["std::env", "std::fs", "tokio::fs", "tokio::signal", "signal_hook"],

@@ -1,0 +1,70 @@
+//! HTTP caching semantics as pure functions: no I/O, and the time is an argument.
+//!
+//! What a cache may store (RFC 9111 section 3), for how long it is fresh (4.2), which stored
+//! response answers a request (4.1), how one is validated and freshened (4.3), and what an unsafe
+//! request invalidates (4.4); with RFC 5861, 8246, 9211 and 9213, and the conditional and range
+//! requests of RFC 9110 as far as they concern a cache. It knows no connection, body, tier or key.
+//!
+//! It works on bytes: field values needn't be text, and a field's repeated lines all count. Every
+//! parser has a bound, and what lies beyond it is read in the way that stores and reuses less.
+//!
+//! ```
+//! use http::{HeaderMap, Method, Response};
+//! use larder_core::Moment;
+//! use larder_http::{Date, Received, Reuse, Rules, Stored, reuse, storable};
+//! use std::time::Duration;
+//!
+//! let rules = Rules::shared();
+//! let response = Response::builder().header("cache-control", "max-age=60").body(()).unwrap();
+//! let asked = HeaderMap::new();
+//! storable(&Method::GET, &asked, response.status(), response.headers(), &rules).unwrap();
+//!
+//! let begun = Moment::from_nanos(1_000);
+//! let received = Received { asked: begun, came: begun, wall: Date::from_unix(784_111_777) };
+//! let stored = Stored::new(&asked, response.status(), response.headers(), received, &rules);
+//! let later = begun + Duration::from_secs(59);
+//! assert_eq!(reuse(&stored, &HeaderMap::new(), later, &rules), Reuse::Fresh);
+//! let later = begun + Duration::from_secs(60);
+//! assert!(matches!(reuse(&stored, &HeaderMap::new(), later, &rules), Reuse::Validate { .. }));
+//! ```
+
+mod age;
+mod cache_status;
+mod conditional;
+mod control;
+mod date;
+mod dictionary;
+mod fields;
+mod freshness;
+mod hop;
+mod invalidation;
+mod precondition;
+mod range;
+mod reference;
+mod reuse;
+mod rules;
+mod storable;
+mod stored;
+mod targeted;
+mod update;
+mod validator;
+mod vary;
+
+pub use age::{AGE_MAX, age_value, current_age};
+pub use cache_status::{CacheStatus, Forwarded, Outcome, ttl};
+pub use conditional::{condition, validates_with};
+pub use control::{Fields, Lifetime, RequestControl, ResponseControl};
+pub use date::{Date, date_field};
+pub use freshness::lifetime;
+pub use hop::{storable_fields, strip_hop_by_hop};
+pub use invalidation::invalidated;
+pub use precondition::{Evaluated, evaluate, not_modified};
+pub use range::{Part, Ranges, ranges, unsatisfied};
+pub use reuse::{Failure, Reuse, Why, reuse, reuse_after};
+pub use rules::{Requests, Rules, SetCookie, Sharing};
+pub use storable::{NotStored, storable};
+pub use stored::{Received, Stored};
+pub use targeted::{Origin, effective};
+pub use update::{Freshened, freshen, freshen_by_head};
+pub use validator::{EntityTag, Validator, last_modified};
+pub use vary::{Vary, select};

@@ -1,0 +1,67 @@
+//! The page of requirements: made from what the tests say of themselves, so that it names no test
+//! that isn't there.
+
+use larder_test::assert_page;
+
+const SOURCES: [&str; 10] = [
+    include_str!("rfc9110.rs"),
+    include_str!("rfc9110_dates.rs"),
+    include_str!("rfc9111.rs"),
+    include_str!("rfc9111_age.rs"),
+    include_str!("rfc9111_control.rs"),
+    include_str!("rfc9111_invalidation.rs"),
+    include_str!("rfc9111_reuse.rs"),
+    include_str!("rfc9111_validation.rs"),
+    include_str!("rfc9213.rs"),
+    include_str!("rfcs_beside.rs"),
+];
+
+const HEAD: &str = "# HTTP caching: requirements and their tests
+
+<!-- Generated from the tests by `UPDATE_DOCS=1 cargo test -p larder-http reference`. -->
+
+What `larder-http` decides, by the sections of the RFCs, and the test that holds it to each. The crate
+judges heads of requests and responses; it is a library of functions, and nothing serves HTTP with it
+yet. Where an RFC leaves a choice, decision [0027](decisions/0027-http-semantics.md) says which one was
+made.
+
+| RFC | section | requirement | test |
+|---|---|---|---|
+";
+
+/// The RFC, the section, the requirement and the name of each test of a file.
+fn rows(source: &str) -> Vec<(u32, Vec<u32>, String, String)> {
+    let lines: Vec<&str> = source.lines().collect();
+    let tests = lines.iter().enumerate().filter(|(_, line)| **line == "#[test]");
+    tests
+        .map(|(at, _)| {
+            let said = lines[at - 1].strip_prefix("/// RFC ").expect("a test names its RFC");
+            let (place, requirement) = said.split_once(": ").expect("a requirement");
+            let (rfc, section) = place.split_once(" §").expect("a section");
+            let section =
+                section.split('.').map(|part| part.parse().expect("written in a test")).collect();
+            let name = lines[at + 1]
+                .strip_prefix("fn ")
+                .expect("written in a test")
+                .trim_end_matches("() {");
+            (
+                rfc.parse().expect("written in a test"),
+                section,
+                requirement.to_owned(),
+                name.to_owned(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_reference_names_every_requirement() {
+    let mut rows: Vec<_> = SOURCES.iter().flat_map(|source| rows(source)).collect();
+    rows.sort();
+    let mut page = HEAD.to_owned();
+    for (rfc, section, requirement, test) in rows {
+        let section: Vec<_> = section.iter().map(u32::to_string).collect();
+        page += &format!("| {rfc} | {} | {requirement} | `{test}` |\n", section.join("."));
+    }
+    assert_page("http-caching.md", &page, "larder-http");
+}
