@@ -141,12 +141,24 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
         if let Some(fault) = self.fault() {
             return Err(fault);
         }
-        if self.hub.takes_writes() && self.epoch() != 0 {
-            return Ok(());
+        if self.hub.takes_writes() {
+            return self.owned(name).map(drop);
         }
-        let message = format!(
-            "the cache {name} takes no writes now: its journal is being replayed, or is stopped"
-        );
-        Err(Error::new(ErrorKind::Shed, message).retry_after(hub::RETRY_AFTER))
+        Err(takes_no_writes(name))
     }
+
+    /// Under which epoch it is owned.
+    fn owned(&self, name: &str) -> Result<u64> {
+        match self.epoch() {
+            0 => Err(takes_no_writes(name)),
+            epoch => Ok(epoch),
+        }
+    }
+}
+
+fn takes_no_writes(name: &str) -> Error {
+    let message = format!(
+        "the cache {name} takes no writes now: its journal is being replayed, or is stopped"
+    );
+    Error::new(ErrorKind::Shed, message).retry_after(hub::RETRY_AFTER)
 }

@@ -36,6 +36,7 @@
 //! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
 //! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`]; by tag [`Engine::invalidate_tags`]; all of it [`Cache::invalidate_all`] |
 //! | to write, and the cache to know | [`CacheBuilder::sink`], [`Cache::put`], [`Cache::update`] |
+//! | to write more often than the database likes | [`CacheBuilder::behind`] |
 //! | one read that waits less, or takes nothing older | [`Cache::read`] |
 //! | the same where nothing can be awaited | [`Cache::blocking`] |
 //! | to bound what a database is asked at a time, and leave it alone when it fails | [`Guard`] |
@@ -69,7 +70,9 @@
 //!
 //! # Features
 //!
-//! All off by default. `sql`: SQLite and Postgres as sources, in the module `sql`. `tracing` and
+//! All off by default. `sql`: SQLite and Postgres as sources and sinks, in the module `sql`.
+//! `journal`: a durable journal, in the module `journal`, for caches that are written
+//! [behind](engine::behind). `tracing` and
 //! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the
 //! shared tiers, in the modules of these names, and `nats`: another bus. `redis-tls`: `redis`, and
 //! `rediss://` as the scheme of its URLs, which is an error that says so without it. What they are
@@ -102,6 +105,8 @@ pub mod observe;
 
 pub use larder_core as core;
 pub use larder_engine as engine;
+#[cfg(feature = "journal")]
+pub use larder_journal as journal;
 #[cfg(feature = "memcached")]
 pub use larder_memcached as memcached;
 pub use larder_memory as memory;

@@ -159,10 +159,13 @@ pub(super) trait Member: Send + Sync {
     /// How many keys wait.
     fn keys(&self) -> usize;
 
+    /// What they take, in bytes, about.
+    fn bytes(&self) -> usize;
+
     /// Why it writes no more, if that is so.
     fn fault(&self) -> Option<Error>;
 
-    /// Waits until something was applied or given up, since the last wait or from now on.
+    /// Waits until something was applied or given up, from this call on.
     fn settled(&self) -> BoxFuture<'_, ()>;
 
     /// There may be something to do.
@@ -214,10 +217,15 @@ impl WriteBehind {
         let until = clock.now() + at_most;
         let mut left = 0;
         for member in hub.members() {
-            while member.keys() > 0 && member.fault().is_none() {
+            loop {
+                // Before it is asked: what is settled in between is heard of, too.
+                let settled = member.settled();
+                if member.keys() == 0 || member.fault().is_some() {
+                    break;
+                }
                 hub.hurry.notify_waiters();
                 member.wake();
-                if within(clock, until, member.settled()).await.is_none() {
+                if within(clock, until, settled).await.is_none() {
                     break;
                 }
             }

@@ -19,6 +19,8 @@ use crate::runtime::oneshot;
 
 /// So many records are read at once.
 const CHUNK: usize = 1_024;
+/// But no further ones once they have so many bytes.
+const CHUNK_BYTES: usize = 4 << 20;
 
 impl WriteBehind {
     /// Takes the caches over and replays the journal; then they take writes. It waits until
@@ -73,13 +75,20 @@ async fn replay(hub: &Arc<Hub>, engine: &Engine) -> Result<Replayed> {
             };
             replayed.before += member.take_over(&entries).await?;
             // So that a journal of any length needs no more memory than writing does.
-            while member.keys() >= hub.bounds.slow_from.max(1) {
+            loop {
+                let settled = member.settled();
+                let bounds = &hub.bounds;
+                let is_full = member.keys() >= bounds.slow_from.max(1)
+                    || member.bytes() >= bounds.bytes_max.max(1);
+                if !is_full {
+                    break;
+                }
                 if let Some(fault) = member.fault() {
                     return Err(fault);
                 }
                 member.wake();
-                let soon = engine.now() + hub.bounds.retry_after;
-                crate::wait::within(&**engine.clock(), soon, member.settled()).await;
+                let soon = engine.now() + bounds.retry_after;
+                crate::wait::within(&**engine.clock(), soon, settled).await;
             }
         }
     }
@@ -89,12 +98,23 @@ async fn replay(hub: &Arc<Hub>, engine: &Engine) -> Result<Replayed> {
 async fn read(engine: &Engine, mut records: Records) -> Result<(Vec<Record>, Records)> {
     let (done, result) = oneshot::channel();
     engine.spawner().spawn_blocking(Box::new(move || {
-        let chunk = records.by_ref().take(CHUNK).collect::<Result<Vec<_>>>();
-        let _ = done.send(chunk.map(|chunk| (chunk, records)));
+        let _ = done.send(chunk(&mut records).map(|chunk| (chunk, records)));
     }));
     result.await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Internal, "the replay was dropped: the runtime is shutting down"))
     })
+}
+
+fn chunk(records: &mut Records) -> Result<Vec<Record>> {
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
+    while chunk.len() < CHUNK
+        && bytes < CHUNK_BYTES
+        && let Some(record) = records.next().transpose()?
+    {
+        bytes += record.bytes.len();
+        chunk.push(record);
+    }
+    Ok(chunk)
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
@@ -145,16 +165,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
         self.written_behind().map_or(0, |(_, behind)| behind.dirty.keys())
     }
 
+    fn bytes(&self) -> usize {
+        self.written_behind().map_or(0, |(_, behind)| behind.dirty.bytes())
+    }
+
     fn fault(&self) -> Option<Error> {
         self.written_behind().ok()?.1.fault()
     }
 
     fn settled(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            if let Ok((_, behind)) = self.written_behind() {
-                behind.settled.notified().await;
-            }
-        })
+        // Made here and not in the task: it hears from now on.
+        match self.written_behind() {
+            Ok((_, behind)) => Box::pin(behind.settled.notified()),
+            Err(_) => Box::pin(std::future::ready(())),
+        }
     }
 
     fn wake(&self) {

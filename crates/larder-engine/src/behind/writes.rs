@@ -108,7 +108,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             (Write::Add(difference), None) => What::Add(*difference),
             (_, None) => What::Delete,
         };
-        let epoch = behind.epoch();
+        // Read once: a stop may give the cache back meanwhile, and what nobody owns would be older
+        // than everything that was applied.
+        let epoch = behind.owned(&self.name)?;
         let record = Entry { cache: &self.name, key: &text, epoch, letter, what }.encode()?;
         // Whoever asks for it must not be told that there is no such key.
         if let Some(penetration) = &self.penetration {

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod ends;
 mod journal;
 mod table;
 

@@ -222,9 +222,11 @@ pub(super) async fn applied(
     }
     list.push(b']');
     let list = String::from_utf8(list).expect("JSON of texts is text");
+    // CROSS: in this order, each key is looked up. SQLite would rather read all of the cache's
+    // rows, and the list once for each of them.
     let rows = sqlx::query(
         "SELECT given.key, known.epoch, known.seq FROM json_each(?2) AS given
-         JOIN larder_applied AS known ON known.cache = ?1 AND known.key = given.value",
+         CROSS JOIN larder_applied AS known ON known.cache = ?1 AND known.key = given.value",
     )
     .bind(cache)
     .bind(list)

@@ -47,5 +47,7 @@ pub(crate) mod verdict;
 pub(crate) mod warming;
 #[path = "../../examples/windows.rs"]
 pub(crate) mod windows;
+#[path = "../../examples/write_behind.rs"]
+pub(crate) mod write_behind;
 #[path = "../../examples/write_through.rs"]
 pub(crate) mod write_through;

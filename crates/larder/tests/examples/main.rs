@@ -29,7 +29,7 @@ runs! {
     absence api_responses batching breaker budget early_refresh entity_cache functions keys overload
     patience penetration sessions
     sql_source stampede tags tickets verdict warming windows
-    write_through
+    write_behind write_through
 }
 
 /// Those that serve HTTP or need a server have tests of their own, in a file of the same name.
