@@ -40,7 +40,15 @@ fn if_none_match_finds_a_tag_in_its_list() {
             "{text}"
         );
     }
-    for text in ["\"a\"", "a", "", "\"1\" \"a,\u{e4}\"", "*, \"a,\u{e4}\"", "\"1"] {
+    for text in [
+        "\"a\"",
+        "a",
+        "",
+        "\"1\" \"a,\u{e4}\"",
+        "*, \"a,\u{e4}\"",
+        "*\nif-none-match: \"1\"",
+        "\"1",
+    ] {
         assert_eq!(judge(&one, &format!("if-none-match: {text}")), Evaluated::Send, "{text}");
     }
     let many = |count| format!("if-none-match: {}\"a,\u{e4}\"", "\"1\",".repeat(count));

@@ -29,6 +29,7 @@ fn only_the_three_forms_are_dates() {
         "Sun, 06 Nov 1994 24:49:37 GMT",
         "Sun, 06 Nov 1994 08:60:37 GMT",
         "784111777",
+        "Sun, 06 Nov 1994 08:49:61 GMT",
         "",
         "Sun, 06 Nov 1994 08:49:37 +0000",
         "Sun, 06 Nov 1994 08:49:37",

@@ -109,6 +109,9 @@ fn an_unusual_status_needs_a_word_that_permits_it() {
     for text in ["expires: 0", "cache-control: public", "cache-control: s-maxage=1"] {
         assert_eq!(storable_as(status, "", text), Ok(()), "{text}");
     }
+    // Beside a targeted field Expires says nothing.
+    let targeted = storable_as(status, "", "expires: 0\ncdn-cache-control: x");
+    assert_eq!(targeted, Err(NotStored::Unsaid));
     assert_eq!(storable("", ""), Ok(()));
     let s_maxage = fields("cache-control: s-maxage=1");
     let rules = Rules::private();
@@ -148,4 +151,13 @@ fn fields_of_a_connection_are_not_kept() {
     assert_eq!(headers.len(), 2);
     let odd: Vec<_> = headers.get_all("odd").iter().map(HeaderValue::as_bytes).collect();
     assert_eq!(odd, [&b"1"[..], b"\xff"]);
+}
+
+/// RFC 9111 §4.1: what no request can match is not stored
+#[test]
+fn what_matches_nothing_is_not_stored() {
+    for vary in ["*", "a, *", "a\nvary: *"] {
+        assert_eq!(storable("", &format!("vary: {vary}")), Err(NotStored::VaryAny), "{vary}");
+    }
+    assert_eq!(storable("", "vary: a"), Ok(()));
 }

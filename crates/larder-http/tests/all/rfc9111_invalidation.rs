@@ -6,9 +6,14 @@ use larder_http::invalidated;
 use crate::kit::fields;
 
 fn struck(method: &str, status: u16, headers: &str) -> Vec<Uri> {
-    let target = "http://a.example/x/y?q".parse().unwrap();
-    let method = Method::from_bytes(method.as_bytes()).unwrap();
-    invalidated(&method, &target, StatusCode::from_u16(status).unwrap(), &fields(headers))
+    let target = "http://a.example/x/y?q".parse().expect("written in a test");
+    let method = Method::from_bytes(method.as_bytes()).expect("written in a test");
+    invalidated(
+        &method,
+        &target,
+        StatusCode::from_u16(status).expect("written in a test"),
+        &fields(headers),
+    )
 }
 
 /// RFC 9111 §4.4: an unsafe or unknown method that didn't fail invalidates its target
@@ -33,6 +38,9 @@ fn nobody_invalidates_on_another_origin() {
         ("z", "/x/z"),
         ("../z?a#b", "/z?a"),
         ("./", "/x/"),
+        (".", "/x/"),
+        ("/z/..", "/"),
+        ("/w/z/..", "/w/"),
         ("?r", "/x/y?r"),
         ("HTTP://A.example:80/z", "/z"),
         ("//a.example/z", "/z"),

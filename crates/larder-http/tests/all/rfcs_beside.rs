@@ -72,6 +72,9 @@ fn immutable_needs_no_validation_while_fresh() {
     let asked = Reuse::Validate { why: Why::Request };
     assert_eq!(reuse(&one, "cache-control: no-cache", 0, &obeying()), asked);
     assert_eq!(reuse(&one, "cache-control: max-age=3", 4, &obeying()), asked);
+    let soft = stored("cache-control: max-age=9, immutable, stale-while-revalidate=9");
+    let stale = Reuse::Validate { why: Why::Stale };
+    assert_eq!(reuse(&soft, "cache-control: max-age=0", 9, &obeying()), stale);
     let with = stored("cache-control: max-age=9, immutable=x");
     assert_eq!(reuse(&with, "cache-control: max-age=0", 0, &obeying()), asked);
 }
