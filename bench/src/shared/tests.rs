@@ -42,7 +42,8 @@ fn both_sides_read_from_redis_and_see_what_they_changed() {
 fn both_sides_count_what_they_did_in_a_round() {
     let redis = Redis::start();
     let table = Arc::new(Table::new(FEW));
-    let requests: Arc<[u64]> = (0..FEW).collect();
+    // Three times each, so that one request in seven is for another row each time.
+    let requests: Arc<[u64]> = (0..3 * FEW).map(|at| at % FEW).collect();
     let round = |reads_per_change| Round {
         table: &table,
         requests: &requests,
@@ -56,7 +57,15 @@ fn both_sides_count_what_they_did_in_a_round() {
         let held = round(None).run(&larder).await.unwrap();
         assert_eq!((held.hits, held.loads), (held.reads, 0));
         assert!(held.reads > 0 && held.elapsed >= Duration::from_millis(50));
-        assert!(round(Some(10)).run(&larder).await.unwrap().loads > 0);
+        // How much is read in a round is the machine's affair; sooner or later something changes.
+        let mut loads = 0;
+        for _ in 0..100 {
+            loads += round(Some(7)).run(&larder).await.unwrap().loads;
+            if loads > 0 {
+                break;
+            }
+        }
+        assert!(loads > 0);
 
         let direct = Arc::new(Direct::new(&redis.url(), &table).await.unwrap());
         let loaded = round(None).run(&direct).await.unwrap();

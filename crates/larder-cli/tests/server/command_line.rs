@@ -121,7 +121,7 @@ fn check_finds_what_only_the_database_can_know() {
     let line = load("SELECT abalance FROM pgbench_account WHERE aid = {aid}");
     assert!(line.contains("relation \"pgbench_account\" does not exist"), "{line}");
     let line = load("SELECT abalance FROM pgbench_accounts WHERE filler = {aid}");
-    assert!(line.contains("aid") && line.contains("character"), "{line}");
+    assert!(line.contains("aid") && line.contains("bpchar"), "{line}");
     let line = load("SELECT abalance, FROM pgbench_accounts WHERE aid = {aid}");
     assert!(line.contains("syntax error"), "{line}");
     let select = "SELECT abalance, bid FROM pgbench_accounts WHERE aid = {aid}";
