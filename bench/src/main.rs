@@ -4,16 +4,20 @@
 //! Each area prints tables and then lines `RESULT <name> <value>`.
 
 mod async_hits;
+mod crash;
 mod faults;
+mod feed;
 mod figures;
 mod instructions;
 mod lost;
 mod memory;
+mod promise;
 mod resp;
 mod shared;
 mod shared_herd;
 mod stampede;
 mod through;
+mod write;
 
 use std::process::ExitCode;
 
@@ -48,8 +52,16 @@ enum Area {
     Faults(faults::Options),
     /// Redis killed at full load: what readers of fresh values notice, and when it is used again
     Lost(lost::Options),
+    /// Processes that write behind are killed at every step: what they acknowledged is not lost
+    Crash(crash::Options),
+    /// What a feed is worth: whether it keeps up with the database, and how late it is
+    Feed(feed::Options),
+    /// Postgres changed by pgbench under two larders that follow its log, while everything fails
+    Promise(promise::Options),
     /// 1,500 readers of one key at three larders: how often the database is asked
     SharedHerd(shared_herd::Options),
+    /// Writes behind a journal, beside the same writes straight into Postgres and SQLite
+    Write(write::Options),
     /// Instructions per operation of the in-process tier, held to a kept table; needs valgrind
     Instructions {
         /// Keep what is counted now
@@ -59,6 +71,9 @@ enum Area {
     /// What `memory` runs in a process of its own
     #[command(hide = true)]
     Held { contender: memory::Contender },
+    /// What `crash` kills
+    #[command(hide = true)]
+    Driver,
     /// What `instructions` counts
     #[command(hide = true)]
     Operations(instructions::Operations),
@@ -74,10 +89,15 @@ fn main() -> ExitCode {
         Area::Shared(options) => shared::measure(&options),
         Area::Faults(options) => faults::measure(&options),
         Area::Lost(options) => lost::measure(&options),
+        Area::Crash(options) => crash::measure(&options),
+        Area::Feed(options) => feed::measure(&options),
+        Area::Promise(options) => promise::measure(&options),
         Area::SharedHerd(options) => shared_herd::measure(&options),
+        Area::Write(options) => write::measure(&options),
         Area::Instructions { update: true } => instructions::update(),
         Area::Instructions { update: false } => instructions::check(),
         Area::Held { contender } => memory::say_what_is_held(contender),
+        Area::Driver => crash::drive(),
         Area::Operations(operations) => instructions::run(&operations),
     };
     match measured {

@@ -196,7 +196,7 @@ fn print(
     cell
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(2).enable_all().build().expect("two threads can be had")
 }

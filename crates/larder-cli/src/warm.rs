@@ -4,8 +4,6 @@
 //! server loads is held as its policy says. A server that warms itself, which knows its free room,
 //! is told so in its configuration: `[cache.NAME.warm]`.
 
-mod client;
-
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, stderr};
 use std::num::NonZeroU32;
@@ -23,7 +21,7 @@ use larder_server::warm::keys_in;
 use larder_sql::SqlKeys;
 
 use crate::check::{read, tell};
-use client::{Answer, Client};
+use crate::client::{Answer, Client};
 
 /// How many keys are asked for with one round trip, at most.
 const BATCH_MAX: u32 = 64;

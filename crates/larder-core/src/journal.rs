@@ -49,8 +49,9 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `Shed` when it is full, or too much waits to become durable: nothing is appended.
-    /// `Refused` for a record that is too long. `Internal` once it has failed to make something
-    /// durable: then it takes nothing more until it is opened anew.
+    /// `Refused` for a record that is too long, and once another process has taken the journal
+    /// over. `Internal` once it has failed to make something durable: then it takes nothing more
+    /// until it is opened anew.
     fn append(&self, record: &[u8]) -> Result<u64>;
 
     /// Waits until the record of this number and all before it are durable.
@@ -58,8 +59,9 @@ pub trait Journal: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// `Internal` when that failed. Whether it is stored is not known then, and never will be
-    /// without opening it anew. `Shed` when too many wait: it becomes durable all the same.
-    /// `Refused` for a number that was never appended.
+    /// without opening it anew. `Shed` when too many wait, and `Timeout` where it takes too long:
+    /// it may become durable all the same, so ask again. `Refused` for a number that was never
+    /// appended, and once another process has taken the journal over.
     fn durable(&self, number: u64) -> BoxFuture<'static, Result<()>>;
 
     /// Every record below this number is durable.

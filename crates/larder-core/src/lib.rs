@@ -21,18 +21,23 @@
 //! | [`shared`] | [`SharedTier`]: entries that other processes see too, and their leases |
 //! | [`envelope`] | what such an entry looks like, byte by byte |
 //! | [`bus`] | [`Bus`]: invalidations, from one process to all others |
-//! | [`write`] | [`Write`]: what is to become of a row |
+//! | [`feed`] | [`Feed`]: changes in the order of their commits |
+//! | [`change`] | [`Change`](change::Change): what a database says was changed |
+//! | [`mod@write`] | [`Write`]: what is to become of a row |
 //! | [`sink`] | [`Sink`]: the system of record, written at once or behind |
 //! | [`journal`] | [`Journal`]: acknowledged writes, until they are applied |
 //! | [`spawn`] | [`Spawn`]: who runs the engine's own tasks |
+//! | [`steps`] | the steps of a write behind, by name, for tests that end the process there |
 //! | [`sync`] | the locks and atomics of engine and memory tier, exchangeable for a checker's |
 
 pub mod answer;
 pub mod bus;
+pub mod change;
 pub mod context;
 mod counter;
 pub mod envelope;
 pub mod error;
+pub mod feed;
 pub mod freshness;
 pub mod journal;
 pub mod key;
@@ -42,6 +47,8 @@ pub mod shared;
 pub mod sink;
 pub mod source;
 pub mod spawn;
+#[doc(hidden)]
+pub mod steps;
 pub mod sync;
 pub mod template;
 pub mod terms;
@@ -56,6 +63,7 @@ pub use answer::{Answer, Reason, State, Tier};
 pub use bus::Bus;
 pub use context::LoadContext;
 pub use error::{Error, ErrorKind, Result};
+pub use feed::Feed;
 pub use freshness::{Times, Window};
 pub use journal::Journal;
 pub use key::{CacheKey, Key, KeyText};

@@ -324,9 +324,10 @@ pub trait SharedTier: fmt::Debug + Send + Sync + 'static {
 
     /// Announces a write of `key` that is about to be committed: drops what is held, voids the
     /// lease, and lets nobody lease or fill until the write has [ended](Self::end_write), or
-    /// `time` is over. As for `announcement` see [`invalidate`](Self::invalidate). After an error
-    /// it may be announced or not. [`Refused`](crate::ErrorKind::Refused) where the tier knows no
-    /// [intents](Abilities::intents).
+    /// `time` is over. Announced again under the same intent it lasts for `time` from then on, and
+    /// leaves no value at its end. As for `announcement` see [`invalidate`](Self::invalidate).
+    /// After an error it may be announced or not. [`Refused`](crate::ErrorKind::Refused) where the
+    /// tier knows no [intents](Abilities::intents).
     fn begin_write<'a>(
         &'a self,
         key: &'a [u8],

@@ -149,6 +149,18 @@ where
     /// Which writes it takes. A write that it doesn't take is refused before it is asked.
     fn abilities(&self) -> SinkAbilities;
 
+    /// Whether it would take this write, as far as it knows without asking anybody. A write that is
+    /// to wait in a journal is refused by it before it is acknowledged, where otherwise it would
+    /// become a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// Why it could never be written.
+    fn check(&self, key: &K, write: &Write<V>) -> Result<()> {
+        let _ = (key, write);
+        Ok(())
+    }
+
     /// Writes one key in a transaction of its own, and returns after the commit.
     ///
     /// # Errors
@@ -274,6 +286,10 @@ where
 {
     fn abilities(&self) -> SinkAbilities {
         S::abilities(self)
+    }
+
+    fn check(&self, key: &K, write: &Write<V>) -> Result<()> {
+        S::check(self, key, write)
     }
 
     fn write(

@@ -105,6 +105,19 @@ impl ParameterKind {
             Self::Version => "version",
         }
     }
+
+    /// The value that `text` spells, in its only spelling; `None` if it spells none of this kind.
+    ///
+    /// ```
+    /// use larder_core::template::{ParameterKind, ParameterValue};
+    ///
+    /// assert_eq!(ParameterKind::Int.read("42"), Some(ParameterValue::Int(42)));
+    /// assert_eq!(ParameterKind::Int.read("042"), None);
+    /// ```
+    #[must_use]
+    pub fn read(self, text: &str) -> Option<ParameterValue> {
+        canonical::read(self, text).ok()
+    }
 }
 
 impl fmt::Display for ParameterKind {
@@ -324,6 +337,42 @@ impl KeyTemplate {
     #[must_use]
     pub fn can_begin_with(&self, beginning: &str) -> bool {
         overlap::can_begin_with(self, beginning)
+    }
+
+    /// The names that stand in `row` where this template has its parameters: how the columns of a
+    /// row make the key that it belongs to.
+    ///
+    /// ```
+    /// use larder_core::KeyTemplate;
+    /// use larder_core::template::TagTemplate;
+    ///
+    /// let orders = KeyTemplate::parse("order:{shop:text}:{no:int}")?;
+    /// let row = TagTemplate::parse("order:{shop_name}:{id}")?;
+    /// assert_eq!(orders.names_in(&row).unwrap(), ["shop_name", "id"]);
+    /// assert!(orders.names_in(&TagTemplate::parse("order:{id}")?).is_err());
+    /// # Ok::<(), larder_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Why `row` isn't this template with names in the place of its parameters.
+    pub fn names_in(&self, row: &TagTemplate) -> Result<Vec<String>, Mismatch> {
+        let differs = || {
+            let (row, text) = (row.text(), &self.text);
+            Mismatch(format!("`{row}` is not {text} with a column for each of its parameters"))
+        };
+        if row.pieces().len() != self.segments.len() {
+            return Err(differs());
+        }
+        let mut names = Vec::new();
+        for (segment, piece) in self.segments.iter().zip(row.pieces()) {
+            match (segment, piece) {
+                (Segment::Literal(literal), TagPiece::Text(text)) if literal == text => {}
+                (Segment::Parameter(_), TagPiece::Name(name)) => names.push(name.clone()),
+                _ => return Err(differs()),
+            }
+        }
+        Ok(names)
     }
 
     /// The character that ends a parameter which is the segment `at`; none if it is the last.

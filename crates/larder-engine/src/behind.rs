@@ -7,8 +7,8 @@
 //! 2. **Read.** What was acknowledged is what this process reads, whatever the tiers hold.
 //! 3. **Apply** (see `lane`). What waited long enough, or is many, is applied in one transaction,
 //!    in which the sink also notes the sequence of each key: a second time changes nothing.
-//! 4. **Close.** What nothing waits behind is struck from the tiers, and is again what the source
-//!    says.
+//! 4. **Close.** Of what nothing waits behind memory has what the sink returned, or nothing (see
+//!    [`install`](crate::install)); it is again what the source says.
 //! 5. **Replay** (see `replay`). What the journal holds and the sink hasn't applied begins again at
 //!    2, before anything else is served.
 //!
@@ -20,40 +20,60 @@
 //! |---|---|
 //! | `dirty` | what waits, in order for each key |
 //! | `record` | a write as bytes |
+//! | `room` | what waits counts against the memory tier's bound |
+//! | `describe` | what such bytes say, for who looks at a journal from outside |
 //! | `hub` | what the caches of one journal have in common |
 //! | `writes` | pushing and reading |
+//! | `pledges` | other processes keep nothing of what waits |
+//! | `announcing` | pledges given to the shared tier and the bus, and taken back |
 //! | `lane` | the task that applies |
 //! | `replay` | beginning again after an end |
 
+mod announcing;
+mod describe;
 pub(crate) mod dirty;
 mod hub;
 mod lane;
+mod pledges;
 mod record;
 mod replay;
+mod room;
 mod writes;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
-use larder_core::sync::{AtomicU64, Counter, Mutex, Ordering};
+use larder_core::sync::{AtomicBool, AtomicU64, Counter, Mutex, Ordering};
 use larder_core::{CacheKey, Error, ErrorKind, Result};
 
 use crate::cache::{Cache, Parts};
+use crate::memory::Reserve;
 use crate::runtime::Notify;
 use crate::shared::codec::Codec;
+pub use describe::{Described, DescribedWrite, describe};
 use dirty::Dirty;
 pub use dirty::Fold;
 use hub::Hub;
 pub use hub::{BehindBounds, BehindStats, Replayed, Stopped, WriteBehind};
+use pledges::Pledges;
+use room::Room;
 pub(crate) use writes::Only;
 
 /// What a cache needs to be written behind.
 pub(crate) struct Behind<K, V> {
     pub(crate) dirty: Dirty<K, V>,
+    /// What it takes of the memory tier.
+    room: Room,
+    /// What everybody was told of it, where the cache is guarded.
+    pledges: Pledges<K>,
     hub: Arc<Hub>,
     codec: Box<dyn Codec<V>>,
     /// Under which it owns what it writes; zero before it does.
     epoch: AtomicU64,
+    /// Somebody applies what waits.
+    runs: AtomicBool,
+    /// The records of it below this number have been taken over.
+    taken_below: AtomicU64,
     /// Something may be there to apply.
     wake: Notify,
     /// Something was applied, or given up.
@@ -86,6 +106,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Some(BehindStats {
             keys: behind.dirty.keys(),
             bytes: behind.dirty.bytes(),
+            reserved: behind.room.reserved(),
             oldest: behind.dirty.oldest().map(|(_, since)| now - since),
             acknowledged: counters.acknowledged.get(),
             applied: counters.applied.get(),
@@ -104,9 +125,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
     ) -> Self {
         Self {
             dirty: Dirty::new(fold),
+            room: Room::default(),
+            pledges: Pledges::new(behind.0.bounds.keys_max),
             hub: Arc::clone(&behind.0),
             codec,
             epoch: AtomicU64::new(0),
+            runs: AtomicBool::new(false),
+            taken_below: AtomicU64::new(0),
             wake: Notify::new(),
             settled: Notify::new(),
             letters: Mutex::default(),
@@ -117,6 +142,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
 
     /// Makes the cache one of those that write in the journal.
     pub(crate) fn join(&self, parts: &Arc<Parts<K, V>>) -> Result<()> {
+        let memory: Weak<dyn Reserve> = Arc::downgrade(&parts.memory) as _;
+        self.room.within(memory);
         let member: Weak<dyn hub::Member> = Arc::downgrade(parts) as _;
         self.hub.admit(member, &parts.name)
     }
@@ -125,11 +152,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Nothing is written any more, for this reason.
-    fn fail(&self, error: Error) {
-        self.fault.lock().get_or_insert(error);
+    /// Nothing is written any more, for this reason. Returns whether that is news.
+    fn fail(&self, error: Error) -> bool {
+        let is_news = self.fault.lock().replace(error).is_none();
         self.wake.notify_waiters();
         self.settled.notify_waiters();
+        is_news
     }
 
     /// Why nothing is written any more, if that is so.

@@ -17,6 +17,7 @@ use crate::budget::Budget;
 use crate::consistency::Consistency;
 use crate::engine::Engine;
 use crate::erased::{DynSink, DynSource};
+use crate::feeding::{Feeding, Route};
 use crate::filter::FilterOptions;
 use crate::guard::Guard;
 use crate::keys::AnyKeyList;
@@ -70,6 +71,7 @@ pub struct CacheBuilder<K, V> {
     idle_for: Option<Duration>,
     weigh: Option<Weigh<K, V>>,
     changes: Changes,
+    feed: Option<(Feeding, Box<dyn Route<K>>)>,
     filter: Option<(FilterOptions, AnyKeyList<K>)>,
     key_parts: Option<KeyParts<K>>,
     fingerprint: Option<Fingerprint<V>>,
@@ -109,6 +111,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             idle_for: None,
             weigh: None,
             changes: Changes::Unknown,
+            feed: None,
             filter: None,
             key_parts: None,
             fingerprint: None,
@@ -243,9 +246,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     }
 
     /// How a difference changes a value, so that what was added [behind](Self::behind) can be read
-    /// before it is applied. `None` is the value where there is none yet.
-    pub fn add_with(mut self, fold: fn(Option<&V>, i64) -> Result<V>) -> Self {
-        self.fold = Some(fold);
+    /// before it is applied. `None` is the value where there is none yet. Where it fails, a write
+    /// on top of what is known is refused with its error, and a read of what isn't known yet is
+    /// refused until the sink has said it.
+    pub fn add_with(
+        mut self,
+        fold: impl Fn(Option<&V>, i64) -> Result<V> + Send + Sync + 'static,
+    ) -> Self {
+        self.fold = Some(Box::new(fold));
+        self
+    }
+
+    /// The feed that tells of every change of its data, whoever makes it, and what a change
+    /// [touches](Route). Entries may then live for as long as `fresh_for` says, and the promise is
+    /// kept by the feed: `max_staleness` is how far it may be behind.
+    pub fn feed(mut self, feeding: &Feeding, route: impl Route<K>) -> Self {
+        self.feed = Some((feeding.clone(), Box::new(route)));
         self
     }
 

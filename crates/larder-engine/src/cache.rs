@@ -19,6 +19,7 @@ use crate::fence::Fence;
 use crate::flight::Flights;
 use crate::gather::Gathering;
 use crate::guard::Guard;
+use crate::horizon::Horizon;
 use crate::memory::MemoryTier;
 use crate::observe::Observers;
 use crate::patience::Patience;
@@ -61,6 +62,8 @@ pub(crate) struct Parts<K, V> {
     /// Behind the tier, because it is left last.
     pub(crate) seat: Option<Seat>,
     pub(crate) window: Window,
+    /// The stream that vouches for its entries, where one does.
+    pub(crate) vouches: Arc<Horizon>,
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
     /// What it needs to write, if it has a sink.
     pub(crate) writes: Option<Writes<K, V>>,
@@ -128,7 +131,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Up to when a stream of changes vouches for its entries.
     #[inline]
     pub(crate) fn horizon(&self) -> Moment {
-        if self.window.vouched { self.engine.horizon() } else { Moment::ZERO }
+        if self.window.vouched { self.vouches.get() } else { Moment::ZERO }
     }
 
     /// What its entries are judged by; to be taken before an entry is read.

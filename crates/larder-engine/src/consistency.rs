@@ -27,7 +27,9 @@ pub enum Consistency {
     /// A write is announced before it is committed, and ended after it: until then nobody keeps
     /// what may be from before. So the promise counts from the commit, and a writer may die
     /// anywhere, unless it was stopped for longer than its intent lasts. It takes one round trip
-    /// more than `Bounded`. While the shared tier doesn't answer, writes go on as with `Bounded`.
+    /// more than `Bounded`. Written [behind](crate::behind), a key is announced before the first
+    /// write of it is acknowledged, until the last is applied. While the shared tier doesn't
+    /// answer, writes go on as with `Bounded`.
     Guarded,
     /// As `Guarded`, but what can't be announced is refused, and nothing is served from memory
     /// while nobody knows what was announced.

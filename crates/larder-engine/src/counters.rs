@@ -42,7 +42,7 @@ impl Histogram {
         self.0.add_each([(bucket(nanos), 1), (BUCKETS, nanos)]);
     }
 
-    fn snapshot(&self) -> HistogramSnapshot {
+    pub(crate) fn snapshot(&self) -> HistogramSnapshot {
         let sums = self.0.sums();
         HistogramSnapshot {
             buckets: std::array::from_fn(|at| sums[at]),

@@ -5,11 +5,13 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::RandomState;
-use larder_core::sync::{AtomicU64, Counter, Ordering};
+use larder_core::sync::{AtomicU64, Counter, Mutex, Ordering};
 use larder_core::{Clock, Error, ErrorKind, Moment, Result, Spawn};
 
 use crate::events::Events;
+use crate::feeding::Fed;
 use crate::fence::{EPOCHS_DEFAULT, Epochs};
+use crate::horizon::Horizon;
 use crate::invalidate::Invalidation;
 use crate::runtime;
 use crate::shared::{Members, Shared};
@@ -30,7 +32,9 @@ struct Inner {
     nonce: u64,
     scopes: AtomicU64,
     draws: Counter,
-    horizon: AtomicU64,
+    /// Up to when the bus vouches for entries.
+    horizon: Arc<Horizon>,
+    feeds: Mutex<Vec<Arc<Fed>>>,
     members: Arc<Members>,
     shared: OnceLock<Arc<Shared>>,
     #[cfg(shuttle)]
@@ -73,6 +77,12 @@ pub enum Omit {
     EpochAtInstall,
     /// A flight leaves the map before what it loaded is in memory.
     FillBeforeLeaving,
+    /// What memory holds is left there when a write is acknowledged behind.
+    StrikeAtPush,
+    /// A key of which nothing waits any more is forgotten, and neither struck nor put into memory.
+    StrikeAtClose,
+    /// And only struck, or put into memory, after it was forgotten.
+    StrikeBeforeClose,
 }
 
 impl Engine {
@@ -118,7 +128,8 @@ impl Engine {
             nonce: RandomState::default().hash_one("nonce"),
             scopes: AtomicU64::new(0),
             draws: Counter::default(),
-            horizon: AtomicU64::new(0),
+            horizon: Arc::default(),
+            feeds: Mutex::default(),
             members: Arc::default(),
             shared: OnceLock::new(),
             #[cfg(shuttle)]
@@ -141,7 +152,8 @@ impl Engine {
             nonce: 0,
             scopes: AtomicU64::new(0),
             draws: Counter::default(),
-            horizon: AtomicU64::new(0),
+            horizon: Arc::default(),
+            feeds: Mutex::default(),
             members: Arc::default(),
             shared: OnceLock::new(),
             omit,
@@ -180,21 +192,27 @@ impl Engine {
         &self.0.events
     }
 
-    /// Up to when the stream of changes that reaches this process vouches for entries: every
-    /// change that it covers, up to this moment, has been applied here.
+    /// Up to when the bus vouches for entries: everything that was published before has been
+    /// applied here.
     #[inline]
-    pub(crate) fn horizon(&self) -> Moment {
-        Moment::from_nanos(self.0.horizon.load(Ordering::Acquire))
+    pub(crate) fn horizon(&self) -> &Arc<Horizon> {
+        &self.0.horizon
     }
 
-    /// Moves the horizon forward; to be called when what comes before `to` has been applied.
-    pub(crate) fn advance_horizon(&self, to: Moment) {
-        self.0.horizon.fetch_max(to.as_nanos(), Ordering::AcqRel);
+    /// The feeds that it was told to follow.
+    pub(crate) fn feeds(&self) -> Vec<Arc<Fed>> {
+        self.0.feeds.lock().clone()
     }
 
-    /// Forgets the horizon: nothing vouches for anything until it is learnt again.
-    pub(crate) fn clear_horizon(&self) {
-        self.0.horizon.store(0, Ordering::Release);
+    /// Adds one, under a name that no other has.
+    pub(crate) fn add_feed(&self, fed: &Arc<Fed>) -> Result<()> {
+        let mut feeds = self.0.feeds.lock();
+        if feeds.iter().any(|other| other.name() == fed.name()) {
+            let message = format!("this engine has a feed {} already", fed.name());
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        feeds.push(Arc::clone(fed));
+        Ok(())
     }
 
     /// The caches of this engine, by name.
@@ -259,6 +277,10 @@ impl Engine {
 }
 
 impl WeakEngine {
+    pub(crate) fn is_alive(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
     pub(crate) fn upgrade(&self) -> Option<Engine> {
         self.0.upgrade().map(Engine)
     }

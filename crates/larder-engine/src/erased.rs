@@ -53,6 +53,8 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
 pub(crate) trait DynSink<K, V>: Send + Sync + 'static {
     fn abilities(&self) -> SinkAbilities;
 
+    fn check(&self, key: &K, write: &Write<V>) -> Result<(), Error>;
+
     fn write<'a>(
         &'a self,
         key: &'a K,
@@ -96,6 +98,10 @@ where
 {
     fn abilities(&self) -> SinkAbilities {
         Sink::abilities(self)
+    }
+
+    fn check(&self, key: &K, write: &Write<V>) -> Result<(), Error> {
+        Sink::check(self, key, write)
     }
 
     fn write<'a>(

@@ -47,10 +47,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
         match parts.announce(shared, &self.key, time).await {
             Ok(announced) => Ok(Some(Guarding { announced, marks })),
             Err(error) if parts.consistency == Consistency::Strict => {
-                let message = "the write couldn't be announced to the shared tier and the bus, and \
-                               this cache is strict: nothing was written";
-                let refused = Error::new(ErrorKind::SharedDown, message).caused_by(error);
-                Err(refused.for_key(KeyText::lossy(&self.key)))
+                Err(unannounced(error).for_key(KeyText::lossy(&self.key)))
             }
             Err(_) => {
                 parts.counters.unguarded.add(1);
@@ -134,4 +131,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
     fn strike(&self) {
         self.parts.strike(&self.key, self.parts.engine.now(), Invalidation::Drop);
     }
+}
+
+/// What a strict cache says of a write that can't be announced.
+pub(crate) fn unannounced(error: Error) -> Error {
+    let message = "the write couldn't be announced to the shared tier and the bus, and this cache \
+                   is strict: nothing was written";
+    Error::new(ErrorKind::SharedDown, message).caused_by(error)
 }

@@ -1,4 +1,5 @@
-//! What a write returned goes into memory, if nothing overlapped it.
+//! What a write returned goes into memory, if nothing overlapped it; so does what a batch of writes
+//! returned that were acknowledged before.
 //!
 //! A writer holds a fence as a reader does: captured before the commit begins, compared under the
 //! memory tier's lock of the key, and raised under the same lock. So of two writers of one key
@@ -55,6 +56,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let holds = self.overlapped_by_nothing(returned.fence);
             self.raise_at_install(key);
             holds && is_wanted(held)
+        })
+    }
+
+    /// The same for a write that was applied behind. Memory holds nothing of a key that has writes
+    /// waiting, so the caller says whether it is wanted there.
+    pub(crate) fn install_applied(
+        &self,
+        key: &K,
+        writes: &Writes<K, V>,
+        returned: &Returned<'_, V>,
+    ) -> bool {
+        let Some(entry) = self.entry_of_written(key, writes, returned) else { return false };
+        self.put(key, entry, |_| {
+            let holds = self.overlapped_by_nothing(returned.fence);
+            self.raise_at_install(key);
+            holds
         })
     }
 

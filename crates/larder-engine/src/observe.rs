@@ -101,6 +101,9 @@ pub enum Failing {
     Requeue,
     /// Telling the journal what it needs no more.
     Truncate,
+    /// Everything from now on, because another process owns the cache, or the journal failed. What
+    /// waits stays in the journal.
+    ForGood,
 }
 
 /// Who is told what a cache does. It is called where that happens, so it must be quick, must not

@@ -66,7 +66,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) fn surely_absent(&self, key: &K) -> Option<Answer<V>> {
         let penetration = self.penetration.as_ref()?;
         self.see_to_filter();
-        if penetration.filter.ask(key) != Verdict::Absent {
+        // What was written behind isn't listed by the source yet.
+        if penetration.filter.ask(key) != Verdict::Absent || self.is_dirty(key) {
             return None;
         }
         self.counters.filtered.add(1);

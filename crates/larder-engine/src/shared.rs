@@ -44,7 +44,8 @@ mod writers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_core::bus::{Position, ProcessId};
+use larder_core::bus::{Announcement, Position, ProcessId};
+use larder_core::feed::FeedPosition;
 use larder_core::shared::{Abilities, MarkClock};
 use larder_core::sync::{AtomicUsize, Counter};
 use larder_core::{Bus, Clock, Error, ErrorKind, Moment, Result, SharedTier};
@@ -64,12 +65,16 @@ use pending::Pending;
 pub(crate) use pending::Work;
 pub(crate) use sealed::{COMPRESS_FROM_DEFAULT, Opened, Part, Sealing};
 pub(crate) use seek::Passed;
-use tokens::Tokens;
+pub(crate) use tokens::Tokens;
 use writers::Writers;
 
 /// So many keys or tags are invalidated in one step: with keys of any length they have room in one
 /// announcement.
 pub(crate) const STEP_MAX: usize = 256;
+
+/// A feed that covers more caches is answered for nobody: what names them would have no room in one
+/// announcement.
+const ANSWERED_CACHES_MAX: usize = 4_096;
 
 /// How a shared tier and a bus are used.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -263,7 +268,7 @@ impl Engine {
     #[must_use]
     pub fn shared_stats(&self) -> Option<SharedStats> {
         let shared = self.shared()?;
-        let horizon = self.horizon();
+        let horizon = self.horizon().get();
         Some(SharedStats {
             errors: shared.link.errors(),
             opened: shared.link.breaker().opened(),
@@ -359,6 +364,22 @@ impl Shared {
         drop(self.pending.add(work));
     }
 
+    /// Tells others how far they know what a feed told. Returns whether they are told; otherwise
+    /// their horizon stands still.
+    pub(crate) async fn answer(
+        &self,
+        feed: &str,
+        position: FeedPosition,
+        caches: Vec<Box<str>>,
+        tokens: Vec<(ProcessId, u64)>,
+    ) -> bool {
+        if caches.len() > ANSWERED_CACHES_MAX {
+            return false;
+        }
+        let answer = Announcement::Answer { feed: feed.into(), position, caches, tokens };
+        self.publish(answer.encode(self.id), None).await.is_ok()
+    }
+
     /// Publishes by itself what the tier hasn't announced in its own step.
     async fn publish(
         &self,
@@ -374,8 +395,9 @@ impl Shared {
     /// Everything that this process holds may be old, whatever it is.
     fn lost_track(&self, engine: &Engine) {
         self.gaps.add(1);
-        engine.clear_horizon();
+        engine.horizon().clear();
         self.tokens.forget();
+        engine.feeds().iter().for_each(|fed| fed.lost_track());
         self.marks.unknown();
         self.members.sweep_all();
         self.pending.wake();

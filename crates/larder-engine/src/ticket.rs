@@ -83,6 +83,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             Lookup::Miss(ticket) => ticket,
             hit @ Lookup::Hit(_) => return hit,
         };
+        if self.0.is_dirty(key) {
+            // The tier has what was before. Where what waits can't be told, the ticket fills
+            // nothing.
+            return match self.0.ask_dirty(key).await {
+                Some(answer) => Lookup::Hit(answer),
+                None => Lookup::Miss(ticket),
+            };
+        }
         match self.0.look_in_tier(key).await {
             Looked::Found(opened) => {
                 let landed = self.0.promote(key, opened, State::Fresh, ticket.permit.fence);

@@ -50,7 +50,8 @@ pub enum WriteMode {
     /// that no other one wrote.
     Through,
     /// It is acknowledged when it is durable in a journal, and applied later; see
-    /// [`behind`](crate::behind).
+    /// [`behind`](crate::behind). What the sink returned then is put into memory as with
+    /// [`Through`](Self::Through).
     Behind,
 }
 
@@ -58,7 +59,8 @@ pub enum WriteMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Install {
-    /// If something was held of the key: what is written and never read takes no room.
+    /// If something was held of the key: what is written and never read takes no room. Written
+    /// [behind](WriteMode::Behind), what was read while it waited counts as held.
     #[default]
     IfHeld,
     /// Always. It must be [said](crate::CacheBuilder::written) what a loader would say of it.
@@ -125,11 +127,11 @@ impl<K: 'static, V: 'static> DeclaredWrites<K, V> {
             ));
         }
         let (mode, install) = (self.mode.unwrap_or_default(), self.install.unwrap_or_default());
-        if install == Install::Always && (mode != WriteMode::Through || self.written.is_none()) {
+        if install == Install::Always && (mode == WriteMode::Around || self.written.is_none()) {
             return Err(config(
                 "Install::Always puts values into memory that no loader has seen: it needs \
-                 write(WriteMode::Through), and written(…), which says what a loader would say of \
-                 them; `|_, _| Terms::default()` where loaders say nothing",
+                 write(WriteMode::Through) or behind(…), and written(…), which says what a loader \
+                 would say of them; `|_, _| Terms::default()` where loaders say nothing",
             ));
         }
         if self.timeout.is_zero() {
@@ -152,6 +154,19 @@ impl<K: 'static, V: 'static> DeclaredWrites<K, V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// Which writes its sink takes; none where it has no sink.
+    #[must_use]
+    pub fn abilities(&self) -> SinkAbilities {
+        self.0.writes.as_ref().map(|writes| writes.abilities).unwrap_or_default()
+    }
+
+    /// What its writes do; `None` where it has no sink.
+    #[must_use]
+    pub fn write_mode(&self) -> Option<WriteMode> {
+        let writes = self.0.writes.as_ref()?;
+        Some(if writes.behind.is_some() { WriteMode::Behind } else { writes.mode })
+    }
+
     /// Lets the system of record hold `value` under `key`, whatever it held, and the cache know.
     ///
     /// It is committed when this returns. A read that starts then, in this process, sees it or
@@ -300,6 +315,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let parts = &self.0;
         let patience = Patience { max_staleness: Duration::ZERO, ..parts.patience };
         for attempt in 1.. {
+            // Before the key is looked at: who announces a write strikes it.
+            let _pledge = parts.pledge(key).await?;
             let mark = parts.mark_of(key);
             let current = parts.ask(key, patience, Loader::Source).await?.value;
             let Some(write) = change(current.clone()) else {
@@ -308,10 +325,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             };
             match parts.push(key, write, Only::Unchanged(mark)).await {
                 Err(error) if error.kind() == ErrorKind::Conflict && attempt < UPDATES_MAX => {}
-                outcome => {
-                    let written = outcome?;
-                    return Ok(Wrote { written, position: None, announced: true });
-                }
+                outcome => return outcome,
             }
         }
         unreachable!("the last attempt returns")
@@ -344,8 +358,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             return Err(if error.key().is_some() { error } else { error.for_key(text) });
         }
         if let (Some(_), Order::Write(write)) = (self.behind(), &order) {
-            let written = self.push(key, write.clone(), Only::Anyway).await?;
-            return Ok(Wrote { written, position: None, announced: true });
+            return self.push(key, write.clone(), Only::Anyway).await;
         }
         let named = |error: Error| error.for_key(KeyText::lossy(key));
         let place = self.guard.enter(self.engine.now()).map_err(named)?;

@@ -11,6 +11,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use larder_core::steps::{Step, reach};
 use larder_core::{Error, ErrorKind};
 
 use crate::log::{Chunk, Log};
@@ -93,6 +94,7 @@ impl Committer {
             self.log.write(chunk)?;
             below = chunk.below;
         }
+        reach(Step::Fsync);
         let synced = match self.log.settings.durability {
             Durability::Fsync => {
                 self.log.sync()?;
@@ -104,6 +106,7 @@ impl Committer {
             }
             Durability::Memory => 0,
         };
+        reach(Step::Publish);
         self.shared.advance(below, synced, std::mem::take(chunks));
         Ok(())
     }
@@ -111,6 +114,7 @@ impl Committer {
     fn clear(&mut self, first: u64, segments: &[u64]) -> io::Result<()> {
         let (_, synced) = self.shared.progress();
         self.log.mark.write(first, synced)?;
+        reach(Step::Mark);
         if !segments.is_empty() {
             self.log.remove(segments)?;
         }

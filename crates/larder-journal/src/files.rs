@@ -4,9 +4,11 @@
 //! A name is durable when its folder was synced, and the bytes of a file when the file was.
 
 pub(crate) mod disk;
+pub(crate) mod read_only;
 
 use std::fmt::Debug;
 use std::io;
+use std::time::SystemTime;
 
 /// A folder, for one process at a time.
 pub(crate) trait Folder: Debug + Send + Sync {
@@ -39,6 +41,11 @@ pub(crate) trait File: Debug + Send + Sync {
     /// How long it is, in bytes.
     fn length(&self) -> io::Result<u64>;
 
+    /// When it was made and written to, where that is kept.
+    fn times(&self) -> io::Result<Option<Times>> {
+        Ok(None)
+    }
+
     /// Reads into `bytes` until they are full or the file ends, and says how many were read.
     fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize>;
 
@@ -50,6 +57,15 @@ pub(crate) trait File: Debug + Send + Sync {
 
     /// Makes its bytes and its length durable.
     fn sync(&self) -> io::Result<()>;
+}
+
+/// The times of a file, by the clock of the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// When it was made, if that is known.
+    pub(crate) made: Option<SystemTime>,
+    /// When it was written to for the last time.
+    pub(crate) written: SystemTime,
 }
 
 /// The first bytes of a file, at most `max`.

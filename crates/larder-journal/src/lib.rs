@@ -71,6 +71,7 @@
 //! | `judge` | what a hole means: a torn tail, or a loss |
 //! | `recovery`, `repair` | opening |
 //! | `reader` | reading |
+//! | `view` | reading from outside, while its owner runs |
 //! | `files` | what is asked of a file system, and a real one |
 //! | `omit` | the steps that a test leaves out |
 
@@ -94,9 +95,11 @@ mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
+mod view;
 mod waiters;
 
 pub use format::RECORD_BYTES_MAX;
 pub use journal::FileJournal;
 pub use options::{Durability, JournalOptions};
 pub use report::{Damage, Recovery};
+pub use view::{JournalStatus, JournalView, Oldest};

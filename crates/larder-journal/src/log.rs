@@ -16,6 +16,8 @@
 use std::io;
 use std::sync::Arc;
 
+use larder_core::steps::{Step, reach};
+
 use crate::files::{File, Folder};
 use crate::format::segment_name;
 use crate::mark::Mark;
@@ -103,6 +105,7 @@ impl Log {
         if !self.settings.omits(Omit::SyncOfMark) {
             self.mark.sync()?;
         }
+        reach(Step::Truncate);
         for &first in segments {
             match self.folder.remove(&segment_name(first)) {
                 // Somebody else removed it.

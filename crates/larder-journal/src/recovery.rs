@@ -132,15 +132,15 @@ pub(crate) fn recover(
 }
 
 /// What is learnt from one segment after the other.
-struct Reading<'a> {
-    path: &'a str,
-    settings: &'a Settings,
-    identity: Option<Identity>,
-    witness: u64,
+pub(crate) struct Reading<'a> {
+    pub(crate) path: &'a str,
+    pub(crate) settings: &'a Settings,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) witness: u64,
 }
 
 impl Reading<'_> {
-    fn read(
+    pub(crate) fn read(
         &mut self,
         file: Box<dyn File>,
         first: u64,
@@ -198,7 +198,7 @@ fn identity() -> Identity {
     identity
 }
 
-fn of_version(path: &str, version: u32) -> Error {
+pub(crate) fn of_version(path: &str, version: u32) -> Error {
     let message = format!(
         "the journal in {path} was written by a later version of larder (format {version}): open \
          it with that one"

@@ -12,6 +12,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use larder_core::journal::JournalStanding;
+use larder_core::steps::{Step, reach};
 use larder_core::sync::{Condvar, Mutex};
 use larder_core::{Error, ErrorKind, Result};
 
@@ -128,6 +129,7 @@ impl Shared {
         let frame = frame.encode(&Seed::new(&self.identity, segment, settings));
         state.put(&frame, record);
         drop(state);
+        reach(Step::Append);
         self.work.notify_one();
         Ok(number)
     }

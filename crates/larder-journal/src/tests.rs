@@ -25,6 +25,8 @@ mod omitted;
 #[cfg(not(shuttle))]
 mod reading;
 pub(crate) mod simulated;
+#[cfg(not(shuttle))]
+mod view;
 
 #[test]
 fn the_checksum_is_castagnolis() {

@@ -13,6 +13,7 @@ use larder_core::Moment;
 use larder_core::sync::{AtomicUsize, Mutex, Ordering};
 use larder_policy::{Adaptive, Hits, Policy, USES_MAX};
 
+use crate::atomics::lock;
 use crate::bounds::Bounds;
 use crate::builder::Builder;
 use crate::change::{Change, Expired, Held, Insert, Outcome};
@@ -339,7 +340,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// something to evict.
     pub fn resize(&self, bounds: Bounds) {
         // One after the other for all shards, and without code of a user under the lock.
-        let mut held = self.bounds.lock();
+        let mut held = lock(&self.bounds);
         for (index, shard) in self.shards.iter().enumerate() {
             let share = bounds.share(index, self.shards.len(), Self::ENTRY_OVERHEAD);
             shard.write().resize(share);
@@ -376,7 +377,7 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
     /// The bounds in force.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        *self.bounds.lock()
+        *lock(&self.bounds)
     }
 
     /// The heaviest weight that an entry may have here: what
@@ -468,7 +469,7 @@ const fn spread(hash: u64) -> (u16, u32) {
 impl<K, V, S, P> fmt::Debug for Memory<K, V, S, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory")
-            .field("bounds", &*self.bounds.lock())
+            .field("bounds", &*lock(&self.bounds))
             .field("shards", &self.shards.len())
             .finish_non_exhaustive()
     }

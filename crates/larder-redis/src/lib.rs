@@ -1,8 +1,9 @@
-//! Redis as shared tier and bus.
+//! Redis as shared tier, bus and journal.
 //!
 //! [`RedisTier`] is a [`SharedTier`](larder_core::SharedTier), [`RedisBus`] the
 //! [`Bus`](larder_core::Bus) beside it and [`TrackingBus`] another one, on one server, on the
-//! master that Sentinels name, or on a cluster.
+//! master that Sentinels name, or on a cluster. [`RedisJournal`] is a
+//! [`Journal`](larder_core::Journal) on the same.
 //!
 //! ```no_run
 //! use larder_core::SharedTier;
@@ -39,6 +40,7 @@
 //! | `tier` | the shared tier |
 //! | `entries`, `invalidation`, `marks`, `writing` | its parts |
 //! | `bus`, `subscription` | the bus: publishing, and reading without a gap |
+//! | `journal` | a journal in a stream, for writers without a disk that lasts |
 //! | `tracking` | the bus that also hears of every change of an entry from Redis itself |
 //! | `policy` | what the server's eviction policy means for us |
 //! | `errors` | the table from what Redis says to what a caller can do |
@@ -51,6 +53,7 @@ mod dial;
 mod entries;
 mod errors;
 mod invalidation;
+mod journal;
 mod marks;
 mod names;
 mod node;
@@ -70,6 +73,7 @@ mod writing;
 pub use address::Address;
 pub use bus::RedisBus;
 pub use dial::Wire;
+pub use journal::{RecordsLost, RedisJournal, RedisJournalOptions, RedisRecovery};
 pub use options::RedisOptions;
 pub use policy::EvictionPolicy;
 pub use servers::Servers;

@@ -8,6 +8,8 @@
 //! NS.b:{bus}:head     where the bus stands: its run, and the number of the last announcement
 //! NS.b:{bus}:stream   the announcements
 //! NS.b:{bus}:marks    the marks
+//! NS.j:{name}:head    who has a journal, and which records it holds
+//! NS.j:{name}:log     its records
 //! NS.p:…              beside plain keys: the scripts of larder-resp
 //! ```
 //!
@@ -72,6 +74,12 @@ impl Names {
         (!key.is_empty()).then_some(key)
     }
 
+    /// The head and the log of a journal.
+    pub(crate) fn journal(&self, name: &str) -> [Bytes; 2] {
+        let of = |what: &str| format!("{}.j:{{{name}}}:{what}", self.namespace).into();
+        [of("head"), of("log")]
+    }
+
     /// The lease of a key.
     pub(crate) fn lease(&self, key: &[u8]) -> Bytes {
         self.of_key(".l:", key, ":L")
@@ -134,6 +142,7 @@ mod tests {
         assert_eq!(names.intents(b"a{b}%"), "shop.l:{a%7Bb%7D%25}:W");
         assert_eq!(names.owner(b""), "shop.l:{%}:O");
         assert_eq!(names.head, "shop.b:{bus}:head");
+        assert_eq!(names.journal("web-1")[1], "shop.j:{web-1}:log");
     }
 
     #[test]

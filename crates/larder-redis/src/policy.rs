@@ -50,6 +50,19 @@ impl EvictionPolicy {
         }
     }
 
+    /// Whether it evicts what has no end.
+    pub(crate) fn evicts_anything(&self) -> bool {
+        self.bytes_max != 0 && self.name.starts_with("allkeys-")
+    }
+
+    /// As the server's section `memory` says, which more users may read than its configuration.
+    pub(crate) fn read_info(info: &str) -> Self {
+        let field = |name| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let bytes_max = field("maxmemory:").and_then(|bytes| bytes.parse().ok());
+        let name = field("maxmemory_policy:").unwrap_or_default().to_owned();
+        Self { name, bytes_max: bytes_max.unwrap_or(0) }
+    }
+
     pub(crate) fn read(answer: Value) -> Result<Self> {
         let mut policy = Self { name: String::new(), bytes_max: 0 };
         for (name, value) in reply::pairs(answer)? {
@@ -113,6 +126,20 @@ mod tests {
                 assert_eq!(policy(worse).worse(policy(better)), policy(worse));
             }
         }
+    }
+
+    #[test]
+    fn what_a_server_says_of_its_memory_is_read() {
+        let info = |policy: &str, bytes: u64| {
+            EvictionPolicy::read_info(&format!(
+                "# Memory\r\nmaxmemory:{bytes}\r\nmaxmemory_policy:{policy}\r\n"
+            ))
+        };
+        assert_eq!(info("volatile-lru", 7).bytes_max(), Some(7));
+        assert!(info("allkeys-lru", 7).evicts_anything());
+        assert!(!info("allkeys-lru", 0).evicts_anything());
+        assert!(!info("volatile-lru", 7).evicts_anything());
+        assert!(!info("noeviction", 7).evicts_anything());
     }
 
     #[test]

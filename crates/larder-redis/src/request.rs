@@ -32,6 +32,9 @@ pub(crate) enum Body {
     Read,
     /// A script.
     Call(Call),
+    /// A script, and whether so many replicas have what it wrote, and all before it, within a time
+    /// in milliseconds.
+    Replicated(Call, u32, u64),
 }
 
 /// An answer.
@@ -64,6 +67,11 @@ impl Request {
                 vec![value, left, stamp]
             }
             Body::Call(call) => vec![call.command(scripts, in_full, run)],
+            Body::Replicated(call, replicas, millis) => {
+                let mut wait = cmd("WAIT");
+                wait.arg(*replicas).arg(*millis);
+                vec![call.command(scripts, in_full, run), wait]
+            }
         }
     }
 }

@@ -19,10 +19,14 @@ pub(crate) enum Script {
     Invalidation,
     Intent,
     End,
+    JournalTake,
+    JournalAppend,
+    JournalRead,
+    JournalClose,
 }
 
 /// Each script's text, in the order of [`Script`].
-const TEXTS: [&str; 12] = [
+const TEXTS: [&str; 16] = [
     include_str!("scripts/lease.lua"),
     include_str!("scripts/fill.lua"),
     include_str!("scripts/extend.lua"),
@@ -35,11 +39,15 @@ const TEXTS: [&str; 12] = [
     include_str!("scripts/strike.lua"),
     concat!(include_str!("scripts/announce.lua"), include_str!("scripts/intent.lua")),
     concat!(include_str!("scripts/announce.lua"), include_str!("scripts/end.lua")),
+    include_str!("scripts/journal_take.lua"),
+    include_str!("scripts/journal_append.lua"),
+    include_str!("scripts/journal_read.lua"),
+    include_str!("scripts/journal_close.lua"),
 ];
 
 /// The scripts with their hashes, which are computed once.
 #[derive(Clone, Debug)]
-pub(crate) struct Scripts([redis::Script; 12]);
+pub(crate) struct Scripts([redis::Script; 16]);
 
 impl Scripts {
     pub(crate) fn new() -> Self {
@@ -80,7 +88,7 @@ impl Call {
         for argument in self.keys.iter().chain(&self.args) {
             call.arg(&argument[..]);
         }
-        if self.script == Script::Lease {
+        if matches!(self.script, Script::Lease | Script::JournalTake | Script::JournalAppend) {
             call.arg(format!("{:08x}", run.0));
         }
         call

@@ -83,8 +83,11 @@ impl RedisTier {
     ///
     /// `SharedDown` where it can't be reached or doesn't say, or any of those nodes.
     pub async fn eviction_policy(&self) -> Result<EvictionPolicy> {
-        let connections = self.client.topology.every().await?;
-        let policies = connections.iter().map(|connection| self.policy_of(connection));
+        let nodes = self.client.topology.nodes().await?;
+        let policies = nodes.iter().map(|node| async {
+            let connection = node.another().await?;
+            self.policy_of(&connection).await
+        });
         let policies = try_join_all(policies).await?;
         policies.into_iter().reduce(EvictionPolicy::worse).ok_or_else(|| errors::odd("node"))
     }

@@ -70,14 +70,6 @@ impl Topology {
         }
     }
 
-    /// A connection of the caller's own to each server that has any of the keys.
-    pub(crate) async fn every(&self) -> Result<Vec<Connection>> {
-        match self {
-            Self::One(node) => Ok(vec![node.another().await?]),
-            Self::Cluster(cluster) => cluster.every().await,
-        }
-    }
-
     /// Every server that keys live on now.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>> {
         match self {

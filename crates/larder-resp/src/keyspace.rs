@@ -12,7 +12,9 @@ mod walk;
 
 use std::sync::Arc;
 
-use larder_core::{Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Terms, Value};
+use larder_core::{
+    Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Terms, Value, Written,
+};
 use larder_engine::{Cache, Fill, Invalidation, Lookup, Plain, PlainChange, PlainHeld, Token};
 
 use crate::companion::Companions;
@@ -29,6 +31,9 @@ pub struct Declared {
     pub template: KeyTemplate,
     /// The cache, whose keys are the whole texts.
     pub cache: Cache<Key, Value>,
+    /// In which column of its values the number stands that INCR and its kin count in; `None` where
+    /// it is the whole value, or the only column beside those of the key.
+    pub counter: Option<Box<str>>,
 }
 
 /// Where a key belongs.
@@ -339,6 +344,22 @@ impl Keyspace {
             log.removed(key.as_bytes());
         }
         Ok(was_held)
+    }
+
+    /// Notes what the write of a row has left in memory: what was written, or nothing.
+    pub(crate) fn note_written(
+        &self,
+        cache: &Cache<Key, Value>,
+        key: &Key,
+        written: &Written<Value>,
+    ) {
+        let Some(log) = &self.key_log else { return };
+        match written {
+            Written::Value(value) if cache.held_until(key).is_some() => {
+                log.loaded(Op::Write, key.as_bytes(), cache.window(), Some(size(value)));
+            }
+            _ => log.removed(key.as_bytes()),
+        }
     }
 
     /// Changes a plain key: see [`Plain::update`].

@@ -15,6 +15,7 @@
 pub mod codec;
 mod command;
 mod companion;
+mod counter;
 mod exchange;
 mod fault;
 pub mod key_log;

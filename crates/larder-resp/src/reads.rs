@@ -7,10 +7,13 @@
 //! with it: it is sent in one piece, and its replies take their places among the others.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
-use futures_util::future::{join, join_all};
+use futures_util::future::{FutureExt, join, join_all, maybe_done};
 use larder_core::bus::Position;
 use larder_core::{Answer, BoxFuture, Key, Result, Value};
 use larder_engine::{Cache, Engine};
@@ -23,6 +26,9 @@ use crate::upstream::Patience;
 
 /// So many replies, or keys that are asked for, are gathered before they are answered.
 const GATHERED_MAX: usize = 1024;
+
+/// So many writes that a journal acknowledges, with the errors among them, are gathered.
+const PUSHED_MAX: usize = 256;
 
 /// Output of this length is sent before more is written: a client that asks for much and reads
 /// little costs this and one reply.
@@ -86,7 +92,7 @@ enum Turn {
     /// With how many requests it became.
     Forward(Forward, usize),
     Settling(SettledReply),
-    /// `None` once it has been waited for.
+    /// `None` while it is waited for.
     Waiting(Option<Waiting>),
 }
 
@@ -112,6 +118,8 @@ pub struct Gathered {
     /// Where what was gathered last must have been announced before it is answered.
     settles: Option<Engine>,
     key_log: Option<Arc<KeyLog>>,
+    /// The keys of the writes that a journal acknowledges, if there is nothing else.
+    pushed: Vec<Key>,
 }
 
 impl Gathered {
@@ -168,6 +176,22 @@ impl Gathered {
         self.seal();
     }
 
+    /// Gathers a write that a journal acknowledges. Nothing but its like may stand behind it.
+    /// It came in so many bytes.
+    pub(crate) fn push(&mut self, key: Key, waiting: Waiting, bytes: usize) {
+        self.wait(waiting);
+        self.written_bytes += bytes;
+        self.pushed.push(key);
+    }
+
+    /// Whether a write of this key that a journal acknowledges may stand behind what has gathered:
+    /// that is only such writes, and all of other keys. One of the same key might have to reply
+    /// what the first one made.
+    pub(crate) fn takes_push(&self, key: impl FnOnce() -> Option<Key>) -> bool {
+        let has_room = self.turns.len() < PUSHED_MAX && self.written_bytes < OUTPUT_BYTES_MAX;
+        !self.pushed.is_empty() && has_room && key().is_some_and(|key| !self.pushed.contains(&key))
+    }
+
     /// Says whether the client is in a transaction behind everything that has gathered.
     pub(crate) fn leave_open(&mut self, open: bool) {
         if let Some(exchange) = &mut self.exchange {
@@ -208,17 +232,18 @@ impl Gathered {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future leaves the loads that it began; their results are kept.
+    /// Dropping the future leaves the loads that it began, whose results are kept, and the writes,
+    /// which are carried through.
     pub async fn answer(mut self) -> Answered {
         let mut batches: Vec<Batch> = Vec::new();
         let mut answers = Vec::with_capacity(self.turns.len());
-        let mut waiting = None;
+        let mut waiting = Vec::new();
         for (at, turn) in self.turns.iter_mut().enumerate() {
             let asks = match turn {
                 Turn::Written(_) | Turn::Settling(_) => Vec::new(),
-                // There is one at most: it seals what has gathered.
+                // One, which seals what has gathered, or writes into a journal and nothing else.
                 Turn::Waiting(waits) => {
-                    waiting = waits.take();
+                    waiting.extend(waits.take());
                     Vec::new()
                 }
                 Turn::Read(read) => std::mem::take(&mut read.asks),
@@ -246,10 +271,7 @@ impl Gathered {
                 answers[at][nth] = Some(answer);
             }
         }
-        let later = match waiting {
-            Some(waiting) => Some(waiting.await),
-            None => None,
-        };
+        let later = all_in_order(waiting).await.into_iter();
         let settled = match &self.settles {
             Some(engine) => engine.settled().await,
             None => Ok(None),
@@ -267,8 +289,8 @@ pub struct Answered {
     replies: std::vec::IntoIter<Result<Bytes>>,
     /// What became of the invalidation of the last turn, if it was one.
     settled: Result<Option<Position>>,
-    /// What the last turn has waited for, if it was something of its own.
-    later: Option<Later>,
+    /// What came of what turns have waited for, in their order.
+    later: std::vec::IntoIter<Later>,
 }
 
 impl Answered {
@@ -288,7 +310,7 @@ impl Answered {
                     reply(position, &mut Writer::new(out, protocol));
                 }
                 Some((Turn::Waiting(_), _)) => {
-                    if let Some(later) = self.later.take() {
+                    if let Some(later) = self.later.next() {
                         later(&mut Writer::new(out, protocol));
                     }
                 }
@@ -324,6 +346,20 @@ impl std::fmt::Debug for Gathered {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gathered").field("turns", &self.turns.len()).finish()
     }
+}
+
+/// Waits for all. They begin in their order: what each does before it waits, is done before the
+/// next one begins.
+async fn all_in_order(waiting: Vec<Waiting>) -> Vec<Later> {
+    let mut waiting: Vec<_> = waiting.into_iter().map(maybe_done).collect();
+    poll_fn(|context| {
+        // Each is polled, whether or not another one is ready.
+        let left =
+            waiting.iter_mut().filter_map(|one| one.poll_unpin(context).is_pending().then_some(()));
+        if left.count() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    waiting.iter_mut().filter_map(|one| Pin::new(one).take_output()).collect()
 }
 
 /// The keys that one cache is asked together, and whose they are.

@@ -216,7 +216,8 @@ impl Session {
         let behind = !run.gathered.is_empty();
         let gathers = command.is_some_and(Command::only_reads);
         let upstream = self.service.keyspace.upstream().is_some();
-        if behind && (!(gathers || upstream) || run.gathered.is_full()) {
+        let joins = run.gathered.takes_push(|| command::pushed_key(&self.service, &request));
+        if behind && !joins && (!(gathers || upstream) || run.gathered.is_full()) {
             return Step::Wait;
         }
         let mut later = Vec::new();
@@ -228,7 +229,7 @@ impl Session {
         let mut call = Call { service: &self.service, session, now, request, reply, behind };
         if upstream {
             match forward::route(&mut call, &mut run.gathered) {
-                Route::Here if behind && !gathers => return Step::Wait,
+                Route::Here if behind && !gathers && !joins => return Step::Wait,
                 Route::Here => {}
                 Route::Wait => return Step::Wait,
                 Route::Written | Route::Forwarded => {
@@ -250,6 +251,7 @@ impl Session {
             Outcome::Written | Outcome::Later => {}
             Outcome::Read(read) => run.gathered.read(read),
             Outcome::Wait(waiting) => run.gathered.wait(waiting),
+            Outcome::Push(key, waiting) => run.gathered.push(key, waiting, bytes.len()),
             Outcome::Settle(reply) => run.gathered.settling(&self.service.engine, reply),
             Outcome::Close => return Step::Close,
         }

@@ -23,6 +23,14 @@ mod names;
 mod pipelines;
 #[path = "commands/reads.rs"]
 mod reads;
+#[path = "commands/row_bench.rs"]
+mod row_bench;
+#[path = "commands/row_pipelines.rs"]
+mod row_pipelines;
+#[path = "commands/row_refusals.rs"]
+mod row_refusals;
+#[path = "commands/rows.rs"]
+mod rows;
 #[path = "commands/server.rs"]
 mod server;
 #[path = "commands/strings.rs"]

@@ -9,14 +9,19 @@ use std::sync::mpsc::Receiver;
 
 use foldhash::quality::RandomState;
 use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
-use larder_engine::{Cache, Engine, Guard, MemoryTier, Plain, Raw, memory_tier};
+use larder_engine::behind::WriteBehind;
+use larder_engine::{
+    Cache, CacheBuilder, Engine, Guard, MemoryTier, Plain, Raw, WriteMode, memory_tier,
+};
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
 use larder_resp::upstream::Upstream;
 use larder_resp::{Declared, Host, KeyLog, Keyspace, Pool, PoolName, Service};
-use larder_sql::{Database, SqlKeys, SqlSource};
+use larder_sql::{Database, SqlKeys, SqlSink, SqlSource};
 
-use crate::config::{CacheConfig, Config, MemoryConfig, SourceConfig};
+use crate::behind::BehindLog;
+use crate::config::{CacheConfig, CacheWrites, Config, MemoryConfig, SourceConfig};
+use crate::feed::SourceFeed;
 
 /// A system of record and its guard, which all caches over it share.
 #[derive(Clone, Debug)]
@@ -48,15 +53,30 @@ impl Source {
     pub fn load(&self, cache: &CacheConfig) -> Result<SqlSource> {
         SqlSource::new(&self.database, cache.load())
     }
+
+    /// The writes of one cache to this source; `None` when it takes none.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when a statement contradicts itself.
+    pub fn sink(&self, cache: &CacheConfig) -> Result<Option<SqlSink>> {
+        let writes = cache.writes.as_ref();
+        let writes = writes.map(|writes| writes.statements(&cache.name, cache.load()));
+        writes.map(|writes| SqlSink::new(&self.database, writes)).transpose()
+    }
 }
 
-/// A cache's question to its source, to be prepared.
+/// A cache's question to its source and its statements that write, to be prepared.
 #[derive(Clone)]
 pub struct Question {
     /// The NAME of `[cache.NAME]`.
     pub cache: String,
     /// What is asked.
     pub load: Arc<SqlSource>,
+    /// What is written, if anything is.
+    pub sink: Option<Arc<SqlSink>>,
+    /// What the database's answers are held against.
+    pub config: CacheConfig,
 }
 
 /// A server's objects.
@@ -67,39 +87,60 @@ pub struct Composition {
     pub sources: Vec<Source>,
     /// The questions of the caches.
     pub questions: Vec<Question>,
+    /// What tells of the sources' changes. They are not started.
+    pub feeds: Vec<SourceFeed>,
     /// Where the notes of the key log are taken out, if there is one.
     pub notes: Option<Receiver<Note>>,
 }
 
-/// The objects that `config` describes. Nothing listens yet, and nothing is connected but what a
-/// filter is built from.
+/// The objects that `config` describes; what is written behind is written with `behind`. Nothing
+/// listens yet, and nothing is connected but what a filter is built from.
 ///
 /// # Errors
 ///
 /// `Config` when something in it can't be.
-pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<Composition> {
+pub fn compose(
+    config: &Config,
+    engine: &Engine,
+    host: Arc<dyn Host>,
+    behind: Option<&WriteBehind>,
+) -> Result<Composition> {
     let mut pools = Pools(Vec::new());
     let shared = config.common.as_ref().map(|common| pools.add(PoolName::Shared, common));
     let sources = config.sources.iter().map(Source::open).collect::<Result<Vec<_>>>()?;
+    let feeds = SourceFeed::all(config, sources.iter().map(|source| &source.database));
     let mut questions = Vec::new();
     let mut declared = Vec::new();
     for cache in &config.caches {
         let source = &sources[cache.source];
         let load = Arc::new(source.load(cache)?);
-        questions.push(Question { cache: cache.name.clone(), load: Arc::clone(&load) });
+        let mut builder = Cache::builder(cache.name.as_str());
+        let mut sink = None;
+        if let (Some(writes), Some(whole)) = (&cache.writes, source.sink(cache)?) {
+            let built = with_writes(builder, writes, whole, behind)?;
+            (builder, sink) = (built.0, Some(built.1));
+        }
+        questions.push(Question {
+            cache: cache.name.clone(),
+            load: Arc::clone(&load),
+            sink,
+            config: cache.clone(),
+        });
         let own = |own| pools.add(PoolName::Cache(cache.name.as_str().into()), own);
         let Some(memory) = cache.memory.as_ref().map(own).or_else(|| shared.clone()) else {
             let message =
                 format!("[cache.{}] has no memory, neither shared nor its own", cache.name);
             return Err(Error::new(ErrorKind::Config, message));
         };
-        let mut builder = Cache::builder(cache.name.as_str());
         if let Some(bloom) = config.bloom_of(cache) {
             let keys = SqlKeys::new(&source.database, &cache.key, &bloom.keys)?;
             builder = builder.filter_with(bloom.options.clone(), keys);
         }
         if let Some(gather) = cache.gather {
             builder = builder.gather(gather);
+        }
+        for feed in &feeds {
+            builder = feed.cover(cache, builder);
         }
         if cache.sharing.in_tier {
             builder = builder.shared(Raw).schema(cache.sharing.schema);
@@ -119,7 +160,9 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
             .fingerprint(fingerprint())
             .engine(engine)
             .build()?;
-        declared.push(Declared { template: cache.key.clone(), cache: built });
+        let counter = cache.writes.as_ref().and_then(|writes| writes.counter.as_deref());
+        let counter = counter.map(Into::into);
+        declared.push(Declared { template: cache.key.clone(), cache: built, counter });
     }
     let plain = config.plain.as_ref();
     let plain = plain.map(|own| Plain::new(engine, pools.add(PoolName::Plain, own), weigh));
@@ -143,7 +186,35 @@ pub fn compose(config: &Config, engine: &Engine, host: Arc<dyn Host>) -> Result<
     if let Some(password) = &config.listen.password {
         service = service.with_password(password.expose());
     }
-    Ok(Composition { service: Arc::new(service), sources, questions, notes })
+    Ok(Composition { service: Arc::new(service), sources, questions, feeds, notes })
+}
+
+/// A cache that is also written. What its statements return has the tags that its load gives.
+fn with_writes(
+    builder: CacheBuilder<Key, Value>,
+    writes: &CacheWrites,
+    sink: SqlSink,
+    behind: Option<&WriteBehind>,
+) -> Result<(CacheBuilder<Key, Value>, Arc<SqlSink>)> {
+    let (sink, terms) = sink.with_terms();
+    let fold = sink.fold(writes.counter.clone());
+    let sink = Arc::new(sink);
+    let builder = builder
+        .sink(Arc::clone(&sink))
+        .write_timeout(writes.timeout)
+        .written(move |key, value| terms.of(key, value));
+    let builder = match (writes.mode, behind) {
+        (WriteMode::Behind, Some(behind)) => builder
+            .behind(behind, Raw)
+            .add_with(move |held, delta| fold.add(held, delta))
+            .observe(BehindLog::default()),
+        (WriteMode::Behind, None) => {
+            let message = "a cache is written behind, and there is no journal";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
+        (mode, _) => builder.write(mode).install(writes.install),
+    };
+    Ok((builder, sink))
 }
 
 /// The parts of memory so far.
@@ -214,7 +285,8 @@ mod tests {
         );
         let config = Config::parse(&text, "larder.toml", &|_| None).unwrap();
         let engine = Engine::on_tokio().unwrap();
-        let composition = compose(&config, &engine, Arc::new(ThisProcess { port: 0 })).unwrap();
+        let composition =
+            compose(&config, &engine, Arc::new(ThisProcess { port: 0 }), None).unwrap();
         let cache = &composition.service.keyspace().declared()[0].cache;
         for (page, request) in keys {
             let key = Key::new(format!("page:{page}:{request}").as_bytes());

@@ -5,6 +5,8 @@
 //! | [`config`] | a file becomes a [`config::Config`], or everything that is wrong with it |
 //! | [`compose`] | a configuration becomes objects that know each other |
 //! | [`serve`] | a running server, opened and ended in good order |
+//! | [`behind`] | acknowledged writes: replayed at the start, applied at the end |
+//! | [`feed`] | what the databases say was changed, and what that touches |
 //! | [`listen`] | sockets in, sessions and answers out |
 //! | [`key_log`] | what is asked of a sample of the keys, in a file for the simulator |
 //! | [`metrics`] | what is counted, in Prometheus's text format |
@@ -16,9 +18,11 @@
 //! Below this crate nobody reads a file or the environment, and above it there is only the
 //! command line.
 
+pub mod behind;
 pub mod bloom;
 pub mod compose;
 pub mod config;
+pub mod feed;
 pub mod host;
 pub mod key_log;
 pub mod listen;

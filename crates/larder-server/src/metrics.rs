@@ -3,6 +3,8 @@
 //! The numbers are read where they are counted, when they are asked for; nothing is copied on
 //! the way of a read.
 
+mod behind;
+mod feed;
 mod shared;
 mod warm;
 
@@ -14,7 +16,7 @@ use larder_engine::counters::BUCKET_BOUNDS;
 use larder_engine::filter::FilterStats;
 use larder_engine::guard::Breaker;
 use larder_engine::verdict::{Worth, verdict};
-use larder_engine::{BreakerState, CacheStats, HistogramSnapshot};
+use larder_engine::{BreakerState, CacheStats, Engine, HistogramSnapshot};
 use larder_memory::{RemovalCause, Stats};
 use larder_resp::{Host, Service};
 use prometheus_client::collector::Collector;
@@ -25,8 +27,24 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+pub use behind::Writers;
+
 use crate::compose::Source;
+use crate::feed::SourceFeed;
 use crate::warm::Warmings;
+
+/// Beside its service, what a server has that is counted.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The systems of record.
+    pub sources: Vec<Source>,
+    /// What fills caches before anybody asks.
+    pub warmings: Warmings,
+    /// Who writes.
+    pub writers: Writers,
+    /// What tells of the sources' changes.
+    pub feeds: Vec<SourceFeed>,
+}
 
 /// The numbers of a server.
 pub struct Metrics {
@@ -34,18 +52,19 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The numbers of this service, its sources and its warmings; `clock` is the one that its
-    /// caches have.
+    /// The numbers of this service and these parts; `engine` and `clock` are those that its caches
+    /// have.
     pub fn new(
         service: &Arc<Service>,
-        sources: Vec<Source>,
-        warmings: Warmings,
+        engine: &Engine,
+        parts: Parts,
         host: Arc<dyn Host>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let mut registry = Registry::with_prefix("larder");
-        let service = Arc::clone(service);
-        let numbers = Numbers { service, sources, warmings, host, clock };
+        let (service, engine) = (Arc::clone(service), engine.clone());
+        let Parts { sources, warmings, writers, feeds } = parts;
+        let numbers = Numbers { service, engine, sources, warmings, writers, feeds, host, clock };
         registry.register_collector(Box::new(numbers));
         Self { registry }
     }
@@ -70,8 +89,11 @@ impl fmt::Debug for Metrics {
 
 struct Numbers {
     service: Arc<Service>,
+    engine: Engine,
     sources: Vec<Source>,
     warmings: Warmings,
+    writers: Writers,
+    feeds: Vec<SourceFeed>,
     host: Arc<dyn Host>,
     clock: Arc<dyn Clock>,
 }
@@ -90,6 +112,8 @@ impl Collector for Numbers {
         self.filters(&mut page)?;
         shared::write(&self.service, &mut page)?;
         warm::write(&self.warmings, &mut page)?;
+        behind::write(&self.service, &self.writers, &mut page)?;
+        feed::write(&self.feeds, &self.engine, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;
         self.breakers(&mut page)?;

@@ -1,5 +1,5 @@
-//! Whether the server is ready: which caches still have to show that their load works, and which
-//! are to be warm first.
+//! Whether the server is ready: which caches still have to show that their load works, which are
+//! to be warm first, and whether the journal is replayed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ struct Waiting {
     unprepared: BTreeMap<String, String>,
     /// The caches that are not warm yet, each with how far they are.
     cold: BTreeMap<String, String>,
+    /// How far the replay of the journal is, while it isn't over.
+    replaying: Option<String>,
 }
 
 impl Readiness {
@@ -39,6 +41,16 @@ impl Readiness {
         self.0.lock().cold.remove(cache);
     }
 
+    /// Waits for the journal to be replayed, which is so far; replaces what was said earlier.
+    pub fn replaying(&self, progress: impl Into<String>) {
+        self.0.lock().replaying = Some(progress.into());
+    }
+
+    /// The journal is replayed.
+    pub fn replayed(&self) {
+        self.0.lock().replaying = None;
+    }
+
     /// Whether the load of `cache` has not been prepared yet.
     #[must_use]
     pub fn is_unprepared(&self, cache: &str) -> bool {
@@ -48,19 +60,26 @@ impl Readiness {
     /// What has not been prepared, in a sentence; `None` when everything has.
     #[must_use]
     pub fn unprepared(&self) -> Option<String> {
-        sentence(self.0.lock().unprepared.iter())
+        join(sentences(self.0.lock().unprepared.iter()))
     }
 
     /// What is waited for, in a sentence; `None` when everything is ready.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
         let waiting = self.0.lock();
-        sentence(waiting.unprepared.iter().chain(&waiting.cold))
+        let journal = waiting.replaying.iter().map(|progress| format!("journal: {progress}"));
+        join(journal.chain(sentences(waiting.unprepared.iter().chain(&waiting.cold))))
     }
 }
 
-fn sentence<'w>(waiting: impl Iterator<Item = (&'w String, &'w String)>) -> Option<String> {
-    let parts: Vec<_> = waiting.map(|(cache, reason)| format!("cache {cache}: {reason}")).collect();
+fn sentences<'w>(
+    waiting: impl Iterator<Item = (&'w String, &'w String)>,
+) -> impl Iterator<Item = String> {
+    waiting.map(|(cache, reason)| format!("cache {cache}: {reason}"))
+}
+
+fn join(parts: impl Iterator<Item = String>) -> Option<String> {
+    let parts: Vec<_> = parts.collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -85,6 +104,11 @@ mod tests {
         readiness.warming("user", "warming, 10 keys");
         assert_eq!(readiness.unprepared(), None);
         assert_eq!(readiness.missing().unwrap(), "cache user: warming, 10 keys");
+        readiness.replaying("replaying, 0 of 7 records read");
+        let missing = readiness.missing().unwrap();
+        assert!(missing.starts_with("journal: replaying, 0 of 7 records read; cache user: "));
+        assert_eq!(readiness.unprepared(), None);
+        readiness.replayed();
         readiness.wait_for("item", "down");
         assert!(readiness.is_unprepared("item") && !readiness.is_unprepared("user"));
         readiness.ready("user");

@@ -10,17 +10,20 @@ use std::time::Duration;
 use larder_core::{Error, ErrorKind, Result, SharedTier};
 use larder_engine::Engine;
 use larder_resp::Service;
+use larder_sql::{Warning, WriteTables};
 use tokio::net::lookup_host;
 use tokio::sync::watch;
 
+use crate::behind::{self, OpenJournal};
 use crate::bloom;
 use crate::compose::{Composition, Question, compose};
 use crate::config::{Address, Beside, Config, Secret, SharedConfig, Tier};
+use crate::feed::{self, SourceFeed};
 use crate::host::ThisProcess;
 use crate::key_log::KeyLogFile;
 use crate::listen::admin::{Admin, AdminListener};
 use crate::listen::resp::{RespListener, Setup};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Parts, Writers};
 use crate::ready::Readiness;
 use crate::warm::Warmings;
 
@@ -43,6 +46,9 @@ pub struct Server {
     readiness: Readiness,
     warmings: Warmings,
     key_log: Option<KeyLogFile>,
+    journal: Option<OpenJournal>,
+    /// Where larder keeps what was applied, of each source that is written behind.
+    tables: Vec<(String, WriteTables)>,
 }
 
 impl Server {
@@ -61,8 +67,17 @@ impl Server {
         if let Some(shared) = &config.shared {
             share(shared, &engine).await?;
         }
-        let mut composition = compose(config, &engine, host.clone())?;
+        let journal = match &config.journal {
+            Some(journal) => Some(OpenJournal::open(journal).await?),
+            None => None,
+        };
+        let behind = journal.as_ref().map(OpenJournal::behind);
+        let mut composition = compose(config, &engine, host.clone(), behind)?;
+        let tables = behind::tables(config, &composition.sources);
         let readiness = Readiness::default();
+        if journal.is_some() {
+            readiness.replaying("not begun");
+        }
         for question in &composition.questions {
             prepare(question, &readiness).await?;
         }
@@ -78,18 +93,29 @@ impl Server {
                 let listener = AdminListener::bind(resolve(address).await?).await?;
                 let sources = composition.sources.clone();
                 let (warmings, clock) = (warmings.clone(), Arc::clone(engine.clock()));
-                let metrics = Metrics::new(&composition.service, sources, warmings, host, clock);
+                let service = &composition.service;
+                let writers = writers(&composition.questions, journal.as_ref());
+                let feeds = composition.feeds.clone();
+                let parts = Parts { sources, warmings, writers, feeds };
+                let metrics = Metrics::new(service, &engine, parts, host, clock);
                 let token = config.listen.token.as_ref().map(Secret::expose);
-                Some((listener, Arc::new(Admin::new(metrics, readiness.clone(), token))))
+                let intake =
+                    |feed: &SourceFeed| Some((feed.source().to_owned(), feed.intake()?.clone()));
+                let intakes = composition.feeds.iter().filter_map(intake).collect();
+                Some((listener, Arc::new(Admin::new(metrics, readiness.clone(), token, intakes))))
             }
             None => None,
         };
+        for feed in &composition.feeds {
+            plan(feed).await?;
+            feed.start(&engine)?;
+        }
         // Last, so that no file is begun where anything else is wrong.
         let key_log = match (&config.trace, composition.notes.take()) {
             (Some(trace), Some(notes)) => Some(KeyLogFile::create(&trace.file, notes)?),
             _ => None,
         };
-        Ok(Self { composition, engine, resp, admin, readiness, warmings, key_log })
+        Ok(Self { composition, engine, resp, admin, readiness, warmings, key_log, journal, tables })
     }
 
     /// The addresses that it listens on: RESP, admin.
@@ -109,12 +135,16 @@ impl Server {
         &self.composition.service
     }
 
-    /// Serves until `stop` completes; then accepts nothing more, answers what has arrived, and
-    /// returns.
+    /// Serves until `stop` completes; then accepts nothing more, answers what has arrived, applies
+    /// what waits in the journal, as far as its time reaches, and returns.
+    ///
+    /// If the journal holds writes of an earlier run, no client is served before they are replayed:
+    /// a read would miss what was acknowledged.
     ///
     /// # Errors
     ///
-    /// `Internal` when a listener breaks; `Config` when the key log can't be begun.
+    /// `Internal` when a listener breaks; `Config` when the key log can't be begun; why the journal
+    /// can't be replayed, as [`OpenJournal::start`] says.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<()> {
         let service = &self.composition.service;
         let key_log = match (self.key_log, service.keyspace().key_log()) {
@@ -124,7 +154,24 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let prepared = prepare_all(&self.composition.questions, &self.readiness);
         let freed = free_expired(&self.composition.service, &self.engine);
+        let (replayed, mut is_replayed) = watch::channel(false);
+        // Until then a read would miss what was acknowledged before.
+        let is_owing = self.journal.as_ref().is_some_and(OpenJournal::owes);
+        let replay = async {
+            if let Some(journal) = &self.journal {
+                journal.start(&self.engine, &self.tables, &self.readiness).await?;
+            }
+            let _ = replayed.send(true);
+            std::future::pending::<Result<()>>().await
+        };
+        let mut is_stopping = stopped.clone();
         let resp = async {
+            if is_owing {
+                tokio::select! {
+                    _ = is_replayed.wait_for(|replayed| *replayed) => {}
+                    _ = is_stopping.wait_for(|stopping| *stopping) => return Ok(()),
+                }
+            }
             match self.resp {
                 Some(resp) => {
                     resp.serve(Arc::clone(&self.composition.service), stopped.clone()).await
@@ -142,7 +189,8 @@ impl Server {
         };
         let listeners = async { tokio::try_join!(resp, admin).map(|_| ()) };
         let warmed = self.warmings.run(&self.readiness);
-        let background = async { tokio::join!(prepared, freed, warmed) };
+        let fed = feed::tell(&self.composition.feeds, &self.engine);
+        let background = async { tokio::join!(prepared, freed, warmed, fed) };
         let told = async {
             stop.await;
             tracing::info!("stopping: what has arrived is answered, nothing more is accepted");
@@ -152,9 +200,14 @@ impl Server {
         };
         let ended = tokio::select! {
             ended = listeners => ended,
+            // It ends only where it can't be done.
+            ended = replay => ended,
             () = told => Ok(()),
             _ = background => Ok(()),
         };
+        if let Some(journal) = &self.journal {
+            journal.stop(&self.engine).await;
+        }
         if let Some(key_log) = key_log {
             key_log.end(STOP_WITHIN).await;
         }
@@ -163,6 +216,43 @@ impl Server {
         }
         tell_verdicts(service);
         ended
+    }
+}
+
+/// Who writes, for the metrics.
+fn writers(questions: &[Question], journal: Option<&OpenJournal>) -> Writers {
+    let writers = questions.iter().filter(|question| question.sink.is_some());
+    Writers {
+        caches: writers.map(|question| question.cache.clone()).collect(),
+        journal: journal.map(|journal| journal.behind().clone()),
+        journal_bytes_max: journal.map_or(0, OpenJournal::limit),
+    }
+}
+
+/// Plans a feed. One whose database doesn't answer is planned when it does: until then its entries
+/// are as old as their caches allow.
+async fn plan(feed: &SourceFeed) -> Result<()> {
+    let source = feed.source();
+    match feed.plan().await {
+        Ok(told) => {
+            for what in feed.warnings().await? {
+                tracing::warn!(source, "{what}");
+            }
+            for told in told {
+                let cache = &told.cache;
+                told.routes.iter().for_each(|route| tracing::info!(source, cache, "{route}"));
+                told.warnings.iter().for_each(|what| tracing::warn!(source, cache, "{what}"));
+            }
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::Config => {
+            let message = format!("the feed of [source.{source}] can't be followed");
+            Err(Error::new(ErrorKind::Config, message).caused_by(error))
+        }
+        Err(error) => {
+            tracing::warn!(source, "the feed waits for its database: {}", error.chain());
+            Ok(())
+        }
     }
 }
 
@@ -221,26 +311,52 @@ async fn resolve(address: &Address) -> Result<SocketAddr> {
     found.next().ok_or_else(|| fault(format!("the host {} has no address", address.host)))
 }
 
-/// Prepares one load. Only what the database will never accept is an error; what it can't say
-/// now is waited for.
+/// Prepares one load, and the statements that write. Only what the database will never accept is
+/// an error; what it can't say now is waited for.
 async fn prepare(question: &Question, readiness: &Readiness) -> Result<()> {
-    match question.load.prepare().await {
-        Ok(report) => {
-            for warning in report.warnings {
-                tracing::warn!(cache = question.cache, "{warning}");
-            }
+    let loads = question.prepare_load().await.map_err(|error| ("load", error));
+    let prepared = match loads {
+        Ok(()) => question.prepare_writes().await.map_err(|error| ("write", error)),
+        failed => failed,
+    };
+    match prepared {
+        Ok(()) => {
             readiness.ready(&question.cache);
             Ok(())
         }
-        Err(error) if error.kind() == ErrorKind::Config => {
+        Err((what, error)) if error.kind() == ErrorKind::Config => {
             readiness.wait_for(&question.cache, error.chain());
-            let message = format!("the load of [cache.{}] can't work", question.cache);
+            let message = format!("the {what} of [cache.{}] can't work", question.cache);
             Err(Error::new(ErrorKind::Config, message).caused_by(error))
         }
-        Err(error) => {
+        Err((_, error)) => {
             readiness.wait_for(&question.cache, error.chain());
             Ok(())
         }
+    }
+}
+
+impl Question {
+    async fn prepare_load(&self) -> Result<()> {
+        let report = self.load.prepare().await?;
+        self.config.check_counter(&report.columns)?;
+        warn(&self.cache, report.warnings);
+        Ok(())
+    }
+
+    async fn prepare_writes(&self) -> Result<()> {
+        let Some(sink) = &self.sink else { return Ok(()) };
+        let report = sink.prepare().await?;
+        // Elsewhere nobody looks at what a statement returns.
+        let is_told = self.config.tells_what_is_unsaid();
+        warn(&self.cache, report.warnings.into_iter().filter(is_told));
+        Ok(())
+    }
+}
+
+fn warn(cache: &str, warnings: impl IntoIterator<Item = Warning>) {
+    for warning in warnings {
+        tracing::warn!(cache, "{warning}");
     }
 }
 

@@ -63,6 +63,11 @@ impl<W: Writer> Changes<W> {
         &self.orders
     }
 
+    /// Somebody else says the tags of what the statements return.
+    pub(crate) fn say_tags(&mut self) {
+        self.orders.iter_mut().flatten().for_each(|order| order.are_tags_said = true);
+    }
+
     /// Asks the live database about the load and all statements.
     pub(crate) async fn prepare(&self) -> Result<SinkReport> {
         let planned = self.timed(self.make_plan()).await?;

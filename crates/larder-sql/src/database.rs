@@ -4,12 +4,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::change::Table;
 use larder_core::template::nearest;
 use larder_core::{Error, ErrorKind, Result};
+use tokio::time::timeout;
 
+use crate::error;
+#[cfg(feature = "mysql")]
+use crate::mysql::{self, Mysql};
 use crate::pool::Pool;
 use crate::postgres::{Postgres, parameters};
+use crate::reads;
 use crate::sqlite::Sqlite;
+use crate::statement::Dialect;
 
 /// The most connections that one database may be given.
 const CONNECTIONS_MAX: usize = 1_000;
@@ -28,16 +35,16 @@ pub struct Options {
     pub connections: usize,
     /// How long opening a connection may take. One second by default.
     pub connect_timeout: Duration,
-    /// How long a load may take, unless its caller gives it less. Postgres stops a statement
-    /// that takes longer. Ten seconds by default.
+    /// How long a load may take, unless its caller gives it less. Postgres and MySQL stop a
+    /// statement that takes longer. Ten seconds by default.
     pub load_timeout: Duration,
     /// How many connections it gets at most for writes, from 1 to 1,000, beside those for loads.
     /// None is opened before the first write. 4 by default. SQLite has one writer at a time, and
     /// gets one whatever is said here.
     pub write_connections: usize,
-    /// How long one statement of a write may take; Postgres stops it after that. A write as a
-    /// whole may take twice as long, and a batch as long again for every thousand writes. Ten
-    /// seconds by default.
+    /// How long one statement of a write may take; Postgres and MariaDB stop it after that. A
+    /// write as a whole may take twice as long, and a batch as long again for every thousand
+    /// writes. Ten seconds by default.
     pub write_timeout: Duration,
 }
 
@@ -75,6 +82,20 @@ pub struct Database {
 pub(crate) enum Kind {
     Postgres(Arc<Pool<Postgres>>),
     Sqlite(Arc<Pool<Sqlite>>),
+    #[cfg(feature = "mysql")]
+    Mysql(Arc<Pool<Mysql>>),
+}
+
+impl Kind {
+    /// Whose SQL it takes.
+    pub(crate) const fn dialect(&self) -> Dialect {
+        match self {
+            Self::Postgres(_) => Dialect::Postgres,
+            Self::Sqlite(_) => Dialect::Sqlite,
+            #[cfg(feature = "mysql")]
+            Self::Mysql(_) => Dialect::Mysql,
+        }
+    }
 }
 
 /// What a session is for.
@@ -107,9 +128,10 @@ impl Access {
 }
 
 impl Database {
-    /// The database at `url`: `postgres://user@host/name`, `sqlite:file.db` or
-    /// `sqlite:///folder/file.db`. Nothing is opened yet, so that a database that is down is no
-    /// error here.
+    /// The database at `url`: `postgres://user@host/name`, `sqlite:file.db`,
+    /// `sqlite:///folder/file.db`, or with the feature `mysql` `mysql://user@host/name`, which may
+    /// begin with `mariadb:` as well. Nothing is opened yet, so that a database that is down is
+    /// no error here.
     ///
     /// # Errors
     ///
@@ -147,6 +169,15 @@ impl Database {
                     let options = Options { connections, ..options };
                     Ok(Kind::Sqlite(Arc::new(Pool::new(sqlite, &options))))
                 }
+                #[cfg(feature = "mysql")]
+                "mysql" | "mariadb" => {
+                    mysql::parameters::check(url).map_err(fault)?;
+                    let mysql = Mysql::new(url, &options, access).map_err(|error| {
+                        fault("has a url that MySQL does not understand".to_owned())
+                            .caused_by(error)
+                    })?;
+                    Ok(Kind::Mysql(Arc::new(Pool::new(mysql, &options))))
+                }
                 _ => Err(fault(unknown_scheme(scheme))),
             }
         };
@@ -160,18 +191,43 @@ impl Database {
         &self.options.name
     }
 
+    /// The columns of `table` whose old values a feed tells, where a row is changed or deleted. By
+    /// another column nobody can say which entries a row has left.
+    ///
+    /// In Postgres that is its replica identity (of a partitioned table what all its partitions
+    /// have), in MySQL what `binlog_row_image` lets the log say, in SQLite every column.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if there is no such table; otherwise when the database can't be asked.
+    pub async fn identity(&self, table: &Table) -> Result<Vec<Box<str>>> {
+        let identity = async {
+            match &self.kind {
+                Kind::Postgres(pool) => reads::identity(pool, table).await,
+                Kind::Sqlite(pool) => reads::identity(pool, table).await,
+                #[cfg(feature = "mysql")]
+                Kind::Mysql(pool) => reads::identity(pool, table).await,
+            }
+        };
+        let limit = self.options.load_timeout;
+        let asked = timeout(limit, identity).await;
+        asked.unwrap_or_else(|_| Err(error::timeout(self.name(), limit)))
+    }
+
     /// How it is used.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// The word for its kind: `postgres` or `sqlite`.
+    /// The word for its kind: `postgres`, `sqlite` or `mysql`.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.kind {
             Kind::Postgres(_) => "postgres",
             Kind::Sqlite(_) => "sqlite",
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(_) => "mysql",
         }
     }
 }
@@ -185,21 +241,35 @@ impl fmt::Debug for Database {
     }
 }
 
+/// The schemes of MySQL and MariaDB.
+const MYSQL: [&str; 2] = ["mysql", "mariadb"];
+
 /// What is wrong with a URL of another scheme. Only something that looks like a scheme is
 /// repeated: the text before a colon may be anything, a password too.
 fn unknown_scheme(scheme: &str) -> String {
     let looks_like_one = !scheme.is_empty()
         && scheme.len() <= 16
         && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
-    let known = ["postgres", "postgresql", "sqlite"];
+    if cfg!(not(feature = "mysql")) && MYSQL.contains(&scheme) {
+        return format!(
+            "has a url that begins with {scheme}:, and MySQL was left out of this build: build it \
+             with the feature `mysql`"
+        );
+    }
+    let others: &[&str] = if cfg!(feature = "mysql") { &MYSQL } else { &[] };
+    let known = ["postgres", "postgresql", "sqlite"].iter().chain(others).copied();
     match nearest(scheme, known) {
         _ if !looks_like_one => {
             "has a url without a scheme: write postgres://host/name or sqlite:file.db".to_owned()
         }
         Some(meant) => format!("has a url that begins with {scheme}: did you mean {meant}:?"),
-        None => format!(
+        None if others.is_empty() => format!(
             "has a url that begins with {scheme}:, and this version reads from postgres: and \
              sqlite: only"
+        ),
+        None => format!(
+            "has a url that begins with {scheme}:, and this version reads from postgres:, sqlite: \
+             and mysql: only"
         ),
     }
 }
@@ -218,7 +288,7 @@ mod tests {
     fn a_url_that_can_be_none_is_refused_with_the_cure() {
         for (url, cure) in [
             ("postgre://localhost/shop", "did you mean postgres:?"),
-            ("mysql://localhost/shop", "from postgres: and sqlite: only"),
+            ("oracle://localhost/shop", "this version reads from postgres:"),
             ("shop.db", "write postgres://host/name or sqlite:file.db"),
             ("", "write postgres://host/name or sqlite:file.db"),
             ("sqlite:", "name a file"),
@@ -226,6 +296,33 @@ mod tests {
             ("sqlite:a.db?mode=memory", "name a file"),
             ("sqlite:a.db?odd=1", "unknown query parameter `odd`"),
             ("postgres://localhost:port/shop", "does not understand"),
+        ] {
+            let message = refused(url, &Options::new("shop"));
+            assert!(message.contains(cure), "{url}: {message}");
+        }
+    }
+
+    #[cfg(not(feature = "mysql"))]
+    #[test]
+    fn what_was_left_out_of_the_build_is_named() {
+        for url in ["mysql://localhost/shop", "mariadb://localhost/shop"] {
+            let message = refused(url, &Options::new("shop"));
+            assert!(message.contains("with the feature `mysql`"), "{message}");
+        }
+    }
+
+    #[cfg(feature = "mysql")]
+    #[test]
+    fn both_names_of_the_scheme_are_one_kind_of_database() {
+        for url in ["mysql://ann@localhost/shop", "mariadb://ann@localhost/shop?ssl-mode=DISABLED"]
+        {
+            assert_eq!(Database::open(url, &Options::new("shop")).unwrap().kind(), "mysql");
+        }
+        for (url, cure) in [
+            ("mysq://localhost/shop", "did you mean mysql:?"),
+            ("mysql://localhost:port/shop", "does not understand"),
+            ("mysql://localhost/shop?ssl-mode=odd", "does not understand"),
+            ("mysql://localhost/shop?sslmod=DISABLED", "did you mean sslmode?"),
         ] {
             let message = refused(url, &Options::new("shop"));
             assert!(message.contains(cure), "{url}: {message}");
@@ -255,6 +352,9 @@ mod tests {
             "postgres://ann:s3cret@localhost/shop",
             "postgres://ann:s3cret@localhost:port/shop",
             "postgres://ann:s3cret@localhost/shop?sslmode=odd",
+            "mysql://ann:s3cret@localhost/shop",
+            "mysql://ann:s3cret@localhost:port/shop",
+            "mysql://ann:s3cret@localhost/shop?ssl-mode=odd",
             "s3cret:postgres://localhost",
             "postgres//ann:s3cret@localhost",
             "s3cret",

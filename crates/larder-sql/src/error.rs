@@ -7,6 +7,9 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 use larder_core::{Error, ErrorKind};
+use sqlx::error::DatabaseError;
+#[cfg(feature = "mysql")]
+use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
@@ -73,6 +76,72 @@ const SQLITE: [(i32, Meaning); 6] = [
     (26, Meaning::Denied),
 ];
 
+/// Error numbers. MySQL, "Error Message Reference"; MariaDB, "Error Codes".
+#[cfg(feature = "mysql")]
+const MYSQL: [(u16, Meaning); 57] = [
+    // Shutting down, killed, and what happened to packets.
+    (1053, Meaning::Lost),
+    (1079, Meaning::Lost),
+    (1927, Meaning::Lost),
+    (1158, Meaning::Lost),
+    (1159, Meaning::Lost),
+    (1160, Meaning::Lost),
+    (1161, Meaning::Lost),
+    (2006, Meaning::Lost),
+    (2013, Meaning::Lost),
+    // Disk, memory, threads, connections, locks, a cluster's node that is not ready.
+    (1021, Meaning::Busy),
+    (1037, Meaning::Busy),
+    (1038, Meaning::Busy),
+    (1040, Meaning::Busy),
+    (1041, Meaning::Busy),
+    (1047, Meaning::Busy),
+    (1114, Meaning::Busy),
+    (1129, Meaning::Busy),
+    (1135, Meaning::Busy),
+    (1203, Meaning::Busy),
+    (1205, Meaning::Busy),
+    (1213, Meaning::Busy),
+    (1226, Meaning::Busy),
+    (1412, Meaning::Busy),
+    (1461, Meaning::Busy),
+    (3032, Meaning::Busy),
+    (3572, Meaning::Busy),
+    (1317, Meaning::Slow),
+    (1969, Meaning::Slow),
+    (3024, Meaning::Slow),
+    // A value that does not read as a number, a date, a document; and one out of range.
+    (1264, Meaning::BadKey),
+    (1292, Meaning::BadKey),
+    (1366, Meaning::BadKey),
+    (1406, Meaning::BadKey),
+    (1411, Meaning::BadKey),
+    (1690, Meaning::BadKey),
+    (3140, Meaning::BadKey),
+    (3141, Meaning::BadKey),
+    (4038, Meaning::BadKey),
+    (1243, Meaning::Unprepared),
+    (1615, Meaning::Unprepared),
+    // No such column, table, function.
+    (1051, Meaning::Outdated),
+    (1054, Meaning::Outdated),
+    (1060, Meaning::Outdated),
+    (1109, Meaning::Outdated),
+    (1146, Meaning::Outdated),
+    (1222, Meaning::Outdated),
+    (1305, Meaning::Outdated),
+    (1356, Meaning::Outdated),
+    (1044, Meaning::Denied),
+    (1045, Meaning::Denied),
+    (1049, Meaning::Denied),
+    (1130, Meaning::Denied),
+    (1251, Meaning::Denied),
+    (1698, Meaning::Denied),
+    (1862, Meaning::Denied),
+    (3118, Meaning::Denied),
+    (4151, Meaning::Denied),
+];
+
 fn meaning(error: &sqlx::Error) -> Meaning {
     match error {
         sqlx::Error::Io(_)
@@ -88,11 +157,23 @@ fn meaning(error: &sqlx::Error) -> Meaning {
                 let fits = |&&(primary, _): &&(i32, Meaning)| primary == code & 0xff;
                 SQLITE.iter().find(fits).map_or(Meaning::Other, |&(_, meaning)| meaning)
             } else {
-                Meaning::Other
+                mysql(answer.as_ref())
             }
         }
         _ => Meaning::Other,
     }
+}
+
+#[cfg(feature = "mysql")]
+fn mysql(answer: &dyn DatabaseError) -> Meaning {
+    let number = answer.try_downcast_ref::<MySqlDatabaseError>().map(MySqlDatabaseError::number);
+    let fits = |&&(known, _): &&(u16, Meaning)| Some(known) == number;
+    MYSQL.iter().find(fits).map_or(Meaning::Other, |&(_, meaning)| meaning)
+}
+
+#[cfg(not(feature = "mysql"))]
+fn mysql(_: &dyn DatabaseError) -> Meaning {
+    Meaning::Other
 }
 
 /// Whether the connection that gave `error` is of no more use.
@@ -116,7 +197,7 @@ pub(crate) fn is_unprepared(error: &sqlx::Error) -> bool {
 /// Whether a statement for many keys met one row twice, which as many statements may be possible.
 pub(crate) fn is_twice_one_row(error: &sqlx::Error) -> bool {
     const CARDINALITY_VIOLATION: &str = "21000";
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref()
+    error.as_database_error().and_then(DatabaseError::code).as_deref()
         == Some(CARDINALITY_VIOLATION)
 }
 

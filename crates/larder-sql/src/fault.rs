@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use larder_core::sink::{WriteError, WriteFault};
 use larder_core::{Error, ErrorKind};
+#[cfg(feature = "mysql")]
+use sqlx::mysql::MySqlDatabaseError;
 use sqlx::postgres::PgDatabaseError;
 use sqlx::sqlite::SqliteError;
 
 use crate::error::{RETRY_AFTER, unreachable};
+use crate::guard::TABLES;
 use crate::pool::{Failure, Progress, Stage};
 
 /// What an error says about a write.
@@ -101,6 +104,92 @@ const SQLITE: [(i32, Meaning); 20] = [
     (26, Meaning::Wrong),
 ];
 
+/// Error numbers. MySQL, "Error Message Reference"; MariaDB, "Error Codes".
+#[cfg(feature = "mysql")]
+const MYSQL: [(u16, Meaning); 75] = [
+    // Shutting down, killed, and what happened to packets.
+    (1053, Meaning::Lost),
+    (1079, Meaning::Lost),
+    (1927, Meaning::Lost),
+    (1158, Meaning::Lost),
+    (1159, Meaning::Lost),
+    (1160, Meaning::Lost),
+    (1161, Meaning::Lost),
+    (2006, Meaning::Lost),
+    (2013, Meaning::Lost),
+    // A deadlock, a row that changed since it was read, a cluster's other node.
+    (1020, Meaning::Conflict),
+    (1213, Meaning::Conflict),
+    (3101, Meaning::Conflict),
+    // Errors of a commit itself.
+    (1180, Meaning::Doubtful),
+    // Disk, memory, threads, connections, locks, a cluster's node that is not ready.
+    (1021, Meaning::Busy),
+    (1026, Meaning::Busy),
+    (1030, Meaning::Busy),
+    (1036, Meaning::Busy),
+    (1037, Meaning::Busy),
+    (1038, Meaning::Busy),
+    (1040, Meaning::Busy),
+    (1041, Meaning::Busy),
+    (1047, Meaning::Busy),
+    (1099, Meaning::Busy),
+    (1114, Meaning::Busy),
+    (1129, Meaning::Busy),
+    (1135, Meaning::Busy),
+    (1194, Meaning::Busy),
+    (1195, Meaning::Busy),
+    (1203, Meaning::Busy),
+    (1205, Meaning::Busy),
+    (1206, Meaning::Busy),
+    (1223, Meaning::Busy),
+    (1226, Meaning::Busy),
+    (1412, Meaning::Busy),
+    (1461, Meaning::Busy),
+    (1615, Meaning::Busy),
+    (3032, Meaning::Busy),
+    (3100, Meaning::Busy),
+    (3572, Meaning::Busy),
+    // It only reads for now, perhaps because it is a replica.
+    (1290, Meaning::Busy),
+    (1792, Meaning::Busy),
+    (1836, Meaning::Busy),
+    (1317, Meaning::Slow),
+    (1969, Meaning::Slow),
+    (3024, Meaning::Slow),
+    // No such table, column, function; no right to it; a statement that is none.
+    (1044, Meaning::Wrong),
+    (1045, Meaning::Wrong),
+    (1046, Meaning::Wrong),
+    (1049, Meaning::Wrong),
+    (1051, Meaning::Wrong),
+    (1052, Meaning::Wrong),
+    (1054, Meaning::Wrong),
+    (1060, Meaning::Wrong),
+    (1064, Meaning::Wrong),
+    (1066, Meaning::Wrong),
+    (1109, Meaning::Wrong),
+    (1110, Meaning::Wrong),
+    (1130, Meaning::Wrong),
+    (1136, Meaning::Wrong),
+    (1142, Meaning::Wrong),
+    (1143, Meaning::Wrong),
+    (1146, Meaning::Wrong),
+    (1227, Meaning::Wrong),
+    (1235, Meaning::Wrong),
+    (1243, Meaning::Wrong),
+    (1288, Meaning::Wrong),
+    (1295, Meaning::Wrong),
+    (1305, Meaning::Wrong),
+    (1356, Meaning::Wrong),
+    (1370, Meaning::Wrong),
+    (1471, Meaning::Wrong),
+    (1665, Meaning::Wrong),
+    (1698, Meaning::Wrong),
+    (1862, Meaning::Wrong),
+    (3118, Meaning::Wrong),
+];
+
 fn meaning(error: &sqlx::Error, progress: &Progress) -> Meaning {
     let sqlx::Error::Database(answer) = error else { return Meaning::Lost };
     if let Some(answer) = answer.try_downcast_ref::<PgDatabaseError>() {
@@ -114,6 +203,11 @@ fn meaning(error: &sqlx::Error, progress: &Progress) -> Meaning {
         }
         let fits = |&&(known, _): &&(i32, Meaning)| known == code || known == code & 0xff;
         return SQLITE.iter().find(fits).map_or(Meaning::Refused, |&(_, meaning)| meaning);
+    }
+    #[cfg(feature = "mysql")]
+    if let Some(answer) = answer.try_downcast_ref::<MySqlDatabaseError>() {
+        let fits = |&&(number, _): &&(u16, Meaning)| number == answer.number();
+        return MYSQL.iter().find(fits).map_or(Meaning::Refused, |&(_, meaning)| meaning);
     }
     Meaning::Refused
 }
@@ -177,10 +271,7 @@ fn driver(database: &str, verb: &str, progress: &Progress, error: sqlx::Error) -
                 Error::new(ErrorKind::Refused, what).caused_by(error),
             )
         }
-        Meaning::Wrong
-            if error.to_string().contains("larder_applied")
-                || error.to_string().contains("larder_owner") =>
-        {
+        Meaning::Wrong if TABLES.iter().any(|table| error.to_string().contains(table)) => {
             let what = format!(
                 "the source {database} has no tables of larder, and without them nothing is \
                  written behind: install them, or grant the rights to them"

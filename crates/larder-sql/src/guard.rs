@@ -12,19 +12,24 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::sink::Sequence;
 use larder_core::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 
-use crate::changes::Ended;
+use crate::changes::{Asking, Ended, TablesQuestion, Told};
 use crate::database::{Database, Kind};
-use crate::error;
 use crate::fault;
+#[cfg(feature = "mysql")]
+use crate::mysql::Mysql;
 use crate::pool::{Backend, Failure, Once, Pool, Progress};
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
 
 /// The names of the tables.
 pub(crate) const TABLES: [&str; 3] = ["larder_applied", "larder_owner", "larder_dead_letters"];
+
+/// How many keys are asked for at once.
+pub(crate) const KEYS_MAX: usize = 1_000;
 
 /// How long installing or removing may take, which may have to wait for running writes.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -117,6 +122,8 @@ impl WriteTables {
         match self.0 {
             Kind::Postgres(_) => Postgres::DDL,
             Kind::Sqlite(_) => Sqlite::DDL,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(_) => Mysql::DDL,
         }
     }
 
@@ -129,6 +136,8 @@ impl WriteTables {
         match &self.0 {
             Kind::Postgres(pool) => run(pool, "installation", &Install).await,
             Kind::Sqlite(pool) => run(pool, "installation", &Install).await,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => run(pool, "installation", &Install).await,
         }
     }
 
@@ -141,7 +150,40 @@ impl WriteTables {
         match &self.0 {
             Kind::Postgres(pool) => run(pool, "question", &Status).await,
             Kind::Sqlite(pool) => run(pool, "question", &Status).await,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => run(pool, "question", &Status).await,
         }
+    }
+
+    /// The last sequence that was applied of each of these keys of a cache, in their order, with
+    /// those that became dead letters: what was acknowledged under it or before is in the
+    /// database, or a dead letter.
+    ///
+    /// # Errors
+    ///
+    /// `Refused` for more than 1,000 keys; `Config` when the tables aren't there; otherwise when
+    /// the database can't be asked.
+    pub async fn applied(&self, cache: &str, keys: &[&str]) -> Result<Vec<Option<Sequence>>> {
+        if keys.len() > KEYS_MAX {
+            let what = format!("{} keys at once, and {KEYS_MAX} are the most", keys.len());
+            return Err(Error::new(ErrorKind::Refused, what));
+        }
+        let asking = Asking { cache, question: TablesQuestion::Applied(keys) };
+        let told = match &self.0 {
+            Kind::Postgres(pool) => run(pool, "question", &asking).await?,
+            Kind::Sqlite(pool) => run(pool, "question", &asking).await?,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => run(pool, "question", &asking).await?,
+        };
+        let mut sequences = vec![None; keys.len()];
+        if let Told::Applied(found) = told {
+            for (at, sequence) in found {
+                if let Some(place) = sequences.get_mut(at) {
+                    *place = Some(sequence);
+                }
+            }
+        }
+        Ok(sequences)
     }
 
     /// Takes them away.
@@ -168,6 +210,8 @@ impl WriteTables {
         match &self.0 {
             Kind::Postgres(pool) => run(pool, "removal", &Remove(keep)).await,
             Kind::Sqlite(pool) => run(pool, "removal", &Remove(keep)).await,
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => run(pool, "removal", &Remove(keep)).await,
         }
     }
 }
@@ -230,17 +274,20 @@ impl<B: Keeper> Once<B> for Remove {
     }
 }
 
-async fn run<B: Backend, J: Once<B>>(
+/// Does a job that consists of larder's own statements.
+pub(crate) async fn run<B: Backend, J: Once<B>>(
     pool: &Arc<Pool<B>>,
     what: &str,
     job: &J,
 ) -> Result<J::Output> {
     let progress = Progress::default();
     match timeout(LIMIT, pool.run_once(job, &progress)).await {
-        Ok(done) => {
-            done.map_err(|failure| fault::writing(pool.name(), what, &progress, failure).error)
-        }
-        Err(_) => Err(error::timeout(pool.name(), LIMIT)),
+        Ok(done) => done.map_err(|failure| {
+            // Our own statements can only be wrong for everything.
+            progress.unready();
+            fault::writing(pool.name(), what, &progress, failure).error
+        }),
+        Err(_) => Err(fault::timeout(pool.name(), what, &progress, LIMIT).error),
     }
 }
 

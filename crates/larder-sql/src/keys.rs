@@ -18,10 +18,12 @@ use tokio::time::timeout;
 
 use crate::database::{Database, Kind};
 use crate::error::{self, loading, opening, preparing};
+#[cfg(feature = "mysql")]
+use crate::mysql::Mysql;
 use crate::pool::{Backend, Failure, Job, Pool};
 use crate::postgres::Postgres;
 use crate::sqlite::Sqlite;
-use crate::statement::{Dialect, Statement};
+use crate::statement::Statement;
 
 pub use pages::SqlKeyPages;
 pub(crate) use row::{Field, Sink};
@@ -53,8 +55,8 @@ const WHAT: &str = "the query for keys";
 ///
 /// A reading takes one of the database's connections from its first page to its last, or until it
 /// is dropped, and sees the tables as they were at its first page: in Postgres it is a cursor in a
-/// transaction that only reads, in SQLite a statement that isn't finished. So whoever reads slowly
-/// keeps old rows from being cleaned up.
+/// transaction that only reads, in SQLite and MySQL a statement that isn't finished. So whoever
+/// reads slowly keeps old rows from being cleaned up.
 pub struct SqlKeys {
     query: Arc<Query>,
     load_timeout: Duration,
@@ -65,6 +67,8 @@ pub struct SqlKeys {
 enum Either {
     Postgres(Arc<Pool<Postgres>>),
     Sqlite(Arc<Pool<Sqlite>>),
+    #[cfg(feature = "mysql")]
+    Mysql(Arc<Pool<Mysql>>),
 }
 
 /// Does the same with whichever database it is.
@@ -73,6 +77,8 @@ macro_rules! either {
         match $pool {
             Either::Postgres($bound) => $body,
             Either::Sqlite($bound) => $body,
+            #[cfg(feature = "mysql")]
+            Either::Mysql($bound) => $body,
         }
     };
 }
@@ -116,9 +122,12 @@ impl SqlKeys {
     ///
     /// [`ErrorKind::Config`] if it is no query, or one with parameters.
     pub fn new(database: &Database, key: &KeyTemplate, sql: &str) -> Result<Self> {
-        let (dialect, pool) = match &database.kind {
-            Kind::Postgres(pool) => (Dialect::Postgres, Either::Postgres(Arc::clone(pool))),
-            Kind::Sqlite(pool) => (Dialect::Sqlite, Either::Sqlite(Arc::clone(pool))),
+        let dialect = database.kind.dialect();
+        let pool = match &database.kind {
+            Kind::Postgres(pool) => Either::Postgres(Arc::clone(pool)),
+            Kind::Sqlite(pool) => Either::Sqlite(Arc::clone(pool)),
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => Either::Mysql(Arc::clone(pool)),
         };
         let config = |message: String| Error::new(ErrorKind::Config, message);
         let statement = Statement::parse_as(WHAT, sql, dialect, key.parameters())?;

@@ -1,4 +1,5 @@
-//! SQL databases as sources and sinks: SQLite and Postgres.
+//! SQL databases as sources and sinks: SQLite, Postgres, and with the feature `mysql` MySQL and
+//! MariaDB.
 //!
 //! A [`Database`] is the connection to one system of record. A [`Load`] is one cache's question
 //! to it: a query with the parameters of the cache's key template in braces. The two together
@@ -43,11 +44,15 @@
 //! | `sink` | the two together, as the engine's contract |
 //! | `changes` | plan once, write in transactions that are tried once; the same for every database |
 //! | `document` | a value as its fields |
+//! | `fold` | what an `add` makes of a value |
 //! | `guard` | larder's own tables |
+//! | `letters` | what was refused for good, from outside |
+//! | `reads` | what a load reads, so that a feed can say when it changes |
 //! | `pool`, `reach` | connections, and how a database that is down fails fast |
 //! | `statement` | `{id}` in SQL |
 //! | `tags` | what an entry depends on, from its key and its rows |
-//! | `postgres`, `sqlite` | one dialect each, of the same shape |
+//! | `terms` | the same of a value that was written |
+//! | `postgres`, `sqlite`, `mysql` | one dialect each, of the same shape |
 //! | `rows`, `answer`, `json` | rows to a value |
 //! | `error`, `fault` | the tables from a driver's error to what a caller, or a writer, can do |
 
@@ -58,27 +63,37 @@ mod database;
 mod document;
 mod error;
 mod fault;
+mod fold;
 mod guard;
 mod json;
 mod keys;
+mod letters;
 mod load;
 mod loads;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod pool;
 mod postgres;
 mod reach;
+mod reads;
 mod rows;
 mod sink;
 mod source;
 mod sqlite;
 mod statement;
 mod tags;
+mod terms;
 mod writes;
 
 pub use answer::RESULT_BYTES_MAX;
 pub use database::{Database, Options};
+pub use fold::SqlFold;
 pub use guard::{CacheStatus, TablesStatus, WriteTables};
 pub use keys::{SqlKeyPages, SqlKeys};
+pub use letters::{DeadLetters, LETTERS_MAX, LetterPage, ShownLetter, ShownValue};
 pub use load::{Binding, Column, Format, Load, Report, Rows, Warning};
+pub use reads::{ReadRow, Reads};
 pub use sink::{SqlSink, WRITES_BYTES_MAX, WRITES_MAX};
 pub use source::SqlSource;
+pub use terms::SqlTerms;
 pub use writes::{SinkReport, StatementReport, Writes};

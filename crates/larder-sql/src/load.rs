@@ -41,7 +41,9 @@ pub enum Format {
     /// Postgres writes it as its `row_to_json` does, except that a `bytea` column is base64. In
     /// SQLite an integer stays one, a real is the shortest text that reads back as the same
     /// number (an infinity is `9e999`, as in SQLite's own JSON), a blob is base64, and 0 and 1
-    /// in a column declared `BOOLEAN` are false and true.
+    /// in a column declared `BOOLEAN` are false and true. In MySQL and MariaDB the same holds for
+    /// integers, reals and booleans; a `DECIMAL` has all its digits, a `BIT` is a number, a moment
+    /// is the text that the server writes, in UTC, and what has no character set is base64.
     #[default]
     Json,
     /// The bytes of the only column: a text in UTF-8, a `bytea` or blob as it is, anything else

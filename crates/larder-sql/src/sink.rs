@@ -15,13 +15,17 @@ use crate::answer::RESULT_BYTES_MAX;
 use crate::changes::{Changes, Ended, Expected, WriteJob, no_statement};
 use crate::database::{Database, Kind};
 use crate::fault;
+use crate::fold::SqlFold;
 use crate::load::{Format, Rows, Warning};
 use crate::loads::{Asked, Question};
+#[cfg(feature = "mysql")]
+use crate::mysql::Mysql;
 use crate::pool::Failure;
 use crate::postgres::Postgres;
 use crate::source::question;
 use crate::sqlite::Sqlite;
 use crate::statement::{Dialect, What};
+use crate::terms::SqlTerms;
 use crate::writes::{Order, SinkReport, Writes};
 
 /// A cache's values, written to a SQL database.
@@ -62,7 +66,9 @@ use crate::writes::{Order, SinkReport, Writes};
 /// there: a number with all its digits, a string as the text that the column's type reads (a
 /// moment, a label, a number), an array of one dimension as an array, `null` as `NULL`, an object
 /// or an array as JSON or its text. A `bytea` or blob is base64, as loads give it. SQLite takes an
-/// integer of 64 bits, a number with at most 17 digits as a real, and refuses a longer one.
+/// integer of 64 bits, a number with at most 17 digits as a real, and refuses a longer one. MySQL
+/// reads a number as its column does, a moment without a zone, and refuses an array where there is
+/// no text or document.
 ///
 /// A field that is missing is refused, and `NULL` only written where the value says `null`: who
 /// forgot a field would otherwise empty the column. A field that no statement names is left out,
@@ -75,6 +81,9 @@ use crate::writes::{Order, SinkReport, Writes};
 /// of the same name, type, table and column there. Otherwise the sink doesn't say what is held,
 /// and [`prepare`](Self::prepare) warns so. It takes the returned row for what the load would
 /// give: where the load has conditions that a stored row may not meet, return nothing.
+///
+/// In MySQL and MariaDB, where an `UPDATE` returns nothing, the load is asked in the transaction of
+/// the write, if each of its columns is one of the table that is written.
 ///
 /// # Bounds
 ///
@@ -104,6 +113,8 @@ pub const WRITES_BYTES_MAX: usize = 4 * RESULT_BYTES_MAX;
 enum Either {
     Postgres(Changes<Postgres>),
     Sqlite(Changes<Sqlite>),
+    #[cfg(feature = "mysql")]
+    Mysql(Changes<Mysql>),
 }
 
 /// Does the same with whichever database it is.
@@ -112,6 +123,8 @@ macro_rules! either {
         match $changes {
             $crate::sink::Either::Postgres($bound) => $body,
             $crate::sink::Either::Sqlite($bound) => $body,
+            #[cfg(feature = "mysql")]
+            $crate::sink::Either::Mysql($bound) => $body,
         }
     };
 }
@@ -126,10 +139,8 @@ impl SqlSink {
     /// [`ErrorKind::Config`] if the load or a statement contradicts itself, saying what to write
     /// instead.
     pub fn new(database: &Database, writes: Writes) -> Result<Self> {
-        let dialect = match database.writes {
-            Kind::Postgres(_) => Dialect::Postgres,
-            Kind::Sqlite(_) => Dialect::Sqlite,
-        };
+        let dialect = database.writes.dialect();
+        check_name(&writes.cache, dialect)?;
         let key = writes.load.key.clone();
         let orders = Order::all(&writes, dialect, key.parameters())?;
         let ignored = |order: &Order| {
@@ -156,6 +167,8 @@ impl SqlSink {
             Kind::Sqlite(pool) => {
                 Either::Sqlite(Changes::new(pool.clone(), question, orders, limit))
             }
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => Either::Mysql(Changes::new(pool.clone(), question, orders, limit)),
         };
         Ok(Self { key, cache: writes.cache, format, rows, warnings, changes })
     }
@@ -170,6 +183,33 @@ impl SqlSink {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
+    }
+
+    /// The same sink, which also says what is held where entries have tags, and what a load would
+    /// say of that: the cache must be told so with its `written`. Otherwise such a value would be
+    /// held without its tags, and stay when one of them is invalidated.
+    #[must_use]
+    pub fn with_terms(mut self) -> (Self, SqlTerms) {
+        either!(&mut self.changes, changes => changes.say_tags());
+        let tags = either!(&self.changes, changes => changes.question().tags.clone());
+        let terms = SqlTerms::new(self.key.clone(), tags, self.format);
+        (self, terms)
+    }
+
+    /// How an `add` changes a value, as far as that is known without the database. `column` is the
+    /// field of a document that it adds to; the only one that is no part of the key where nothing
+    /// is said.
+    #[must_use]
+    pub fn fold(&self, column: Option<String>) -> SqlFold {
+        let add = self.orders()[Order::place("add")].as_ref();
+        let key = self.key.parameters().iter().map(|parameter| parameter.name.clone());
+        SqlFold {
+            cache: self.cache.clone(),
+            format: self.format,
+            column,
+            key: key.collect(),
+            inserts: add.is_some_and(|add| add.head == "INSERT"),
+        }
     }
 
     /// Verifies the load and the statements against the live database, without executing any, and
@@ -226,6 +266,19 @@ impl SqlSink {
     }
 }
 
+/// MySQL takes names for the same that differ in spaces at their ends, and keeps 255 characters.
+fn check_name(cache: &str, dialect: Dialect) -> Result<()> {
+    let fits = !cache.ends_with(' ') && cache.chars().count() <= 255;
+    if dialect != Dialect::Mysql || fits {
+        return Ok(());
+    }
+    let what = format!(
+        "the cache `{cache}` is called what larder's own tables in MySQL can't tell from others: \
+         give it a name of at most 255 characters without a space at its end"
+    );
+    Err(Error::new(ErrorKind::Config, what))
+}
+
 fn conflict(key: &Key) -> WriteError {
     let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
     let error = Error::new(ErrorKind::Conflict, "it holds something else than was expected");
@@ -236,6 +289,13 @@ impl Sink<Key, Value> for SqlSink {
     fn abilities(&self) -> SinkAbilities {
         let [store, delete, add] = self.orders().each_ref().map(Option::is_some);
         SinkAbilities { store, delete, add, replace: self.rows == Rows::One, behind: true }
+    }
+
+    /// Whether the key is of the template, and the value has what the statement binds. What the
+    /// columns make of it only the database knows.
+    fn check(&self, key: &Key, write: &Write<Value>) -> Result<()> {
+        let parameters = self.read(key)?;
+        self.bind(key, &parameters, write).map(drop)
     }
 
     async fn write(&self, key: &Key, write: &Write<Value>) -> Result<Written<Value>, WriteError> {

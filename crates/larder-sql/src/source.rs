@@ -14,7 +14,10 @@ use crate::database::{Database, Kind};
 use crate::error;
 use crate::load::{Format, Load, Report, Rows, Warning};
 use crate::loads::{Asked, Found, Loads, Plan, Planner, Question};
+#[cfg(feature = "mysql")]
+use crate::mysql::Mysql;
 use crate::postgres::Postgres;
+use crate::reads::{self, Reads};
 use crate::sqlite::Sqlite;
 use crate::statement::{Dialect, Statement};
 use crate::tags::Tags;
@@ -35,6 +38,8 @@ pub struct SqlSource {
 enum Either {
     Postgres(Loads<Postgres>),
     Sqlite(Loads<Sqlite>),
+    #[cfg(feature = "mysql")]
+    Mysql(Loads<Mysql>),
 }
 
 /// Does the same with whichever database it is.
@@ -43,6 +48,8 @@ macro_rules! either {
         match $loads {
             Either::Postgres($bound) => $body,
             Either::Sqlite($bound) => $body,
+            #[cfg(feature = "mysql")]
+            Either::Mysql($bound) => $body,
         }
     };
 }
@@ -55,10 +62,7 @@ impl SqlSource {
     /// [`ErrorKind::Config`] if the load contradicts itself, saying what to write instead.
     pub fn new(database: &Database, load: Load) -> Result<Self> {
         let key = load.key.clone();
-        let dialect = match database.kind {
-            Kind::Postgres(_) => Dialect::Postgres,
-            Kind::Sqlite(_) => Dialect::Sqlite,
-        };
+        let dialect = database.kind.dialect();
         let question = question(dialect, load)?;
         let statement = &question.statement;
         let is_unused = |(at, parameter): (usize, &Parameter)| {
@@ -69,6 +73,8 @@ impl SqlSource {
         let loads = match &database.kind {
             Kind::Postgres(pool) => Either::Postgres(Loads::new(pool.clone(), question)),
             Kind::Sqlite(pool) => Either::Sqlite(Loads::new(pool.clone(), question)),
+            #[cfg(feature = "mysql")]
+            Kind::Mysql(pool) => Either::Mysql(Loads::new(pool.clone(), question)),
         };
         Ok(Self { key, unused, load_timeout: database.options().load_timeout, loads })
     }
@@ -97,6 +103,21 @@ impl SqlSource {
         either!(&self.loads, loads => {
             let plan = self.within(self.load_timeout, loads.prepare()).await?;
             Ok(self.report(&plan))
+        })
+    }
+
+    /// What the load reads, and which of its keys a row concerns: what a feed needs to know to say
+    /// when a value changes. The live database is asked, which may have been altered since.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] if nobody would tell when its result changes, with the name of what
+    /// is to blame; [`ErrorKind::Config`] if the database does not accept the load, or does not say
+    /// what it reads; [`ErrorKind::SourceDown`] or [`ErrorKind::Timeout`] if it can't be asked.
+    pub async fn reads(&self) -> Result<Reads> {
+        either!(&self.loads, loads => {
+            let asked = reads::of(loads.pool(), loads.question());
+            self.within(self.load_timeout, asked).await
         })
     }
 

@@ -11,6 +11,8 @@
 mod change;
 mod given;
 mod keys;
+mod letters;
+mod reads;
 mod shape;
 mod tables;
 mod tags;

@@ -18,12 +18,16 @@ use crate::load::postgres_cast;
 
 pub(crate) use change::{Own, Taken, What};
 pub(crate) use plain::Plain;
+#[cfg(feature = "mysql")]
+pub(crate) use plain::unquoted;
 
 /// Whose SQL it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Postgres,
     Sqlite,
+    #[cfg_attr(not(feature = "mysql"), allow(dead_code, reason = "nobody speaks it then"))]
+    Mysql,
 }
 
 /// A query with holes.
@@ -72,6 +76,36 @@ impl Statement {
         &self.used
     }
 
+    /// Whether this word stands in it, outside of strings, quoted names and comments.
+    #[cfg(feature = "mysql")]
+    pub(crate) fn has_word(&self, word: &str, dialect: Dialect) -> bool {
+        let has = |text: &str| {
+            let mut lexer = Lexer::new(text, dialect);
+            while let Ok(Some((token, source))) = lexer.next() {
+                if token == Token::Word && source.eq_ignore_ascii_case(word) {
+                    return true;
+                }
+            }
+            false
+        };
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Text(text) if has(text)))
+    }
+
+    /// What stands in its strings, escapes and all.
+    pub(crate) fn strings(&self, dialect: Dialect) -> Vec<&str> {
+        let mut found = Vec::new();
+        for piece in &self.pieces {
+            let Piece::Text(text) = piece else { continue };
+            let mut lexer = Lexer::new(text, dialect);
+            while let Ok(Some((token, _))) = lexer.next() {
+                if let Token::Quoted(Quote { is_string: true, content, .. }) = token {
+                    found.push(content);
+                }
+            }
+        }
+        found
+    }
+
     /// The query with each hole filled by what `placeholder` answers for its index into
     /// [`used`](Self::used).
     pub(crate) fn render(&self, placeholder: impl Fn(usize) -> String) -> String {
@@ -81,6 +115,21 @@ impl Statement {
         };
         self.pieces.iter().map(piece).collect()
     }
+}
+
+/// The words and quoted names of a text, in small letters, and its strings too, since SQLite takes
+/// some for names; `None` where it can't be taken apart.
+pub(crate) fn words(text: &str, dialect: Dialect) -> Option<Vec<String>> {
+    let mut lexer = Lexer::new(text, dialect);
+    let mut words = Vec::new();
+    while let Some((token, source)) = lexer.next().ok()? {
+        match token {
+            Token::Word => words.push(source.to_ascii_lowercase()),
+            Token::Quoted(quote) => words.push(quote.content.to_ascii_lowercase()),
+            _ => {}
+        }
+    }
+    Some(words)
 }
 
 struct Reader<'a> {
@@ -199,7 +248,7 @@ impl<'a> Reader<'a> {
         }
         let Quote { open, content, close, .. } = quote;
         let cast = match (self.dialect, parameter.kind) {
-            (Dialect::Sqlite, _) | (_, ParameterKind::Text) => "",
+            (Dialect::Sqlite | Dialect::Mysql, _) | (_, ParameterKind::Text) => "",
             (Dialect::Postgres, kind) => postgres_cast(kind),
         };
         let (before, after) = content.split_once(&format!("{{{name}}}")).unwrap_or((content, ""));
@@ -210,7 +259,11 @@ impl<'a> Reader<'a> {
         if !after.is_empty() {
             parts.push(format!("{open}{after}{close}"));
         }
-        let cure = parts.join(" || ");
+        let cure = match (self.dialect, &parts[..]) {
+            // Two bars are an OR there.
+            (Dialect::Mysql, [_, _, ..]) => format!("CONCAT({})", parts.join(", ")),
+            _ => parts.join(" || "),
+        };
         Err(format!("has {{{name}}} inside a string, where it is only text: write {cure}"))
     }
 }

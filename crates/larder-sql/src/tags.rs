@@ -60,6 +60,11 @@ impl Tags {
         self.templates.is_empty()
     }
 
+    /// The columns that they name.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
     /// Where the columns that the tags name stand among those of the result.
     ///
     /// # Errors

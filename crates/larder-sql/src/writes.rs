@@ -10,8 +10,9 @@ use crate::statement::{Dialect, Own, Plain, Statement, Taken, What};
 /// How one cache's values are written.
 ///
 /// Each statement is one `INSERT`, `UPDATE`, `DELETE`, `MERGE` or `CALL` (SQLite: no `MERGE` and
-/// no `CALL`, but `REPLACE`), perhaps after a `WITH`. A name in braces is bound, and never pasted:
-/// a parameter of the key, or else what the statement takes of the value.
+/// no `CALL`, but `REPLACE`; MySQL: no `MERGE`, but `REPLACE`), perhaps after a `WITH`. A name in
+/// braces is bound, and never pasted: a parameter of the key, or else what the statement takes of
+/// the value.
 #[derive(Clone, Debug)]
 pub struct Writes {
     /// What the cache is called in larder's own tables: its name among all caches that are
@@ -72,6 +73,8 @@ pub(crate) struct Order {
     pub(crate) head: String,
     /// What is understood of it.
     pub(crate) plain: Plain,
+    /// Whether somebody else says the tags of what it returns.
+    pub(crate) are_tags_said: bool,
 }
 
 impl Order {
@@ -98,7 +101,7 @@ impl Order {
                 let (statement, takes, head) =
                     Statement::parse_change(verb, sql, dialect, key, own)?;
                 let plain = Plain::read(sql, dialect, &takes);
-                Ok(Self { verb, statement, takes, head, plain })
+                Ok(Self { verb, statement, takes, head, plain, are_tags_said: false })
             });
             parsed.transpose()
         };
@@ -139,7 +142,7 @@ impl Order {
         if load.rows == Rows::Many {
             return Some("it returns a row, and the value is many of them".to_owned());
         }
-        if !load.tags.is_empty() {
+        if !load.tags.is_empty() && !self.are_tags_said {
             return Some("the value has tags, and only a load knows them".to_owned());
         }
         None

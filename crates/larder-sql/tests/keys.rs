@@ -1,4 +1,4 @@
-//! The keys that a query names, from both databases.
+//! The keys that a query names, from all databases.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,10 +20,12 @@ struct Shop {
 enum Place {
     Postgres(Postgres),
     Sqlite(TempDir),
+    #[cfg(feature = "mysql")]
+    Mariadb(larder_test::Mariadb),
 }
 
 impl Shop {
-    async fn both(sql: &str) -> [Self; 2] {
+    async fn all(sql: &str) -> Vec<Self> {
         let options = Options { connections: 1, ..Options::new("shop") };
         let postgres = Postgres::start();
         let database = Database::open(&postgres.url(), &options).unwrap();
@@ -34,16 +36,33 @@ impl Shop {
             database: Database::open(&url, &options).unwrap(),
             place: Place::Sqlite(folder),
         };
-        for shop in [&postgres, &sqlite] {
+        let shops = vec![
+            postgres,
+            sqlite,
+            #[cfg(feature = "mysql")]
+            Self::mariadb(&options),
+        ];
+        for shop in &shops {
             shop.execute(sql).await;
         }
-        [postgres, sqlite]
+        shops
+    }
+
+    #[cfg(feature = "mysql")]
+    fn mariadb(options: &Options) -> Self {
+        let mariadb = larder_test::Mariadb::start_with(&[("max_recursive_iterations", "10000")]);
+        let database = Database::open(&mariadb.url(), options).unwrap();
+        Self { database, place: Place::Mariadb(mariadb) }
     }
 
     async fn execute(&self, sql: &str) {
         match &self.place {
             Place::Postgres(postgres) => {
                 postgres.psql(sql);
+            }
+            #[cfg(feature = "mysql")]
+            Place::Mariadb(mariadb) => {
+                mariadb.sql(sql);
             }
             Place::Sqlite(folder) => {
                 let file = folder.path().join("shop.db");
@@ -85,12 +104,13 @@ async fn all(list: &SqlKeys, max: usize) -> Result<Vec<String>, Error> {
 }
 
 const NUMBERS: &str = "CREATE TABLE users (id bigint, seen int, name text);
+    INSERT INTO users
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
-    INSERT INTO users SELECT i, 5000 - i, 'name ' || i FROM n;";
+    SELECT i, 5000 - i, concat('name ', i) FROM n;";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_is_a_key_in_the_order_of_the_query() {
-    for shop in Shop::both(NUMBERS).await {
+    for shop in Shop::all(NUMBERS).await {
         let list = shop.keys("user:{id:int}", "SELECT seen, id FROM users ORDER BY seen -- end");
         list.prepare().await.unwrap();
         assert_eq!(list.count().await.unwrap(), Some(5000));
@@ -110,7 +130,7 @@ async fn parameters_are_columns_by_name_of_every_kind() {
          INSERT INTO t VALUES (1, 'ü b', '{UUID}', true), (-2, 'c''\"', '{UUID}', false),
             (3, NULL, '{UUID}', true), (4, 'a/b', '{UUID}', true), (5, '', '{UUID}', true);"
     );
-    for shop in Shop::both(&sql).await {
+    for shop in Shop::all(&sql).await {
         let cast = if shop.kind() == "postgres" { "u::uuid AS u" } else { "u" };
         let list = shop.keys(
             "t:{name:text}/{n:int}/{u:uuid}/{ok:bool}",
@@ -123,7 +143,7 @@ async fn parameters_are_columns_by_name_of_every_kind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_a_key_query_is_refused_with_the_cure() {
-    for shop in Shop::both("CREATE TABLE users (id bigint, name text);").await {
+    for shop in Shop::all("CREATE TABLE users (id bigint, name text);").await {
         for (template, sql, cure) in [
             ("user:{id:int}", "DELETE FROM users", "write a SELECT"),
             ("user:{id:int}", "", "the query for keys is empty"),
@@ -157,7 +177,7 @@ async fn what_cannot_be_a_key_query_is_refused_with_the_cure() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_of_another_kind_fails_the_reading_and_not_the_next_one() {
-    for shop in Shop::both("CREATE TABLE t (id text); INSERT INTO t VALUES ('1'), ('x');").await {
+    for shop in Shop::all("CREATE TABLE t (id text); INSERT INTO t VALUES ('1'), ('x');").await {
         let list = shop.keys("t:{id:int}", "SELECT id FROM t ORDER BY id");
         let error = all(&list, 10).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Loader, "{}", error.chain());
@@ -170,7 +190,7 @@ async fn a_value_of_another_kind_fails_the_reading_and_not_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reading_sees_the_table_as_it_was_and_gives_its_connection_back() {
-    for shop in Shop::both(NUMBERS).await {
+    for shop in Shop::all(NUMBERS).await {
         if shop.kind() == "sqlite" {
             // Else nobody could write while somebody reads.
             shop.execute("PRAGMA journal_mode = WAL").await;
@@ -199,24 +219,39 @@ async fn a_reading_sees_the_table_as_it_was_and_gives_its_connection_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_waited_for_longer_than_a_statement_may_take() {
-    let [postgres, _] = Shop::both(NUMBERS).await;
-    let Place::Postgres(server) = &postgres.place else { unreachable!() };
-    let options = Options { load_timeout: Duration::from_millis(100), ..Options::new("shop") };
-    let database = Database::open(&server.url(), &options).unwrap();
-    let key = KeyTemplate::parse("user:{id:int}").unwrap();
-    // The first page alone takes longer than a load may: each of its rows sleeps.
-    let sql = "SELECT id, pg_sleep(0.003) FROM users WHERE id <= 100";
-    let list = SqlKeys::new(&database, &key, sql).unwrap();
-    assert_eq!(all(&list, 10).await.unwrap().len(), 100);
-    // To count them takes too long, and is no failure.
-    let slow = SqlKeys::new(&database, &key, "SELECT id FROM users, pg_sleep(10)").unwrap();
-    assert_eq!(slow.count().await.unwrap(), None);
+    for shop in Shop::all(NUMBERS).await {
+        let (url, sleep, endless) = match &shop.place {
+            Place::Postgres(server) => {
+                (server.url(), "pg_sleep(0.003)", "FROM users, pg_sleep(10)")
+            }
+            Place::Sqlite(_) => continue,
+            #[cfg(feature = "mysql")]
+            Place::Mariadb(server) => {
+                (server.url(), "SLEEP(0.003)", "FROM users WHERE SLEEP(10) = 0")
+            }
+        };
+        let options = Options { load_timeout: Duration::from_millis(100), ..Options::new("shop") };
+        let database = Database::open(&url, &options).unwrap();
+        let key = KeyTemplate::parse("user:{id:int}").unwrap();
+        // The first page alone takes longer than a load may: each of its rows sleeps.
+        let sql = format!("SELECT id, {sleep} FROM users WHERE id <= 100");
+        let list = SqlKeys::new(&database, &key, &sql).unwrap();
+        assert_eq!(all(&list, 10).await.unwrap().len(), 100);
+        // To count them takes too long, and is no failure.
+        let slow = SqlKeys::new(&database, &key, &format!("SELECT id {endless}")).unwrap();
+        assert_eq!(slow.count().await.unwrap(), None);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_down_is_a_source_down() {
     let options = Options::new("shop");
-    for url in ["postgres://localhost:1/shop", "sqlite:///no/such/folder/shop.db"] {
+    for url in [
+        "postgres://localhost:1/shop",
+        "sqlite:///no/such/folder/shop.db",
+        #[cfg(feature = "mysql")]
+        "mysql://localhost:1/shop",
+    ] {
         let database = Database::open(url, &options).unwrap();
         let key = KeyTemplate::parse("user:{id:int}").unwrap();
         let list = SqlKeys::new(&database, &key, "SELECT id FROM users").unwrap();

@@ -49,9 +49,25 @@ macro_rules! checks {
     )+};
 }
 
+mod letters {
+    use super::common::letters as sinks;
+    use super::shop;
+
+    checks!(
+        letters_are_listed_in_pages_of_one_cache_or_of_all,
+        what_a_letter_says_is_shown_as_text_and_bounded,
+        requeued_letters_are_what_the_owner_takes,
+        a_dropped_letter_is_never_applied,
+        of_a_drop_and_an_apply_exactly_one_finds_the_letter,
+        what_was_applied_can_be_asked_from_outside,
+        without_the_tables_it_is_said_that_they_are_missing,
+    );
+}
+
 checks!(
     a_write_tells_what_the_load_would_give,
     what_can_not_be_written_is_poison_and_says_why,
+    a_row_of_another_key_is_in_the_way,
     a_batch_that_comes_twice_changes_nothing_the_second_time,
     who_owned_a_cache_before_is_refused,
     one_write_that_is_refused_rolls_the_batch_back,
@@ -62,6 +78,7 @@ checks!(
     limits_are_told,
     statements_that_do_not_write_are_refused_with_the_cure,
     what_is_returned_otherwise_is_not_said,
+    with_terms_what_is_held_is_said_with_the_tags_of_a_load,
     a_migration_between_writes_is_noticed,
     the_tables_are_made_once_and_kept_while_they_are_needed,
 );

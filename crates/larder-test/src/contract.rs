@@ -1,5 +1,5 @@
-//! The contracts of the shared tier and the bus, as behaviours that every implementation is
-//! checked for: the simulated one, and each driver with its real server.
+//! The contracts of the shared tier, the bus and the journal, as behaviours that every
+//! implementation is checked for: the simulated one, and each driver with its real server.
 //!
 //! It knows the contracts only. Whether time is turned or really waited for, and which server
 //! answers, the [`Subject`] knows. Behaviours keep to keys of their own, so that they need no
@@ -7,6 +7,7 @@
 
 mod buses;
 mod entries;
+mod journal;
 mod keys;
 mod leases;
 mod lifetimes;
@@ -24,6 +25,7 @@ use larder_core::{BoxFuture, Bus};
 
 use crate::watched::within_patience;
 
+pub use journal::check_journal;
 pub use subject::{Passing, Subject};
 
 /// A behaviour's name, and what checks it: it panics where the subject behaves otherwise.
@@ -96,6 +98,7 @@ pub const TIER: &[Behaviour<Subject>] = behaviours! {
         a_write_that_was_aborted_lets_others_in
         a_write_of_unknown_outcome_keeps_others_out_for_its_time
         an_intent_ends_with_its_time
+        an_intent_that_is_announced_again_lasts_longer
         what_a_write_leaves_is_as_old_as_its_beginning
         the_end_of_one_write_leaves_the_others_intent_alone
         an_intent_is_announced_in_the_same_step;

@@ -14,14 +14,16 @@
 //! | [`clock`] | [`ManualClock`]: it moves when the test turns it |
 //! | [`source`] | [`TestSource`]: it counts, waits, fails and panics as told |
 //! | [`sink`] | [`TestSink`]: it commits into that source, and waits and fails as told |
-//! | [`contract`] | how every shared tier and bus behaves, checked |
+//! | [`feed`] | [`TestFeed`]: a log in memory, which stands still and forgets as told |
+//! | [`journal`] | [`TestJournal`]: it forgets what wasn't durable, and fails as told |
+//! | [`contract`] | how every shared tier, bus and journal behaves, checked |
 //! | [`shared`] | [`SimShared`]: a shared tier and bus for many processes in one test, and their faults |
 //! | [`history`] | [`History`]: what threads wrote and read, and whether that keeps the promise |
 //! | [`checker`] | [`Checker`]: what processes wrote and read, by the clock, and how stale that was |
 //! | [`accounts`] | a workload on Postgres whose commits are numbered |
 //! | [`concurrency`] | how many queries run in Postgres at the same time |
 //! | [`fleet`] | several larders over one Redis and one Postgres, under faults, and while Redis is [away](fleet::outage) |
-//! | [`server`] | real servers: [`Postgres`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Larder`], and the base for more |
+//! | [`server`] | real servers: [`Postgres`], [`Mariadb`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
 //! | [`clients`] | redis-py and node-redis, as people use them |
@@ -33,8 +35,10 @@ pub mod clients;
 pub mod clock;
 pub mod concurrency;
 pub mod contract;
+pub mod feed;
 pub mod fleet;
 pub mod history;
+pub mod journal;
 mod missing;
 mod page;
 pub mod proxy;
@@ -47,11 +51,15 @@ mod watched;
 pub use checker::Checker;
 pub use client::{Reply, RespClient};
 pub use clock::ManualClock;
+pub use feed::TestFeed;
 pub use history::History;
+pub use journal::TestJournal;
 pub use missing::{missing, skipped};
 pub use page::assert_page;
 pub use proxy::Proxy;
-pub use server::{Larder, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server};
+pub use server::{
+    Larder, Mariadb, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server,
+};
 pub use shared::{SimClient, SimShared};
 pub use sink::TestSink;
 pub use source::TestSource;

@@ -4,12 +4,15 @@ use std::io::Write as _;
 use std::thread;
 
 /// The package that has each program, as Debian and Ubuntu call it.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("postgres", "postgresql"),
     ("pgbench", "postgresql-contrib"),
     ("redis-server", "redis-server"),
     ("redis-cli", "redis-tools"),
     ("node", "nodejs"),
+    ("mariadbd", "mariadb-server"),
+    ("mariadb-install-db", "mariadb-server"),
+    ("mariadb", "mariadb-client"),
     ("setpriv", "util-linux"),
 ];
 

@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use larder_test::Postgres;
 
@@ -117,6 +118,45 @@ fn pgbench_runs() {
     postgres.pgbench(&["-i", "-q", "-s", "1"]);
     let report = postgres.pgbench(&["-t", "10", "-c", "2"]);
     assert!(report.contains("20/20"), "{report}");
+}
+
+#[test]
+fn pgbench_that_fails_says_so_where_it_may() {
+    let postgres = Postgres::start();
+    let error = postgres.try_pgbench(&["-n", "-t", "1"]).unwrap_err();
+    assert!(error.contains("pgbench_branches"), "{error}");
+}
+
+#[test]
+fn what_sends_the_log_stands_still_for_a_while() {
+    let postgres = Postgres::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut follower = Command::new("pg_receivewal")
+        .args(["-h", "127.0.0.1", "-U", "postgres", "--no-sync", "-p"])
+        .arg(postgres.port().to_string())
+        .arg("-D")
+        .arg(folder.path())
+        .spawn()
+        .unwrap();
+    let sender =
+        || postgres.psql("SELECT pid FROM pg_stat_replication WHERE state = 'streaming' LIMIT 1");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while sender().is_empty() {
+        assert!(Instant::now() < deadline, "nobody follows");
+    }
+    let pid = sender();
+    postgres.senders_paused(|| {
+        // It stops when it is next to run.
+        while process_state(&pid) != 'T' {
+            assert!(Instant::now() < deadline, "it goes on");
+        }
+        assert_eq!(postgres.psql("SELECT 1"), "1");
+    });
+    while process_state(&pid) == 'T' {
+        assert!(Instant::now() < deadline, "it stands still for ever");
+    }
+    follower.kill().unwrap();
+    follower.wait().unwrap();
 }
 
 #[test]

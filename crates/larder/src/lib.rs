@@ -35,6 +35,7 @@
 //! | to load with a closure instead of a source | [`Cache::get_or_load`] |
 //! | cache-aside without the race | [`Cache::lookup`], which gives a [`Ticket`] |
 //! | to say that the data changed | [`Cache::invalidate`], [`Cache::mark_stale`]; by tag [`Engine::invalidate_tags`]; all of it [`Cache::invalidate_all`] |
+//! | to hear of changes that anybody makes | [`CacheBuilder::feed`] |
 //! | to write, and the cache to know | [`CacheBuilder::sink`], [`Cache::put`], [`Cache::update`] |
 //! | to write more often than the database likes | [`CacheBuilder::behind`] |
 //! | one read that waits less, or takes nothing older | [`Cache::read`] |
@@ -71,8 +72,11 @@
 //! # Features
 //!
 //! All off by default. `sql`: SQLite and Postgres as sources and sinks, in the module `sql`.
-//! `journal`: a durable journal, in the module `journal`, for caches that are written
-//! [behind](engine::behind). `tracing` and
+//! `feed`: what the database says was changed, in the module `feed`, for caches that are
+//! [covered](engine::feeding) by it; with `sql`, `mysql` and `redis` of their databases, too, and
+//! with `kafka`, which compiles librdkafka, from Debezium over Kafka. `journal`: a durable journal,
+//! in the module `journal`, for caches that are written [behind](engine::behind); with `redis`
+//! there is one in a stream, too. `tracing` and
 //! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the
 //! shared tiers, in the modules of these names, and `nats`: another bus. `redis-tls`: `redis`, and
 //! `rediss://` as the scheme of its URLs, which is an error that says so without it. What they are
@@ -105,6 +109,8 @@ pub mod observe;
 
 pub use larder_core as core;
 pub use larder_engine as engine;
+#[cfg(feature = "feed")]
+pub use larder_feed as feed;
 #[cfg(feature = "journal")]
 pub use larder_journal as journal;
 #[cfg(feature = "memcached")]

@@ -21,6 +21,11 @@ use larder_test::fleet::{self, Fault, MAX_STALENESS, Plan};
 
 use crate::support::binary;
 
+/// How often it is tried at most to catch a larder that may break the promise. One that stood
+/// still finds readers and announcements waiting when it goes on, and in some runs of a busy
+/// machine it takes all announcements first.
+const RUNS_MAX: usize = 8;
+
 /// Each fault for a few seconds, with servers of its own, one after the other: they share the
 /// machine with other tests.
 #[track_caller]
@@ -78,10 +83,14 @@ fn a_larder_that_serves_on_while_it_hears_nothing_is_found_out() {
         (Fault::AnnouncementsTrimmed, 2),
     ] {
         let plan = Plan { promise: promise.to_owned(), ..Plan::new(binary(), fault) };
-        let report = fleet::run(&plan);
-        println!("{report}\n");
-        assert!(report.reads.violations > 0, "{report}");
-        let worst = report.reads.staleness.worst.map(|(worst, read)| (worst, read.process));
-        assert!(worst.is_some_and(|(worst, process)| worst > MAX_STALENESS && process == struck));
+        let is_found_out = || {
+            let report = fleet::run(&plan);
+            println!("{report}\n");
+            let worst = report.reads.staleness.worst;
+            report.reads.violations > 0
+                && worst
+                    .is_some_and(|(worst, read)| worst > MAX_STALENESS && read.process == struck)
+        };
+        assert!((0..RUNS_MAX).any(|_| is_found_out()), "{fault}");
     }
 }

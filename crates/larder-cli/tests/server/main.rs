@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
 
+mod administration;
 mod bank;
 mod bloom;
 mod clients;
@@ -12,7 +13,9 @@ mod command_line;
 mod database_lost;
 mod descriptors;
 mod eviction;
+mod examples;
 mod faults;
+mod feed;
 mod invalidation;
 mod key_log;
 mod listeners;
@@ -29,3 +32,4 @@ mod stand_in;
 mod stop;
 mod support;
 mod warm;
+mod writes;

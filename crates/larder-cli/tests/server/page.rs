@@ -99,15 +99,15 @@ impl Page {
 
     /// The sum of all samples of this name with these labels.
     pub(crate) fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let fits = |sample: &&Sample| {
-            let has = |(label, value): &(&str, &str)| {
-                sample.labels.get(*label).is_some_and(|given| given == value)
-            };
-            sample.name == name && labels.iter().all(has)
-        };
+        let fits = |sample: &&Sample| sample.fits(name, labels);
         let found: Vec<&Sample> = self.samples.iter().filter(fits).collect();
         assert!(!found.is_empty(), "no {name} with {labels:?} in\n{}", self.text);
         found.iter().map(|sample| sample.value).sum()
+    }
+
+    /// Whether there is a sample of this name with these labels.
+    pub(crate) fn has(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        self.samples.iter().any(|sample| sample.fits(name, labels))
     }
 
     fn check_histograms(&self) {
@@ -134,6 +134,13 @@ impl Page {
 }
 
 impl Sample {
+    fn fits(&self, name: &str, labels: &[(&str, &str)]) -> bool {
+        let has = |(label, value): &(&str, &str)| {
+            self.labels.get(*label).is_some_and(|given| given == value)
+        };
+        self.name == name && labels.iter().all(has)
+    }
+
     /// `name{label="value",…} number`.
     fn read(line: &str) -> Self {
         let fault = || -> ! { panic!("not OpenMetrics: {line:?}") };

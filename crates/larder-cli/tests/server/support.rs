@@ -58,15 +58,28 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// The answer of an HTTP server: the status and the body.
 pub(crate) fn http(url: &str, path: &str, token: Option<&str>) -> (u16, String) {
+    ask_http(url, &format!("GET {path}"), token, "")
+}
+
+/// The same of what JSON is posted to it.
+pub(crate) fn http_post(url: &str, path: &str, body: &str) -> (u16, String) {
+    ask_http(url, &format!("POST {path}"), None, body)
+}
+
+fn ask_http(url: &str, what: &str, token: Option<&str>, body: &str) -> (u16, String) {
     let address = url.strip_prefix("http://").unwrap();
-    let mut request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let mut request = format!("{what} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    if !body.is_empty() {
+        let length = body.len();
+        write!(request, "Content-Type: application/json\r\nContent-Length: {length}\r\n").unwrap();
+    }
     if let Some(token) = token {
         write!(request, "Authorization: Bearer {token}\r\n").unwrap();
     }
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    stream.write_all(b"\r\n").unwrap();
+    stream.write_all(format!("\r\n{body}").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));

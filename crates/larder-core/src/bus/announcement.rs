@@ -15,6 +15,8 @@
 //!        6 all        1 strike
 //!        7 writing    16 intent  8 milliseconds  text cache  text key
 //!        8 written    16 intent  text cache  text key
+//!        9 answer     text feed  16 position  2 how many: text cache …
+//!                     then to the end: 8 process  8 number of its token …
 //! strike: 1 drop, 2 mark stale
 //! ```
 //!
@@ -23,6 +25,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use crate::feed::FeedPosition;
 use crate::shared::{Intent, Invalidation};
 
 /// A run of a process, random: what an earlier run of it sent is not taken for its own.
@@ -90,6 +93,18 @@ pub enum Announcement {
         /// The key's text.
         key: Box<str>,
     },
+    /// Who follows a feed has passed the end that its log had when these tokens had been read, and
+    /// everything that it was told before has been announced.
+    Answer {
+        /// The feed.
+        feed: Box<str>,
+        /// How far it was applied.
+        position: FeedPosition,
+        /// To which caches; at most 65,535.
+        caches: Vec<Box<str>>,
+        /// Whose tokens; at least one.
+        tokens: Vec<(ProcessId, u64)>,
+    },
     /// Everything was invalidated.
     All {
         /// How.
@@ -109,7 +124,8 @@ impl Announcement {
     ///
     /// # Panics
     ///
-    /// When a name, a key or a prefix is longer than 65,535 bytes, which none may be.
+    /// When a name, a key or a prefix is longer than 65,535 bytes, which none may be, or when more
+    /// than so many caches are named.
     #[must_use]
     pub fn encode(&self, from: ProcessId) -> Bytes {
         let mut out = BytesMut::with_capacity(64);
@@ -145,6 +161,16 @@ impl Announcement {
                 out.put_u128(intent.0);
                 put_text(&mut out, cache);
                 put_text(&mut out, key);
+            }
+            Self::Answer { feed, position, caches, tokens } => {
+                put_text(&mut out, feed);
+                out.put_u128(position.0);
+                out.put_u16(u16::try_from(caches.len()).expect("as said"));
+                caches.iter().for_each(|cache| put_text(&mut out, cache));
+                for (process, number) in tokens {
+                    out.put_u64(process.0);
+                    out.put_u64(*number);
+                }
             }
         }
         out.freeze()
@@ -192,6 +218,14 @@ impl Announcement {
                 cache: take_text(rest)?,
                 key: take_text(rest)?,
             },
+            9 => Self::Answer {
+                feed: take_text(rest)?,
+                position: FeedPosition(rest.try_get_u128().ok()?),
+                caches: take_counted(rest)?,
+                tokens: take_some(rest, |rest| {
+                    Some((ProcessId(rest.try_get_u64().ok()?), rest.try_get_u64().ok()?))
+                })?,
+            },
             _ => return None,
         };
         rest.is_empty().then_some((from, announcement))
@@ -207,12 +241,16 @@ impl Announcement {
             Self::All { .. } => 6,
             Self::Writing { .. } => 7,
             Self::Written { .. } => 8,
+            Self::Answer { .. } => 9,
         }
     }
 
     fn strike(&self) -> Option<Invalidation> {
         match *self {
-            Self::Token { .. } | Self::Writing { .. } | Self::Written { .. } => None,
+            Self::Token { .. }
+            | Self::Writing { .. }
+            | Self::Written { .. }
+            | Self::Answer { .. } => None,
             Self::Keys { strike, .. }
             | Self::Tags { strike, .. }
             | Self::Cache { strike, .. }
@@ -220,6 +258,12 @@ impl Announcement {
             | Self::All { strike } => Some(strike),
         }
     }
+}
+
+/// Texts with their count in front.
+fn take_counted(rest: &mut &[u8]) -> Option<Vec<Box<str>>> {
+    let count = rest.try_get_u16().ok()?;
+    (0..count).map(|_| take_text(rest)).collect()
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
@@ -263,7 +307,7 @@ mod tests {
     fn announcements() -> impl Strategy<Value = Announcement> {
         let strike = prop_oneof![Just(Invalidation::Drop), Just(Invalidation::MarkStale)];
         let text = || "[a-zé:]{0,9}".prop_map(Box::from);
-        (strike, text(), text(), prop::collection::vec(text(), 1..4), any::<u64>(), 1..9_u8)
+        (strike, text(), text(), prop::collection::vec(text(), 1..4), any::<u64>(), 1..10_u8)
             .prop_map(|(strike, cache, prefix, keys, number, kind)| match kind {
                 1 => Announcement::Token { number },
                 2 => Announcement::Keys { strike, cache, keys },
@@ -275,7 +319,13 @@ mod tests {
                     let intent = Intent(u128::from(number) << 64 | 5);
                     Announcement::Writing { intent, millis: number / 7, cache, key: prefix }
                 }
-                _ => Announcement::Written { intent: Intent(number.into()), cache, key: prefix },
+                8 => Announcement::Written { intent: Intent(number.into()), cache, key: prefix },
+                _ => Announcement::Answer {
+                    feed: cache,
+                    position: FeedPosition(u128::from(number) << 64 | 7),
+                    caches: keys,
+                    tokens: vec![(ProcessId(number), 1), (FROM, number)],
+                },
             })
     }
 
@@ -293,9 +343,16 @@ mod tests {
         ) {
             let bytes = announcement.encode(FROM);
             let cut = Announcement::decode(&bytes[..at.index(bytes.len())]);
-            // A list of keys or tags that ends between two is a shorter list.
+            // A list of keys, tags or tokens that ends between two is a shorter list.
             let is_shorter_list = matches!(
-                cut, Some((_, Announcement::Keys { .. } | Announcement::Tags { .. })));
+                cut,
+                Some((
+                    _,
+                    Announcement::Keys { .. }
+                        | Announcement::Tags { .. }
+                        | Announcement::Answer { .. }
+                ))
+            );
             prop_assert!(cut.is_none() || is_shorter_list);
         }
 

@@ -22,10 +22,11 @@ use larder_core::sink::{Numbered, Sequence};
 use larder_core::sync::{AtomicUsize, Mutex, Ordering};
 use larder_core::{CacheKey, Error, ErrorKind, Moment, Result, Write, Written};
 
-const SHARDS: usize = 16;
+/// Few where a checker explores what is done in them.
+const SHARDS: usize = if cfg!(shuttle) { 2 } else { 16 };
 
 /// What a key and its place cost beside its writes, in bytes, about.
-const KEY_BYTES: usize = 160;
+pub(crate) const KEY_BYTES: usize = 160;
 
 /// What a read of a key finds that has writes waiting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub(crate) enum Seen<V> {
 }
 
 /// How a difference changes a value.
-pub type Fold<V> = fn(Option<&V>, i64) -> Result<V>;
+pub type Fold<V> = Box<dyn Fn(Option<&V>, i64) -> Result<V> + Send + Sync>;
 
 /// A write to be put at the end.
 pub(crate) struct Coming<V> {
@@ -81,6 +82,8 @@ struct Place<V> {
     pins: usize,
     seen: Seen<V>,
     last: u64,
+    /// Somebody read it since it waits, or memory held it before.
+    is_wanted: bool,
 }
 
 struct Waiting<V> {
@@ -206,6 +209,7 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
                 pins: 0,
                 seen: Seen::Beneath,
                 last: 0,
+                is_wanted: false,
             }
         });
         let sequence = Sequence { epoch: coming.epoch, number };
@@ -249,8 +253,27 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         if self.keys() == 0 {
             return None;
         }
-        let shard = self.shard(key).lock();
-        shard.keys.get(key).map(|place| Read { seen: place.seen.clone(), last: place.last })
+        let mut shard = self.shard(key).lock();
+        let place = shard.keys.get_mut(key)?;
+        place.is_wanted = true;
+        Some(Read { seen: place.seen.clone(), last: place.last })
+    }
+
+    /// Memory held it when it was written.
+    pub(crate) fn want(&self, key: &K) {
+        if let Some(place) = self.shard(key).lock().keys.get_mut(key) {
+            place.is_wanted = true;
+        }
+    }
+
+    /// Whether somebody may read it again: what nobody reads needs no room in memory.
+    pub(crate) fn is_wanted(&self, key: &K) -> bool {
+        self.shard(key).lock().keys.get(key).is_some_and(|place| place.is_wanted)
+    }
+
+    /// Whether nothing of it waits or flies.
+    pub(crate) fn is_idle(&self, key: &K) -> bool {
+        self.shard(key).lock().keys.get(key).is_none_or(|place| place.waiting.is_empty())
     }
 
     /// Takes what has waited longest, at most `max` keys and about `bytes` bytes, but at least one:
@@ -369,7 +392,7 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         Ok(match (write, before) {
             (Write::Store(value), _) => Seen::Value(Some(value.clone())),
             (Write::Delete, _) => Seen::Value(None),
-            (&Write::Add(difference), Some(Seen::Value(value))) => match self.fold {
+            (&Write::Add(difference), Some(Seen::Value(value))) => match &self.fold {
                 Some(fold) => Seen::Value(Some(fold(value.as_ref(), difference)?)),
                 None => Seen::Beneath,
             },

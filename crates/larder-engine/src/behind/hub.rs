@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use larder_core::journal::JournalStanding;
-use larder_core::sync::{AtomicU64, AtomicUsize, Mutex, Ordering};
+use larder_core::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 use larder_core::{BoxFuture, Error, ErrorKind, Journal, Moment, Result};
 
 use super::record::Entry;
@@ -23,16 +23,20 @@ const TRUNCATE_EVERY: Duration = Duration::from_millis(500);
 pub struct BehindBounds {
     /// A write waits so long for others of its key before it is applied; 1 s by default.
     pub delay: Duration,
-    /// With so many keys waiting nobody waits for the delay; 128 by default.
+    /// With so many keys waiting nobody waits for the delay; 512 by default, a full batch. With
+    /// fewer, keys that are written again and again are applied again and again, and the commits
+    /// take the disk's syncs away from the journal.
     pub batch_from: usize,
     /// So many writes are applied in one transaction at most; 512 by default.
     pub batch_max: usize,
     /// With so many keys waiting in a cache, acknowledgements are slowed down; 10,000 by default.
     pub slow_from: usize,
-    /// With so many, writes are shed; 16,000 by default.
+    /// With so many, writes are shed; 16,000 by default. Where other processes are told of them,
+    /// so many writes are under way at once, too.
     pub keys_max: usize,
     /// Values that wait take so many bytes in a cache at most, or writes are shed; 64 MiB by
-    /// default.
+    /// default. They count against the bound of the memory tier as well: entries make way for
+    /// them, and where it has no room for them, writes are shed before.
     pub bytes_max: usize,
     /// So many transactions of a cache at once at most; 2 by default.
     pub lanes: usize,
@@ -51,7 +55,7 @@ impl Default for BehindBounds {
     fn default() -> Self {
         Self {
             delay: Duration::from_secs(1),
-            batch_from: 128,
+            batch_from: 512,
             batch_max: 512,
             slow_from: 10_000,
             keys_max: 16_000,
@@ -95,6 +99,8 @@ pub struct BehindStats {
     pub keys: usize,
     /// What those take, in bytes, about.
     pub bytes: usize,
+    /// What is taken from the bound of the memory tier for them, in bytes: somewhat more.
+    pub reserved: usize,
     /// How long the oldest waits.
     pub oldest: Option<Duration>,
     /// Writes that were acknowledged.
@@ -115,6 +121,11 @@ pub(crate) struct Hub {
     pub(super) bounds: BehindBounds,
     members: Mutex<Vec<Weak<dyn Member>>>,
     state: AtomicUsize,
+    /// Everything that the journal holds waits in a cache, or is applied. Until then it may hold
+    /// what nobody has read.
+    is_read: AtomicBool,
+    /// How many of its records the replay has read so far.
+    pub(super) read: AtomicU64,
     truncated_at: AtomicU64,
     /// Nobody is to wait any longer than necessary.
     pub(super) hurry: Notify,
@@ -148,7 +159,10 @@ pub(super) trait Member: Send + Sync {
 
     /// Takes records of the journal that belong to it, in their order. Returns how many of them
     /// had been applied before.
-    fn take_over<'a>(&'a self, entries: &'a [(u64, Entry<'a>)]) -> BoxFuture<'a, Result<u64>>;
+    fn take_over<'a>(
+        self: Arc<Self>,
+        entries: &'a [(u64, Entry<'a>)],
+    ) -> BoxFuture<'a, Result<u64>>;
 
     /// The oldest record that it still needs, and since when it waits.
     fn oldest(&self) -> Option<(u64, Moment)>;
@@ -187,6 +201,8 @@ impl WriteBehind {
             bounds,
             members: Mutex::default(),
             state: AtomicUsize::new(State::Idle as usize),
+            is_read: AtomicBool::new(false),
+            read: AtomicU64::new(0),
             truncated_at: AtomicU64::new(0),
             hurry: Notify::new(),
         }))
@@ -196,6 +212,12 @@ impl WriteBehind {
     #[must_use]
     pub fn standing(&self) -> JournalStanding {
         self.0.journal.standing()
+    }
+
+    /// How many records of the journal [`start`](Self::start) has read so far.
+    #[must_use]
+    pub fn records_read(&self) -> u64 {
+        self.0.read.load(Ordering::Relaxed)
     }
 
     /// Applies what it can within this time, and takes no further writes. What isn't applied then
@@ -232,7 +254,9 @@ impl WriteBehind {
             left += member.keys();
         }
         hub.truncate()?;
-        for member in hub.members() {
+        // What the journal holds unread is still owed by its owner.
+        let is_read = hub.is_read.load(Ordering::Acquire);
+        for member in hub.members().into_iter().filter(|_| is_read) {
             if member.keys() == 0 && member.fault().is_none() {
                 // It remains owned, and the same journal owns it again.
                 let _ = member.disown().await;
@@ -283,44 +307,58 @@ impl Hub {
     }
 
     pub(super) fn begin_replay(&self) -> Result<()> {
-        let message = "this journal is started already";
-        self.state
-            .compare_exchange(
-                State::Idle as usize,
-                State::Replaying as usize,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            )
-            .map(drop)
-            .map_err(|_| Error::new(ErrorKind::Config, message))
+        self.exchange(State::Idle, State::Replaying).map_err(|_| {
+            Error::new(ErrorKind::Config, "this journal is started already, or was stopped")
+        })
     }
 
     pub(super) fn end_replay(&self, is_done: bool) {
-        self.enter(if is_done { State::Running } else { State::Idle });
+        if is_done {
+            self.is_read.store(true, Ordering::Release);
+        }
+        // Stopped meanwhile, it stays so.
+        let end = if is_done { State::Running } else { State::Idle };
+        let _ = self.exchange(State::Replaying, end);
     }
 
     /// Tells the journal what it needs no more, now and then.
     pub(super) fn truncate_now_and_then(&self, now: Moment) -> Result<()> {
         let last = self.truncated_at.load(Ordering::Relaxed);
         let due = Moment::from_nanos(last) + TRUNCATE_EVERY;
-        // While it is being read for the first time, what isn't read yet waits nowhere else.
-        if now < due || self.state() == State::Replaying {
+        if now < due {
             return Ok(());
         }
-        self.truncated_at.store(now.as_nanos(), Ordering::Relaxed);
-        self.truncate()
+        if self.truncate()? {
+            self.truncated_at.store(now.as_nanos(), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
-    fn truncate(&self) -> Result<()> {
+    /// Returns whether there was anything to tell.
+    fn truncate(&self) -> Result<bool> {
+        // What isn't read yet waits nowhere else.
+        if !self.is_read.load(Ordering::Acquire) {
+            return Ok(false);
+        }
         // Asked before the caches are: what comes meanwhile is behind it.
-        let end = self.journal.standing().next;
+        let standing = self.journal.standing();
         let all: Option<Vec<_>> = self.members.lock().iter().map(Weak::upgrade).collect();
         // What a cache that was dropped had waiting is in the journal alone.
-        let Some(members) = all else { return Ok(()) };
+        let Some(members) = all else { return Ok(false) };
         let durable = self.journal.durable_below();
         members.iter().for_each(|member| member.durable_below(durable));
         let oldest = members.iter().filter_map(|member| member.oldest()).min();
-        self.journal.truncate_below(oldest.map_or(end, |(number, _)| number.min(end)))
+        let needed = oldest.map_or(standing.next, |(number, _)| number.min(standing.next));
+        if needed <= standing.first {
+            return Ok(false);
+        }
+        self.journal.truncate_below(needed)?;
+        Ok(true)
+    }
+
+    fn exchange(&self, from: State, to: State) -> Result<(), usize> {
+        let (from, to) = (from as usize, to as usize);
+        self.state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).map(drop)
     }
 
     fn enter(&self, state: State) {

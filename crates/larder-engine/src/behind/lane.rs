@@ -18,8 +18,11 @@ use larder_core::{CacheKey, Error, ErrorKind, Moment, Written};
 use super::Behind;
 use super::writes::Only;
 use crate::cache::{Cache, Parts};
+use crate::fence::Fence;
+use crate::install::Returned;
 use crate::observe::{Failing, What};
 use crate::wait::within;
+use crate::write::Install;
 
 /// So many bytes are taken for one transaction, about.
 const BATCH_BYTES: usize = 4 << 20;
@@ -36,6 +39,14 @@ enum Turn {
     Failed,
     /// It is over.
     Ended,
+}
+
+/// What became of one write.
+struct Done<'a, K, V> {
+    numbered: &'a Numbered<K, V>,
+    written: Written<V>,
+    /// When its transaction began, and the fence of its key then, if it was one.
+    before: Option<(Moment, Fence)>,
 }
 
 /// Writes that are applied in one transaction.
@@ -118,6 +129,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
             return Turn::Ended;
         }
         let now = parts.engine.now();
+        // Before it looks for work: a journal full of what is applied finds room without a write.
+        self.truncate(parts);
         if self.asks_for_letters && behind.hub.takes_writes() && now >= self.letters_at {
             self.letters_at = now + behind.hub.bounds.requeue_every;
             self.take_letters(parts).await;
@@ -137,15 +150,24 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         // What isn't durable must not be found in the database after an end that forgot it.
         if let Err(error) = behind.durable(last).await {
             batch.iter().for_each(|taken| behind.dirty.give_back(&taken.key));
-            behind.fail(error);
-            return Turn::Ended;
+            // The journal goes on with it, or has ended.
+            if let ErrorKind::Shed | ErrorKind::Timeout = error.kind() {
+                parts.tell_of_all(What::WriteFailed { what: Failing::Apply, error: &error });
+                return Turn::Failed;
+            }
+            return self.end(parts, &error);
         }
         let turn = self.apply(parts, batch).await;
-        if let Err(error) = behind.hub.truncate_now_and_then(parts.engine.now()) {
+        self.truncate(parts);
+        turn
+    }
+
+    /// Tells the journal what it needs no more.
+    fn truncate(&self, parts: &Parts<K, V>) {
+        if let Err(error) = self.behind.hub.truncate_now_and_then(parts.engine.now()) {
             // What is kept for longer than necessary is found applied.
             parts.tell_of_all(What::WriteFailed { what: Failing::Truncate, error: &error });
         }
-        turn
     }
 
     /// Applies a batch, divided as far as needed.
@@ -187,12 +209,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
                 WriteFault::Disowned => {
                     left.push(batch);
                     self.give_back(left);
-                    self.behind.fail(error);
-                    return Turn::Ended;
+                    return self.end(parts, &error);
                 }
             }
         }
         Turn::Worked
+    }
+
+    /// Nothing is written any more.
+    fn end(&self, parts: &Parts<K, V>, error: &Error) -> Turn {
+        let what = What::WriteFailed { what: Failing::ForGood, error };
+        if self.behind.fail(error.clone()) {
+            parts.tell_of_all(what);
+        }
+        Turn::Ended
     }
 
     fn give_back(&self, batches: Vec<Batch<K, V>>) {
@@ -209,47 +239,83 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
     ) -> Result<(), WriteError> {
         let behind = &self.behind;
         let clock = &**parts.engine.clock();
-        let until = parts.engine.now() + behind.hub.bounds.apply_within;
-        let (sink, _) = parts.written_behind().map_err(no_sink)?;
+        let (sink, _) = parts.written_behind().map_err(unasked)?;
+        parts.pledge_all(batch.iter().map(|taken| &taken.key)).await.map_err(unasked)?;
+        let began = parts.engine.now();
+        let fences: Vec<Fence> = batch.iter().map(|taken| parts.fence(&taken.key)).collect();
+        let until = began + behind.hub.bounds.apply_within;
         let applied = within(clock, until, sink.apply(behind.epoch(), batch)).await;
         let applied = applied.unwrap_or_else(|| {
             let message = "the transaction took too long";
             Err(WriteError::new(WriteFault::Unknown, Error::new(ErrorKind::Timeout, message)))
         })?;
-        let done = batch.iter().zip(applied).map(|(numbered, applied)| match applied {
-            Applied::Now(written) => {
-                behind.counters.applied.add(1);
-                (numbered, written)
-            }
-            Applied::Before => {
-                behind.counters.applied_before.add(1);
-                (numbered, Written::Unsaid)
-            }
+        let done = batch.iter().zip(fences).zip(applied).map(|((numbered, fence), applied)| {
+            let (counter, written) = match applied {
+                Applied::Now(written) => (&behind.counters.applied, written),
+                Applied::Before => (&behind.counters.applied_before, Written::Unsaid),
+            };
+            counter.add(1);
+            Done { numbered, written, before: Some((began, fence)) }
         });
         self.settle(parts, done.collect()).await;
         Ok(())
     }
 
     /// What was applied, or buried, is waited for no more.
-    async fn settle(&self, parts: &Arc<Parts<K, V>>, done: Vec<(&Numbered<K, V>, Written<V>)>) {
+    async fn settle(&self, parts: &Arc<Parts<K, V>>, mut done: Vec<Done<'_, K, V>>) {
         let behind = &self.behind;
-        let mut clean = Vec::new();
-        for (numbered, written) in done {
+        done.retain(|Done { numbered, written, .. }| {
             if let Some(letter) = numbered.letter {
                 behind.letters.lock().remove(&letter);
             }
-            if behind.dirty.settle(&numbered.key, written) {
-                clean.push(numbered.key.clone());
-            }
+            behind.dirty.settle(&numbered.key, written.clone())
+        });
+        let close = || done.iter().for_each(|done| behind.dirty.close(&done.numbered.key));
+        #[cfg(shuttle)]
+        if parts.engine.omits(crate::engine::Omit::StrikeBeforeClose) {
+            close();
         }
-        if !clean.is_empty() {
-            // Before the map forgets the keys: a load that began before the commit must not be what
-            // is read afterwards. Where the shared tier is down it is done here, and kept.
-            let cache = Cache(Arc::clone(parts));
-            let _ = cache.invalidate_many(&clean).await;
-            clean.iter().for_each(|key| behind.dirty.close(key));
-        }
+        // Before the map forgets the keys: a load that began before the commit must not be what
+        // is read afterwards.
+        self.leave_or_strike(parts, &done).await;
+        close();
+        behind.room.relax(|| behind.dirty.bytes());
         behind.settled.notify_waiters();
+    }
+
+    /// Nothing waits of these keys: memory has what was applied, or nothing.
+    async fn leave_or_strike(&self, parts: &Arc<Parts<K, V>>, clean: &[Done<'_, K, V>]) {
+        #[cfg(shuttle)]
+        if parts.engine.omits(crate::engine::Omit::StrikeAtClose) {
+            return;
+        }
+        let is_left = |done: &&Done<'_, K, V>| {
+            let Some((began, fence)) = done.before else { return false };
+            let returned = Returned { written: &done.written, began, fence };
+            self.leave(parts, &done.numbered.key, &returned)
+        };
+        let struck: Vec<K> = clean
+            .iter()
+            .filter(|done| !is_left(done))
+            .map(|done| done.numbered.key.clone())
+            .collect();
+        if struck.is_empty() {
+            return;
+        }
+        let untold = parts.take_back(&struck).await;
+        // Where the shared tier is down it is done here, and kept.
+        let _ = Cache(Arc::clone(parts)).invalidate_many(&untold).await;
+    }
+
+    /// Puts what the sink returned into memory, if the key is read, nothing overlapped, and nobody
+    /// else can have written it. A write that comes now strikes it again: it waits in the map
+    /// before it strikes, and is acknowledged after.
+    fn leave(&self, parts: &Parts<K, V>, key: &K, returned: &Returned<'_, V>) -> bool {
+        let Some(writes) = &parts.writes else { return false };
+        let is_alone = parts.beyond(false).is_ok_and(|beyond| beyond.is_none());
+        is_alone
+            && (writes.install == Install::Always || self.behind.dirty.is_wanted(key))
+            && parts.install_applied(key, writes, returned)
     }
 
     /// Puts a write with the dead letters, for as long as that takes.
@@ -265,8 +331,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
                 Ok(()) => break,
                 Err(WriteError { fault: WriteFault::Disowned, error }) => {
                     self.behind.dirty.give_back(&dead.key);
-                    self.behind.fail(error);
-                    return Turn::Ended;
+                    return self.end(parts, &error);
                 }
                 Err(WriteError { error, .. }) => {
                     parts.tell_of_all(What::WriteFailed { what: Failing::Bury, error: &error });
@@ -276,7 +341,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         }
         parts.tell(&dead.key, What::Buried { error: reason });
         self.behind.counters.buried.add(1);
-        self.settle(parts, vec![(&dead, Written::Unsaid)]).await;
+        let done = Done { numbered: &dead, written: Written::Unsaid, before: None };
+        self.settle(parts, vec![done]).await;
         Turn::Worked
     }
 
@@ -313,6 +379,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
     }
 }
 
-fn no_sink(error: Error) -> WriteError {
+/// Nothing was asked.
+fn unasked(error: Error) -> WriteError {
     WriteError::new(WriteFault::Transient, error)
 }

@@ -9,11 +9,13 @@ use larder_core::sink::Sequence;
 use larder_core::sync::Ordering;
 use larder_core::{BoxFuture, CacheKey, Error, ErrorKind, Moment, Result, Write};
 
-use super::dirty::Coming;
+use super::Behind;
+use super::dirty::{Coming, KEY_BYTES};
 use super::hub::{Hub, Member, Replayed, WriteBehind};
 use super::lane::Lane;
 use super::record::{Entry, What, decode};
-use crate::cache::Parts;
+use super::room::Claim;
+use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::runtime::oneshot;
 
@@ -29,9 +31,10 @@ impl WriteBehind {
     ///
     /// # Errors
     ///
-    /// What a sink failed with: try again later. `Refused` when another process owns one of the
-    /// caches. `Config` when it was started already, when the journal holds writes of a cache that
-    /// nobody built, or was written by a later version. Nothing is lost by any of them.
+    /// What a sink failed with: try again later, it goes on where it was. `Refused` when another
+    /// process owns one of the caches. `Config` when it was started already, when the journal holds
+    /// writes of a cache that nobody built, or was written by a later version. Nothing is lost by
+    /// any of them.
     ///
     /// # Cancel safety
     ///
@@ -52,6 +55,7 @@ async fn replay(hub: &Arc<Hub>, engine: &Engine) -> Result<Replayed> {
         Arc::clone(member).run();
     }
     let mut replayed = Replayed::default();
+    hub.read.store(0, Ordering::Relaxed);
     let mut records = hub.journal.read_from(0)?;
     loop {
         let chunk;
@@ -73,7 +77,7 @@ async fn replay(hub: &Arc<Hub>, engine: &Engine) -> Result<Replayed> {
                 );
                 return Err(Error::new(ErrorKind::Config, message));
             };
-            replayed.before += member.take_over(&entries).await?;
+            replayed.before += Arc::clone(member).take_over(&entries).await?;
             // So that a journal of any length needs no more memory than writing does.
             loop {
                 let settled = member.settled();
@@ -91,6 +95,7 @@ async fn replay(hub: &Arc<Hub>, engine: &Engine) -> Result<Replayed> {
                 crate::wait::within(&**engine.clock(), soon, settled).await;
             }
         }
+        hub.read.store(replayed.records, Ordering::Relaxed);
     }
 }
 
@@ -125,7 +130,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
     fn own<'a>(&'a self, owner: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (sink, behind) = self.written_behind()?;
-            behind.epoch.store(sink.own(owner).await?, Ordering::Release);
+            // Taken over anew, it would refuse what this process is applying already.
+            if behind.epoch() == 0 {
+                behind.epoch.store(sink.own(owner).await?, Ordering::Release);
+            }
             Ok(())
         })
     }
@@ -142,13 +150,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
 
     fn run(self: Arc<Self>) {
         let Ok((_, behind)) = self.written_behind() else { return };
+        if behind.runs.swap(true, Ordering::AcqRel) {
+            return;
+        }
         for at in 0..behind.hub.bounds.lanes.max(1) {
             self.engine.spawn(Lane::new(&self, behind, at).run());
         }
+        self.keep_pledges();
     }
 
-    fn take_over<'a>(&'a self, entries: &'a [(u64, Entry<'a>)]) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(self.take_over_all(entries))
+    fn take_over<'a>(
+        self: Arc<Self>,
+        entries: &'a [(u64, Entry<'a>)],
+    ) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move { self.take_over_all(entries).await })
     }
 
     fn oldest(&self) -> Option<(u64, Moment)> {
@@ -189,17 +204,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    async fn take_over_all(&self, entries: &[(u64, Entry<'_>)]) -> Result<u64> {
+    async fn take_over_all(self: &Arc<Self>, entries: &[(u64, Entry<'_>)]) -> Result<u64> {
         let (sink, behind) = self.written_behind()?;
+        // What was taken over before a start failed waits already.
+        let taken_below = behind.taken_below.load(Ordering::Acquire);
+        let entries = &entries[entries.partition_point(|(number, _)| *number < taken_below)..];
         let keys = entries.iter().map(|(_, entry)| self.parse(entry.key));
         let keys = keys.collect::<Result<Vec<K>>>()?;
-        let mut before = 0;
+        let mut before = Vec::new();
         // Asked for each record, not for each key: it is the same question, and needs no map.
         let applied = sink.applied(&keys).await?;
         for (((number, entry), key), applied) in entries.iter().zip(&keys).zip(applied) {
             let sequence = Sequence { epoch: entry.epoch, number: *number };
             if applied.is_some_and(|applied| applied >= sequence) {
-                before += 1;
+                before.push(key.clone());
                 continue;
             }
             let (write, weight) = match entry.what {
@@ -219,12 +237,44 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             if let Some(penetration) = &self.penetration {
                 penetration.announced(key);
             }
+            let _claim = self.claim_for_replay(behind, KEY_BYTES + weight).await?;
             let now = self.engine.now();
             let coming = Coming { write, epoch: entry.epoch, letter: entry.letter, weight, now };
             behind.dirty.push(key, coming, |_| Ok(*number))?;
+            behind.taken_below.store(number + 1, Ordering::Release);
         }
         behind.wake.notify_one();
-        Ok(before)
+        let count = before.len() as u64;
+        // Who applied them may have ended before anybody was told. Where the shared tier is down
+        // it is kept, and told later.
+        if !before.is_empty() && self.engine.shares() {
+            let _ = Cache(Arc::clone(self)).invalidate_many(&before).await;
+        }
+        Ok(count)
+    }
+
+    /// Room for a record. Where there is none it waits until something was applied; a record for
+    /// which there would be none at all has to have it.
+    async fn claim_for_replay<'a>(
+        &self,
+        behind: &'a Behind<K, V>,
+        bytes: usize,
+    ) -> Result<Claim<'a>> {
+        loop {
+            let settled = behind.settled.notified();
+            if let Some(claim) = behind.room.claim(bytes, || behind.dirty.bytes()) {
+                return Ok(claim);
+            }
+            if let Some(fault) = behind.fault() {
+                return Err(fault);
+            }
+            if behind.dirty.keys() == 0 {
+                return Ok(behind.room.insist(bytes));
+            }
+            behind.wake.notify_waiters();
+            let soon = self.engine.now() + behind.hub.bounds.retry_after;
+            crate::wait::within(&**self.engine.clock(), soon, settled).await;
+        }
     }
 
     fn parse(&self, key: &str) -> Result<K> {

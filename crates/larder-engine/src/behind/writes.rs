@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_core::steps::{Step, reach};
 use larder_core::{
-    Answer, CacheKey, Error, ErrorKind, LoadContext, Result, State, Terms, Tier, Write, Written,
+    Answer, CacheKey, Error, ErrorKind, KeyText, LoadContext, Moment, Result, State, Terms, Tier,
+    Write, Written,
 };
 
 use super::Behind;
-use super::dirty::{Beneath, Coming, Read, Seen};
+use super::dirty::{Beneath, Coming, KEY_BYTES, Read, Seen};
 use super::record::{Entry, What};
 use crate::cache::Parts;
 use crate::departed::Departed;
@@ -18,6 +20,8 @@ use crate::fill::{Fill, Loaded};
 use crate::flight::{Flight, Landed};
 use crate::invalidate::Invalidation;
 use crate::load::Seek;
+use crate::runtime::oneshot;
+use crate::write::Wrote;
 
 /// A sink, and what waits for it.
 pub(super) type WrittenBehind<'a, K, V> = (&'a dyn DynSink<K, V>, &'a Arc<Behind<K, V>>);
@@ -63,25 +67,75 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     ///
     /// # Errors
     ///
-    /// `Shed` when too much waits, `Conflict` when the key isn't what `only` says: nothing is
-    /// written. `Internal` when the journal failed: the write may come back after the next start.
+    /// What the sink's [check](larder_core::Sink::check) says, `Shed` when too much waits,
+    /// `Conflict` when the key isn't what `only` says, `SharedDown` when a strict cache can't
+    /// announce it: nothing is written. `Internal` when the journal
+    /// failed: the write may come back after the next start.
     ///
     /// # Cancel safety
     ///
     /// Once polled it is written.
-    pub(crate) async fn push(&self, key: &K, write: Write<V>, only: Only) -> Result<Written<V>> {
-        let (_, behind) = self.written_behind()?;
+    pub(crate) async fn push(
+        self: &Arc<Self>,
+        key: &K,
+        write: Write<V>,
+        only: Only,
+    ) -> Result<Wrote<V>> {
+        let (sink, behind) = self.written_behind()?;
         behind.check_writable(&self.name)?;
+        sink.check(key, &write)?;
         behind.check_room(&self.name)?;
+        if self.pledging().is_none() {
+            let read = self.push_now(behind, key, write, None, only)?;
+            return self.acknowledge(behind, read, true).await;
+        }
+        // Others are told before anything is acknowledged, and who went away meanwhile has written
+        // all the same.
+        let (sender, outcome) = oneshot::channel();
+        let (parts, of) = (Arc::clone(self), key.clone());
+        self.engine.spawn(async move {
+            // Who went away needn't know.
+            let _ = sender.send(parts.push_announced(&of, write, only).await);
+        });
+        outcome.await.unwrap_or_else(|_| {
+            let message = "the write was dropped, as the runtime is shutting down: it may come \
+                           back after the next start";
+            Err(Error::new(ErrorKind::Internal, message).for_key(KeyText::lossy(key)))
+        })
+    }
+
+    async fn push_announced(
+        self: &Arc<Self>,
+        key: &K,
+        write: Write<V>,
+        only: Only,
+    ) -> Result<Wrote<V>> {
+        let (_, behind) = self.written_behind()?;
+        let pledge = self.pledge(key).await?;
+        let announced = pledge.is_some();
         let read = self.push_now(behind, key, write, None, only)?;
+        // It waits now, and its pledge stands until it is applied.
+        drop(pledge);
+        self.acknowledge(behind, read, announced).await
+    }
+
+    /// Waits until what was pushed is durable.
+    async fn acknowledge(
+        &self,
+        behind: &Behind<K, V>,
+        read: Read<V>,
+        announced: bool,
+    ) -> Result<Wrote<V>> {
         behind.durable(read.last).await?;
+        reach(Step::Acknowledge);
         behind.counters.acknowledged.add(1);
         self.slow_down(behind).await;
-        Ok(match read.seen {
+        let written = match read.seen {
             Seen::Value(Some(value)) => Written::Value(value),
             Seen::Value(None) => Written::Absent,
             Seen::Beneath => Written::Unsaid,
-        })
+        };
+        Ok(Wrote { written, position: None, announced })
     }
 
     /// Puts a write into the journal and behind all others of its key, without waiting.
@@ -116,25 +170,42 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if let Some(penetration) = &self.penetration {
             penetration.announced(key);
         }
+        let weight = record.len();
+        let claim = behind.room.claim(KEY_BYTES + weight, || behind.dirty.bytes());
+        let _claim = claim.ok_or_else(|| no_room(&self.name, behind).for_key(&*text))?;
         let now = self.engine.now();
-        let read = behind.dirty.push(
-            key,
-            Coming { write, epoch, letter, weight: record.len(), now },
-            |last| match only {
-                Only::Unchanged(mark) if last != mark.last || !self.fence_holds(mark.fence) => {
-                    let message = "the key was written meanwhile: nothing was written";
-                    Err(Error::new(ErrorKind::Conflict, message).for_key(&*text))
-                }
-                _ => behind.hub.journal.append(&record),
-            },
-        )?;
+        let read =
+            behind.dirty.push(
+                key,
+                Coming { write, epoch, letter, weight, now },
+                |last| match only {
+                    Only::Unchanged(mark) if last != mark.last || !self.fence_holds(mark.fence) => {
+                        let message = "the key was written meanwhile: nothing was written";
+                        Err(Error::new(ErrorKind::Conflict, message).for_key(&*text))
+                    }
+                    _ => behind.hub.journal.append(&record),
+                },
+            );
+        // Where the journal was full, it may be of what is applied by now.
+        let read = read.inspect_err(|_| behind.wake.notify_one())?;
         // From now on it is read in the map, and no load of before is what memory holds.
-        self.strike(key, now, Invalidation::Drop);
+        if self.strike_at_push(key, now) {
+            behind.dirty.want(key);
+        }
         let waiting = behind.dirty.keys();
         if waiting == 1 || waiting >= behind.hub.bounds.batch_from {
             behind.wake.notify_one();
         }
         Ok(read)
+    }
+
+    /// Returns whether something was held.
+    fn strike_at_push(&self, key: &K, now: Moment) -> bool {
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::StrikeAtPush) {
+            return false;
+        }
+        self.strike(key, now, Invalidation::Drop)
     }
 
     /// Lands a flight with what was acknowledged of its key, if something waits to be applied.
@@ -167,6 +238,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             _ => None,
         }
+    }
+
+    /// The same, and waits until it is so.
+    pub(crate) async fn ask_dirty(&self, key: &K) -> Option<Answer<V>> {
+        let value = self.read_dirty(key).await.ok()??;
+        Some(self.answer(self.landed_dirty(value, self.fence(key)), false))
     }
 
     /// It is the truth of this moment, and kept nowhere but where it waits.
@@ -304,6 +381,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
         }
         self.hub.journal.durable(number).await
     }
+}
+
+/// The error of a write for which the memory tier has no room.
+fn no_room<K: CacheKey, V: Clone>(name: &str, behind: &Behind<K, V>) -> Error {
+    let message = format!(
+        "what waits to be applied counts against the memory of the cache {name}, and with {} bytes \
+         waiting it has no room for this: its sink is slower than its writers, or down, or its \
+         memory too small",
+        behind.dirty.bytes()
+    );
+    Error::new(ErrorKind::Shed, message).retry_after(super::hub::RETRY_AFTER)
 }
 
 /// Lands a flight when what waits is durable and known.

@@ -4,7 +4,7 @@
 use std::hash::Hash;
 use std::sync::{Arc, Weak};
 
-use larder_memory::{Memory, RemovalCause};
+use larder_memory::RemovalCause;
 
 use super::divide::{self, Standing};
 use super::returns::{Counted, Returns};
@@ -36,12 +36,14 @@ where
         let stats = self.stats();
         let left = RemovalCause::ALL.into_iter().map(|cause| stats.removals(cause)).sum();
         let evicted = stats.removals(RemovalCause::Evicted);
-        Told { entries: stats.entries, bytes: stats.bytes, left, evicted }
+        // What is reserved can't be given up either.
+        let bytes = stats.bytes + self.reserved();
+        Told { entries: stats.entries, bytes, left, evicted }
     }
 
     fn resize(&self, bytes: usize) {
         // The tier's own method, not this one.
-        Memory::resize(self, self.bounds().and_bytes(bytes));
+        MemoryTier::resize(self, self.bounds().and_bytes(bytes));
     }
 }
 

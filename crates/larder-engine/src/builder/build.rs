@@ -48,24 +48,19 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
                 engine.shared().is_some_and(|shared| shared.has_bus())
             }
         };
+        let vouched = vouched || self.feed.is_some();
         let declared = Declared { vouched, ..declared };
         let window = window.map_or_else(|| Window::resolve(declared), Ok)?;
         if window.vouched && !vouched {
             return Err(config(
                 "these windows count on a stream of changes, and none reaches this cache: its \
-                 engine must share through a bus, and every change must be announced",
+                 engine must share through a bus, and every change must be announced; or a feed \
+                 must cover it",
             ));
         }
         let consistency = self.consistency.unwrap_or_default();
         if consistency.is_guarded() {
             check_guarded(&engine, self.codec.is_some(), self.changes)?;
-            if self.behind.is_some() {
-                return Err(config(
-                    "guarded and strict announce a write before it is committed, and what is \
-                     written behind is committed long after it was acknowledged: leave one of them \
-                     out",
-                ));
-            }
         }
         if self.codec.is_some() {
             check_shared(&name, &engine)?;
@@ -101,7 +96,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         let writes = writes.resolve(self.changes)?;
         let penetration = match self.filter {
             None => None,
-            Some(_) if self.changes == Changes::Unknown => {
+            Some(_) if self.changes == Changes::Unknown && self.feed.is_none() => {
                 return Err(config(
                     "a filter answers \"absent\" for keys that were inserted behind its back, \
                      however short the window: say changes(Changes::Announced) if every insert is \
@@ -146,6 +141,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         let notes = Notes::new(ledger, number, engine.now(), self.key_parts, self.fingerprint);
         let (schema, compress_from) = (self.schema, self.compress_from);
         let part = self.codec.map(|codec| Part { codec, schema, compress_from });
+        let vouches = match &self.feed {
+            Some((feeding, _)) => Arc::clone(&feeding.0.horizon),
+            None => Arc::clone(engine.horizon()),
+        };
         let parts = Arc::new(Parts {
             name,
             scope: engine.new_scope(),
@@ -153,6 +152,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             memory,
             seat,
             window,
+            vouches,
             source: self.source,
             writes,
             consistency,
@@ -174,6 +174,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         }
         let member: Weak<dyn Member> = Arc::downgrade(&parts) as _;
         parts.engine.members().add(&parts.name, member);
+        if let Some((feeding, route)) = self.feed {
+            feeding.0.cover(&parts, route);
+        }
         parts.see_to_filter();
         Ok(Cache(parts))
     }

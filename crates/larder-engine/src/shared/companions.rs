@@ -39,7 +39,7 @@ impl Engine {
         if !shared.link.abilities().marks {
             return false;
         }
-        let horizon = self.horizon();
+        let horizon = self.horizon().get();
         shared.marks.has_cache(COMPANIONS) != Some(false) || self.now() - horizon >= UNHEARD_MAX
     }
 

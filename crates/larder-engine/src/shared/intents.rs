@@ -88,6 +88,33 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
     }
 
+    /// Announces it once more, for as long from here.
+    ///
+    /// # Errors
+    ///
+    /// As [`announce`](Self::announce); it lasts as long as it did, or longer.
+    pub(crate) async fn prolong(
+        &self,
+        shared: &Shared,
+        announced: &Announced,
+        time: Duration,
+    ) -> Result<()> {
+        let Announced { cache, key, intent, .. } = announced;
+        shared.writers.note(cache, key, *intent, self.engine.now() + time);
+        // It may have been forgotten meanwhile.
+        shared.members.strike_key(cache, key);
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (cache, key) = (cache.clone(), key.clone());
+        let name = view::name(&cache, &key);
+        let writing = Announcement::Writing { intent: *intent, millis, cache, key };
+        let (bytes, told) = shared.named(&writing);
+        let begun = shared.link.begin_write(&name, *intent, time, told).await?;
+        if begun.position.is_none() {
+            shared.publish(bytes, None).await?;
+        }
+        Ok(())
+    }
+
     /// Ends a write in the tier and on the bus. Returns whether what it left is held there, and
     /// where the end stands on the bus.
     ///

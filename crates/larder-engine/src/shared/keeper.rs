@@ -234,7 +234,11 @@ impl Keeper {
         if shared.bus.is_none() {
             return;
         }
-        let number = shared.tokens.issue(self.clock.now());
+        let noted = self.clock.now();
+        let number = shared.tokens.issue(noted);
+        if let Some(engine) = self.engine.upgrade() {
+            engine.feeds().iter().for_each(|fed| fed.sent(number, noted));
+        }
         // Without an answer the horizon stands still, which is all that is to be done.
         let _ = self.shared.publish(Announcement::Token { number }.encode(shared.id), None).await;
     }

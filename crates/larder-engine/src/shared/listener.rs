@@ -97,10 +97,20 @@ fn apply(engine: &Engine, shared: &Shared, message: &Message) {
         _ => shared.members.apply(&announcement, engine),
     }
     shared.applied.reach(message.position);
-    if let (true, Announcement::Token { number }) = (is_own, &announcement)
-        && let Some(horizon) = shared.tokens.echoed(*number)
-    {
-        engine.advance_horizon(horizon);
+    match &announcement {
+        Announcement::Token { number } => {
+            if is_own && let Some(horizon) = shared.tokens.echoed(*number) {
+                engine.horizon().advance(horizon);
+            }
+            engine.feeds().iter().for_each(|fed| fed.heard(from, *number));
+        }
+        Announcement::Answer { feed, position, caches, tokens } => {
+            let feeds = engine.feeds();
+            if let Some(fed) = feeds.iter().find(|fed| fed.name() == &**feed) {
+                fed.answered(shared.id, *position, caches, tokens);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -109,6 +119,7 @@ fn marks_of(announcement: &Announcement) -> Option<(Vec<Mark>, Invalidation)> {
     match announcement {
         Announcement::Token { .. }
         | Announcement::Keys { .. }
+        | Announcement::Answer { .. }
         | Announcement::Writing { .. }
         | Announcement::Written { .. } => None,
         Announcement::Tags { strike, hashes } => {

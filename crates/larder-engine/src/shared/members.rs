@@ -67,7 +67,7 @@ impl Members {
     /// Applies what was announced to what this process holds.
     pub(super) fn apply(&self, announcement: &Announcement, engine: &Engine) {
         match announcement {
-            Announcement::Token { .. } => {}
+            Announcement::Token { .. } | Announcement::Answer { .. } => {}
             Announcement::Keys { strike, cache, keys } => {
                 self.each(cache, |member| member.strike_texts(keys, *strike));
             }

@@ -14,7 +14,7 @@ const TOKENS_MAX: usize = 64;
 
 /// The tokens that are under way.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(Mutex<Sent>);
+pub(crate) struct Tokens(Mutex<Sent>);
 
 #[derive(Debug, Default)]
 struct Sent {
@@ -23,27 +23,34 @@ struct Sent {
 }
 
 impl Tokens {
-    /// A new token, to be sent at `now` or later.
-    pub(super) fn issue(&self, now: Moment) -> u64 {
+    /// A token that was issued elsewhere goes under this number; the time was noted before.
+    pub(crate) fn note(&self, number: u64, noted: Moment) {
         let mut sent = self.0.lock();
-        sent.last += 1;
-        let number = sent.last;
         if sent.waiting.len() == TOKENS_MAX {
             sent.waiting.pop_front();
         }
-        sent.waiting.push_back((number, now));
+        sent.waiting.push_back((number, noted));
+    }
+
+    /// A new token, to be sent at `now` or later.
+    pub(crate) fn issue(&self, now: Moment) -> u64 {
+        let mut sent = self.0.lock();
+        sent.last += 1;
+        let number = sent.last;
+        drop(sent);
+        self.note(number, now);
         number
     }
 
     /// The horizon that the echo of a token proves, if it is one of those under way.
-    pub(super) fn echoed(&self, number: u64) -> Option<Moment> {
+    pub(crate) fn echoed(&self, number: u64) -> Option<Moment> {
         let mut sent = self.0.lock();
         let at = sent.waiting.iter().position(|(waiting, _)| *waiting == number)?;
         sent.waiting.drain(..=at).next_back().map(|(_, issued_at)| issued_at)
     }
 
     /// Forgets all that are under way: what they would prove is about a stream that is over.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.0.lock().waiting.clear();
     }
 }

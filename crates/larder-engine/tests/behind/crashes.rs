@@ -5,13 +5,13 @@ use std::collections::HashMap;
 
 use larder_core::Write;
 use larder_core::sink::WriteFault;
+use larder_test::TestJournal;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
 use crate::Process;
 use crate::common::{S, settle};
-use crate::journal::TestJournal;
 use crate::table::{Fails, Table};
 
 #[derive(Clone, Debug)]

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use larder_core::{ErrorKind, Journal, LoadError};
 use larder_engine::behind::{BehindBounds, WriteBehind};
 use larder_engine::{Cache, Codec, Engine, MessagePack};
+use larder_test::TestJournal;
 
 use super::{BOUNDS, Process, fresh};
 use crate::common::S;
-use crate::journal::TestJournal;
 use crate::table::Table;
 
 #[tokio::test]

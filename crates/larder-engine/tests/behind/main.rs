@@ -5,20 +5,23 @@
 mod common;
 mod crashes;
 mod ends;
-mod journal;
+mod installing;
+mod others;
+mod room;
 mod table;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::{S, at_once, settle};
-use journal::TestJournal;
 use larder_core::sink::WriteFault;
 use larder_core::{Clock, ErrorKind, Journal, Result, Tier, Write, Written};
 use larder_engine::behind::{BehindBounds, Stopped, WriteBehind};
+use larder_engine::observe::{Event, Failing, What};
 use larder_engine::runtime::TokioSpawn;
 use larder_engine::{Cache, Engine, Fill, Lookup, MessagePack};
-use larder_test::ManualClock;
+use larder_test::{ManualClock, TestJournal};
 use table::{Fails, Table};
 
 /// One process: an engine, a cache that is written behind, and what it stands on.
@@ -27,6 +30,8 @@ pub(crate) struct Process {
     pub(crate) engine: Engine,
     pub(crate) behind: WriteBehind,
     pub(crate) cache: Cache<u64, i64>,
+    /// How often it was said that nothing is written any more.
+    pub(crate) ends: Arc<AtomicUsize>,
 }
 
 const BOUNDS: BehindBounds = BehindBounds {
@@ -49,6 +54,8 @@ impl Process {
         let spawn = TokioSpawn::current().unwrap();
         let engine = Engine::new(Arc::new(clock.clone()), Arc::new(spawn));
         let behind = WriteBehind::with(Arc::new(journal.clone()), bounds);
+        let ends = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&ends);
         let cache = Cache::builder("numbers")
             .engine(&engine)
             .max_staleness(1000 * S)
@@ -57,9 +64,14 @@ impl Process {
             .sink(table.clone())
             .behind(&behind, MessagePack)
             .add_with(|value, difference| Ok(value.copied().unwrap_or(0) + difference))
+            .observe(move |event: &Event<'_>| {
+                if let What::WriteFailed { what: Failing::ForGood, .. } = event.what {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                }
+            })
             .build()
             .unwrap();
-        Self { clock, engine, behind, cache }
+        Self { clock, engine, behind, cache, ends }
     }
 
     pub(crate) async fn start(table: &Table, journal: &TestJournal) -> Self {
@@ -82,7 +94,7 @@ impl Process {
         Ok(self.cache.increment(&key, difference).await?.written)
     }
 
-    async fn get(&self, key: u64) -> Option<i64> {
+    pub(crate) async fn get(&self, key: u64) -> Option<i64> {
         self.cache.get(&key).await.unwrap()
     }
 }
@@ -186,6 +198,20 @@ async fn a_journal_that_fails_takes_nothing_more_and_nothing_of_it_is_applied() 
     process.turn(9 * S).await;
     assert_eq!(table.held(1), None);
     assert_eq!(process.put(2, 5).await.unwrap_err().kind(), ErrorKind::Internal);
+}
+
+#[tokio::test]
+async fn a_journal_that_takes_its_time_ends_nothing_and_what_it_has_then_is_applied() {
+    let (table, journal, process) = fresh().await;
+    journal.be_late(true);
+    assert_eq!(process.put(1, 5).await.unwrap_err().kind(), ErrorKind::Timeout);
+    process.turn(2 * S).await;
+    process.turn(4 * S).await;
+    assert_eq!((table.held(1), process.ends.load(Ordering::Relaxed)), (None, 0));
+    journal.be_late(false);
+    process.turn(9 * S).await;
+    assert_eq!(table.held(1), Some(5));
+    process.put(2, 6).await.unwrap();
 }
 
 #[tokio::test]
@@ -509,7 +535,7 @@ async fn a_cache_that_was_dropped_keeps_its_writes_in_the_journal() {
     let (table, journal, process) = fresh().await;
     table.rows(|rows| rows.fails.extend([Fails::Before(WriteFault::Transient); 9]));
     process.put(1, 1).await.unwrap();
-    let Process { clock, engine, behind, cache } = process;
+    let Process { clock, engine, behind, cache, .. } = process;
     drop(cache);
     settle().await;
     clock.advance(9 * S);
@@ -517,4 +543,104 @@ async fn a_cache_that_was_dropped_keeps_its_writes_in_the_journal() {
     behind.stop(&engine, Duration::ZERO).await.unwrap();
     assert_eq!(journal.standing().first, 0);
     assert!(clock.now() > ManualClock::START);
+}
+
+#[tokio::test]
+async fn a_start_that_failed_half_way_goes_on_where_it_was() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| rows.holds = true);
+    for _ in 0..1500 {
+        process.add(1, 1).await.unwrap();
+    }
+    let journal = journal.after_the_end(0);
+    let next = Process::over(&table, &journal, BOUNDS);
+    // The first 1,024 are taken over, and the source isn't there for the others.
+    table.rows(|rows| rows.asks_left = Some(1));
+    let error = next.behind.start(&next.engine).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::SourceDown);
+    table.rows(|rows| rows.asks_left = None);
+    next.behind.start(&next.engine).await.unwrap();
+    table.let_go();
+    next.turn(2 * S).await;
+    next.turn(2 * S).await;
+    assert_eq!((table.held(1), next.get(1).await), (Some(1500), Some(1500)));
+}
+
+#[tokio::test]
+async fn a_start_that_failed_leaves_in_the_journal_what_it_has_not_read() {
+    let (table, journal, process) = fresh().await;
+    let down = Fails::Before(WriteFault::Transient);
+    table.rows(|rows| rows.fails.extend([down; 99]));
+    for key in 0..1500 {
+        // Slowed down, and shed: what is joined needs no room.
+        process.put(key % 5, 1).await.unwrap();
+    }
+    let journal = journal.after_the_end(0);
+    let needed = journal.standing();
+    table.rows(|rows| {
+        rows.fails.clear();
+        rows.asks_left = Some(1);
+    });
+    let next = Process::over(&table, &journal, BOUNDS);
+    next.behind.start(&next.engine).await.unwrap_err();
+    for _ in 0..5 {
+        next.turn(2 * S).await;
+    }
+    assert_eq!(next.cache.behind_stats().unwrap().keys, 0);
+    next.behind.stop(&next.engine, S).await.unwrap();
+    assert_eq!(journal.standing().first, needed.first);
+    assert!(table.rows(|rows| rows.owner.is_some()));
+}
+
+#[tokio::test]
+async fn a_journal_full_of_what_is_applied_finds_room_without_a_write() {
+    let (table, journal) = (Table::default(), TestJournal::default());
+    let process = Process::over(&table, &journal, BehindBounds { batch_max: 16, ..BOUNDS });
+    process.behind.start(&process.engine).await.unwrap();
+    journal.room(10);
+    for key in 0..8 {
+        process.put(key, 1).await.unwrap();
+    }
+    process.turn(S).await;
+    // These are applied at once, so soon after the others that the journal isn't told.
+    for key in 0..10 {
+        process.put(key, 2).await.unwrap();
+    }
+    settle().await;
+    assert_eq!(table.rows(|rows| rows.held.values().sum::<i64>()), 20);
+    process.turn(S * 6 / 10).await;
+    assert_eq!(process.put(4, 3).await.unwrap_err().kind(), ErrorKind::Shed);
+    settle().await;
+    process.put(4, 3).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lookup_finds_what_was_added_on_top_of_what_the_source_has() {
+    let (table, _, process) = fresh().await;
+    table.rows(|rows| rows.held.insert(1, 100));
+    process.add(1, 5).await.unwrap();
+    let Lookup::Hit(answer) = process.cache.lookup(&1).await else { panic!("it is known") };
+    assert_eq!(answer.value, Some(105));
+}
+
+#[tokio::test]
+async fn writing_that_ends_for_good_is_told_once() {
+    let (table, _, process) = fresh().await;
+    process.put(1, 1).await.unwrap();
+    table.rows(|rows| rows.epoch += 1);
+    process.turn(2 * S).await;
+    assert_eq!(process.ends.load(Ordering::Relaxed), 1);
+    process.turn(9 * S).await;
+    assert_eq!(process.ends.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn what_could_never_be_written_is_refused_at_once_and_not_written_down() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| rows.refused.insert(1));
+    assert_eq!(process.put(1, 5).await.unwrap_err().kind(), ErrorKind::Refused);
+    process.put(2, 5).await.unwrap();
+    assert_eq!((journal.standing().next, process.get(1).await), (1, None));
+    process.turn(2 * S).await;
+    assert_eq!((table.held(1), table.rows(|rows| rows.letters.len())), (None, 0));
 }

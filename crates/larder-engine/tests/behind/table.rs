@@ -37,14 +37,22 @@ pub(crate) struct Rows {
     pub(crate) letters: Vec<DeadLetter<u64, i64>>,
     pub(crate) requeued: HashSet<u64>,
     pub(crate) poison: HashSet<u64>,
+    /// These are refused before anything is asked.
+    pub(crate) refused: HashSet<u64>,
     pub(crate) fails: VecDeque<Fails>,
     /// The number of writes of each transaction that was asked for.
     pub(crate) batches: Vec<usize>,
     pub(crate) loads: usize,
     pub(crate) owner: Option<String>,
     pub(crate) epoch: u64,
+    /// How often it can still be asked what was applied, if that has an end.
+    pub(crate) asks_left: Option<usize>,
     /// Transactions wait until they are let go.
     pub(crate) holds: bool,
+    /// And so do their answers, when they are committed.
+    pub(crate) holds_answers: bool,
+    /// It doesn't say what it holds.
+    pub(crate) is_silent: bool,
 }
 
 impl Table {
@@ -58,14 +66,18 @@ impl Table {
 
     /// Lets what waits go on, and what comes.
     pub(crate) fn let_go(&self) {
-        self.rows(|rows| rows.holds = false);
+        self.rows(|rows| (rows.holds, rows.holds_answers) = (false, false));
         self.0.let_go.notify_waiters();
     }
 
     async fn wait(&self) {
+        self.wait_while(|rows| rows.holds).await;
+    }
+
+    async fn wait_while(&self, holds: impl Fn(&Rows) -> bool) {
         loop {
             let let_go = self.0.let_go.notified();
-            if !self.rows(|rows| rows.holds) {
+            if !self.rows(|rows| holds(rows)) {
                 return;
             }
             let_go.await;
@@ -80,7 +92,11 @@ impl Rows {
             Write::Delete => drop(self.held.remove(&key)),
             Write::Add(difference) => *self.held.entry(key).or_default() += difference,
         }
-        self.held.get(&key).map_or(Written::Absent, |&value| Written::Value(value))
+        match self.held.get(&key) {
+            _ if self.is_silent => Written::Unsaid,
+            Some(&value) => Written::Value(value),
+            None => Written::Absent,
+        }
     }
 
     fn guard(&mut self, epoch: u64) -> Result<(), WriteError> {
@@ -128,6 +144,13 @@ impl Sink<u64, i64> for Table {
         SinkAbilities { store: true, delete: true, add: true, replace: false, behind: true }
     }
 
+    fn check(&self, key: &u64, _: &Write<i64>) -> Result<()> {
+        match self.rows(|rows| rows.refused.contains(key)) {
+            true => Err(Error::new(ErrorKind::Refused, "it could never be written")),
+            false => Ok(()),
+        }
+    }
+
     async fn write(&self, key: &u64, write: &Write<i64>) -> Result<Written<i64>, WriteError> {
         Ok(self.rows(|rows| rows.write(*key, write)))
     }
@@ -161,7 +184,7 @@ impl Sink<u64, i64> for Table {
     ) -> Result<Vec<Applied<i64>>, WriteError> {
         self.rows(|rows| rows.batches.push(batch.len()));
         self.wait().await;
-        self.rows(|rows| {
+        let done = self.rows(|rows| {
             let fails = rows.fails.pop_front().unwrap_or(Fails::Not);
             if let Fails::Before(what) = fails {
                 return Err(fault(what, "it is told to fail"));
@@ -181,11 +204,19 @@ impl Sink<u64, i64> for Table {
                 Fails::Committed => Err(fault(WriteFault::Unknown, "the answer was lost")),
                 _ => Ok(done),
             }
-        })
+        });
+        self.wait_while(|rows| rows.holds_answers).await;
+        done
     }
 
     async fn applied(&self, keys: &[u64]) -> Result<Vec<Option<Sequence>>> {
-        Ok(self.rows(|rows| keys.iter().map(|key| rows.applied.get(key).copied()).collect()))
+        self.rows(|rows| {
+            if rows.asks_left == Some(0) {
+                return Err(Error::new(ErrorKind::SourceDown, "it is down"));
+            }
+            rows.asks_left = rows.asks_left.map(|left| left - 1);
+            Ok(keys.iter().map(|key| rows.applied.get(key).copied()).collect())
+        })
     }
 
     async fn bury(

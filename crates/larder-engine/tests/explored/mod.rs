@@ -9,14 +9,16 @@ use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use larder_core::sink::{Sink, SinkAbilities, WriteError, WriteFault};
+use larder_core::sink::{Applied, Numbered, Sequence, Sink, SinkAbilities, WriteError, WriteFault};
 use larder_core::sync::{AtomicU64, Ordering};
 use larder_core::{
-    BoxFuture, Clock, Error, ErrorKind, LoadContext, LoadError, Moment, Source, Spawn, Terms,
-    Write, Written,
+    BoxFuture, Clock, Error, ErrorKind, LoadContext, LoadError, Moment, Result, Source, Spawn,
+    Terms, Write, Written,
 };
+use larder_engine::behind::WriteBehind;
 use larder_engine::{
-    Cache, Engine, Fill, Invalidation, Lookup, MemoryTier, Omit, WriteMode, memory_tier,
+    Cache, CacheBuilder, Engine, Fill, Invalidation, Lookup, MemoryTier, MessagePack, Omit,
+    WriteMode, memory_tier,
 };
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
@@ -24,6 +26,8 @@ use larder_test::History;
 use larder_test::history::Announced;
 use shuttle::future::{JoinHandle, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
+use shuttle::scheduler::{PctScheduler, RandomScheduler};
+use shuttle::{Config, Runner};
 
 /// How many orders are explored where nothing may be found.
 pub(crate) const ITERATIONS: usize = 2_000;
@@ -111,7 +115,7 @@ impl Source<u64, u64> for Record {
 /// Each write raises the version; now and then the answer is lost.
 impl Sink<u64, u64> for Record {
     fn abilities(&self) -> SinkAbilities {
-        SinkAbilities { add: true, ..SinkAbilities::default() }
+        SinkAbilities { add: true, behind: true, ..SinkAbilities::default() }
     }
 
     async fn write(&self, key: &u64, _: &Write<u64>) -> Result<Written<u64>, WriteError> {
@@ -123,6 +127,32 @@ impl Sink<u64, u64> for Record {
             return Err(WriteError::new(WriteFault::Unknown, lost));
         }
         Ok(Written::Value(version))
+    }
+
+    async fn own(&self, _: &str) -> Result<u64> {
+        Ok(1)
+    }
+
+    /// No answer is lost, so nothing comes twice.
+    async fn apply(
+        &self,
+        _: u64,
+        batch: &[Numbered<u64, u64>],
+    ) -> Result<Vec<Applied<u64>>, WriteError> {
+        pause().await;
+        let raise = |write: &Numbered<u64, u64>| {
+            let Write::Add(by) = write.write else { panic!("it is only added to") };
+            let by = u64::try_from(by).unwrap();
+            let version = self.version(write.key).fetch_add(by, Ordering::SeqCst) + by;
+            Applied::Now(Written::Value(version))
+        };
+        let applied = batch.iter().map(raise).collect();
+        pause().await;
+        Ok(applied)
+    }
+
+    async fn applied(&self, keys: &[u64]) -> Result<Vec<Option<Sequence>>> {
+        Ok(vec![None; keys.len()])
     }
 }
 
@@ -140,10 +170,13 @@ pub(crate) const WAYS: [Way; 4] = [Way::Key, Way::Tag, Way::All, Way::Prefix];
 /// A cache and its users.
 #[derive(Clone)]
 pub(crate) struct Explored {
+    pub(crate) engine: Engine,
     pub(crate) record: Record,
     pub(crate) memory: Arc<MemoryTier<u64, u64>>,
     pub(crate) cache: Cache<u64, u64>,
     history: Arc<History>,
+    /// How many writes are done, where each makes what is read greater by one.
+    done: Arc<AtomicU64>,
 }
 
 impl Explored {
@@ -153,24 +186,47 @@ impl Explored {
     }
 
     pub(crate) fn with(omit: Omit, max_staleness: Duration, bounds: Bounds) -> Self {
-        let engine = Engine::to_explore(Arc::new(Still), Arc::new(Tasks), omit);
-        let record = Record::default();
-        let memory = Arc::new(memory_tier(bounds, PolicyKind::default(), None));
-        let cache = Cache::builder("explored")
-            .engine(&engine)
-            .memory(Arc::clone(&memory))
-            .max_staleness(max_staleness)
-            .source(record.clone())
-            .sink(record.clone())
-            .write(WriteMode::Through)
-            .written(|_, _| {
+        Self::told(omit, max_staleness, bounds, |builder| {
+            builder.write(WriteMode::Through).written(|_, _| {
                 let mut terms = Terms::default();
                 terms.tag(TAG);
                 terms
             })
-            .build()
-            .unwrap();
-        Self { record, memory, cache, history: Arc::new(History::new()) }
+        })
+    }
+
+    /// A cache that is written behind, by one writer at a time.
+    pub(crate) fn behind(omit: Omit, behind: &WriteBehind) -> Self {
+        Self::told(omit, MINUTE, Bounds::entries(16).shards(1), |builder| {
+            let sum = |value: Option<&u64>, by: i64| {
+                Ok(value.copied().unwrap_or(0).saturating_add_signed(by))
+            };
+            builder.behind(behind, MessagePack).add_with(sum).written(|_, _| {
+                let mut terms = Terms::default();
+                terms.tag(TAG);
+                terms
+            })
+        })
+    }
+
+    fn told(
+        omit: Omit,
+        max_staleness: Duration,
+        bounds: Bounds,
+        tell: impl FnOnce(CacheBuilder<u64, u64>) -> CacheBuilder<u64, u64>,
+    ) -> Self {
+        let engine = Engine::to_explore(Arc::new(Still), Arc::new(Tasks), omit);
+        let record = Record::default();
+        let memory = Arc::new(memory_tier(bounds, PolicyKind::default(), None));
+        let builder = Cache::builder("explored")
+            .engine(&engine)
+            .memory(Arc::clone(&memory))
+            .max_staleness(max_staleness)
+            .source(record.clone())
+            .sink(record.clone());
+        let cache = tell(builder).build().unwrap();
+        let (history, done) = (Arc::new(History::new()), Arc::new(AtomicU64::new(0)));
+        Self { engine, record, memory, cache, history, done }
     }
 
     pub(crate) async fn get(&self, key: u64) -> u64 {
@@ -242,6 +298,44 @@ impl Explored {
         self.history.wrote(begun, key, version, Announced::Dropping);
     }
 
+    /// A write behind the cache. Whoever reads then reads at least as much as was done so far.
+    pub(crate) async fn put_behind(&self, key: u64) {
+        let begun = self.history.begin();
+        self.cache.increment(&key, 1).await.unwrap();
+        let version = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+        self.history.wrote(begun, key, version, Announced::Dropping);
+    }
+
+    /// A write behind larder's back, and its announcement. While something waits to be applied
+    /// nobody reads what it did.
+    pub(crate) async fn write_beside(&self, key: u64, way: Way) {
+        let begun = self.history.begin();
+        self.record.version(key).fetch_add(1, Ordering::SeqCst);
+        match way {
+            Way::Key => drop(self.cache.invalidate_here(&[key], Invalidation::Drop).unwrap()),
+            _ => self.cache.invalidate_all_here(Invalidation::Drop).unwrap(),
+        }
+        let version = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+        self.history.wrote(begun, key, version, Announced::Dropping);
+    }
+
+    /// Somebody reads for himself, and fills this process's memory, whatever waits. What isn't
+    /// taken is read by nobody.
+    pub(crate) async fn aside_here(&self, key: u64) {
+        let begun = self.history.begin();
+        let version = match self.cache.lookup_here(&key) {
+            Lookup::Hit(answer) => answer.value.unwrap(),
+            Lookup::Miss(ticket) => {
+                let version = self.record.read(key).await;
+                if ticket.fill_on(Some(version), Terms::default().tag(TAG)) != Fill::Stored {
+                    return;
+                }
+                version
+            }
+        };
+        self.history.read(begun, key, version);
+    }
+
     /// Somebody reads key 7 once.
     pub(crate) fn reader(&self) -> JoinHandle<()> {
         let explored = self.clone();
@@ -284,20 +378,34 @@ impl Explored {
 
 /// The checker must find nothing.
 pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
-    shuttle::check_random(scenario, ITERATIONS);
+    random(ITERATIONS).run(scenario);
 }
 
 /// The checker must find a counter-example. It stops at the first one, so it may look for long:
 /// the rarest needs some thousand orders, and a run that was merely unlucky must not fail.
 pub(crate) fn must_fail(scenario: impl Fn() + Send + Sync + 'static + UnwindSafe) {
-    let found = catch_unwind(|| shuttle::check_random(scenario, 100 * ITERATIONS));
+    let found = catch_unwind(|| random(100 * ITERATIONS).run(scenario));
     assert!(found.is_err(), "without this step the promise must break");
+}
+
+/// Orders by chance.
+fn random(orders: usize) -> Runner<RandomScheduler> {
+    Runner::new(RandomScheduler::new(orders), config())
+}
+
+/// Where a whole batch is applied and read in one task, its futures need more room than a task is
+/// given otherwise.
+fn config() -> Config {
+    let mut config = Config::new();
+    config.stack_size = 1 << 18;
+    config
 }
 
 /// The same where one task must stand still while another does a lot. A coin for each step hardly
 /// ever falls so; priorities that change at few places do (Burckhardt and others, *A Randomized
 /// Scheduler with Probabilistic Guarantees of Finding Bugs*, ASPLOS 2010).
 pub(crate) fn must_fail_by_priorities(scenario: impl Fn() + Send + Sync + 'static + UnwindSafe) {
-    let found = catch_unwind(|| shuttle::check_pct(scenario, 100 * ITERATIONS, 3));
+    let orders = PctScheduler::new(3, 100 * ITERATIONS);
+    let found = catch_unwind(|| Runner::new(orders, config()).run(scenario));
     assert!(found.is_err(), "without this step the promise must break");
 }

@@ -1,6 +1,7 @@
 //! What may happen next. Which of it may happen in a state, the rules say.
 
 use super::bounds::{Bounds, Changes, Omit, Second};
+use super::owner::{ELSEWHERE, Who};
 use super::state::{At, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +45,24 @@ pub(crate) enum Action {
     Lose(usize),
     NoticeGap(usize),
 
-    // The feed's owner.
-    Follow,
-    SeeToken(usize),
-    AnswerToken(usize),
+    // The feed, its owner, and the one before.
+    /// The last commit becomes visible.
+    Appear,
+    Follow(Who),
+    SeeToken(Who, usize),
+    AnswerToken(Who, usize),
+    AnswerOthers(Who),
     CrashOwner,
+    /// The slot is lost, and made again.
+    LoseSlot,
+    /// Who asks for the log's end reaches another server from now on.
+    CutOff,
+    /// A process follows instead of the one that did.
+    TakeOver(usize),
+    /// A process builds the cache.
+    Build(usize),
+    /// The owner does.
+    Cover,
 
     // What happens to the shared tier and to processes.
     Evict,
@@ -64,6 +78,7 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Action> {
     let mut all = vec![A::Tick];
     let reads = |process| process == 0 || bounds.second != Second::Fills;
     let has_bus = bounds.changes != Changes::Unknown;
+    let owners = &[Who::Follows, Who::Old][..1 + usize::from(bounds.feed.pauses)];
     let announces = matches!(bounds.changes, Changes::Announced | Changes::AnnouncedTooLate);
     for process in 0..2 {
         if bounds.writers[process] {
@@ -103,7 +118,8 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Action> {
         }
         all.extend((bounds.crashes > 0).then_some(A::Crash(process)));
         if bounds.changes == Changes::Feed {
-            all.extend([A::SeeToken(process), A::AnswerToken(process)]);
+            let tokens = |&who: &Who| [A::SeeToken(who, process), A::AnswerToken(who, process)];
+            all.extend(owners.iter().flat_map(tokens));
         }
     }
     for version in (1..=bounds.versions).filter(|_| announces) {
@@ -114,8 +130,19 @@ pub(crate) fn all(bounds: &Bounds) -> Vec<Action> {
         }
     }
     if bounds.changes == Changes::Feed {
-        all.push(A::Follow);
+        all.extend(owners.iter().map(|&who| A::Follow(who)));
         all.extend(bounds.owner_crashes.then_some(A::CrashOwner));
+        let feed = &bounds.feed;
+        all.extend(feed.lags.then_some(A::Appear));
+        all.extend((feed.slots > 0).then_some(A::LoseSlot));
+        all.extend(feed.is_replaced.then_some(A::CutOff));
+        if feed.hand_overs > 0 {
+            all.extend([A::TakeOver(0), A::TakeOver(ELSEWHERE)]);
+            all.extend(owners.iter().map(|&who| A::AnswerOthers(who)));
+        }
+        if feed.covers_late {
+            all.extend([A::Build(0), A::Cover]);
+        }
     }
     all.extend(bounds.evictions.then_some(A::Evict));
     if bounds.omit != Omit::LeaseEnds {

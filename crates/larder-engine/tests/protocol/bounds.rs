@@ -35,6 +35,35 @@ pub(crate) enum Second {
     Reads,
 }
 
+/// What may happen to the feed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    /// Whether a commit is in the log before it is visible.
+    pub(crate) lags: bool,
+    /// How often the slot is lost, and made again.
+    pub(crate) slots: u8,
+    /// How often another process follows instead of the one that did.
+    pub(crate) hand_overs: u8,
+    /// Whether who followed was only taken for dead, and goes on.
+    pub(crate) pauses: bool,
+    /// Whether another server answers under the same address, while the connection to the first
+    /// one stays.
+    pub(crate) is_replaced: bool,
+    /// Whether the cache is built in the run: by the process that is checked, and by the owner.
+    pub(crate) covers_late: bool,
+}
+
+impl Log {
+    pub(crate) const LEAST: Self = Self {
+        lags: false,
+        slots: 0,
+        hand_overs: 0,
+        pauses: false,
+        is_replaced: false,
+        covers_late: false,
+    };
+}
+
 /// How far a run goes and what may happen in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
@@ -71,6 +100,7 @@ pub(crate) struct Bounds {
     pub(crate) bus_restarts: bool,
     /// Whether the feed's owner crashes, any number of times.
     pub(crate) owner_crashes: bool,
+    pub(crate) feed: Log,
     pub(crate) omit: Omit,
 }
 
@@ -95,6 +125,7 @@ impl Bounds {
         restarts: 0,
         bus_restarts: true,
         owner_crashes: false,
+        feed: Log::LEAST,
         omit: Omit::Nothing,
     };
 }
@@ -168,6 +199,28 @@ pub(crate) enum Omit {
     AnswerAfterShared,
     /// The owner answers before what it found is published.
     AnswerAfterBus,
+    /// A commit is told as soon as the log has it.
+    Barrier,
+    /// A gap is told before everything in front of it is visible.
+    VisibleBeforeGap,
+    /// Only who makes a slot waits for that, and not who finds one.
+    EveryGapWaits,
+    /// A gap drops nothing.
+    GapDrops,
+    /// Who follows next goes on from the slot, whatever he knows of before.
+    GapBehindWhatIsKnown,
+    /// What was told is acknowledged before it was answered.
+    AnswerBeforeAcknowledge,
+    /// Who follows tells the others, and not himself.
+    OwnerRaises,
+    /// The end of another server's log counts as the end of the one that is followed.
+    EndOfTheSameLog,
+    /// An answer doesn't say for which caches it is.
+    AnswerNamesCaches,
+    /// Who builds a cache goes on with the horizon that he has.
+    CoveredClears,
+    /// Who follows and covers one more cache leaves what the shared tier has of it.
+    CoveredIsSwept,
     // What keeps it going.
     /// Leases don't end.
     LeaseEnds,

@@ -6,6 +6,8 @@ mod bounds;
 mod claims;
 mod intents;
 mod model;
+mod owner;
+mod queue;
 mod recovery;
 mod rules;
 mod runs;

@@ -5,7 +5,8 @@ use stateright::{Model, Property};
 use super::actions::{Action, all};
 use super::bounds::{Bounds, Changes, Omit, Second};
 use super::claims::Claim;
-use super::state::{Age, NEVER, Owner, Process, Shared, State, VERSIONS};
+use super::owner::{ELSEWHERE, Owner};
+use super::state::{Age, Entry, NEVER, Process, Shared, State, VERSIONS};
 
 /// The protocol within bounds, and what is claimed of it.
 pub(crate) struct Protocol {
@@ -21,6 +22,7 @@ impl Protocol {
 
     pub(crate) fn with(bounds: Bounds, properties: Vec<Property<Self>>) -> Self {
         assert!(usize::from(bounds.versions) <= VERSIONS, "no room for so many versions");
+        assert!(bounds.crashes == 0 || bounds.feed.hand_overs == 0, "who follows doesn't crash");
         Self { bounds, properties, actions: all(&bounds) }
     }
 
@@ -43,21 +45,31 @@ impl Protocol {
     }
 
     pub(crate) fn start(&self) -> State {
+        // Somebody else has had the cache for long.
+        let (age, is_stale, is_of_old_run) = (self.oldest(), false, false);
+        let entry = Entry { version: 0, age, is_stale, is_of_old_run };
         State {
             head: 0,
+            visible: 0,
             counts: [NEVER; VERSIONS + 1],
-            shared: Shared::default(),
+            shared: Shared { entry: self.bounds.feed.covers_late.then_some(entry), lease: None },
             processes: [self.started(); 2],
             writers: [None; VERSIONS + 1],
-            owner: Owner::default(),
+            owner: Owner::new(ELSEWHERE, 0, !self.bounds.feed.covers_late),
+            old: None,
+            acknowledged: 0,
+            answered: 0,
             crashes: self.bounds.crashes,
             restarts: self.bounds.restarts,
+            slots: self.bounds.feed.slots,
+            hand_overs: self.bounds.feed.hand_overs,
         }
     }
 
     /// A process that has just started.
     pub(crate) fn started(&self) -> Process {
-        Process::new(self.oldest(), !self.omits(Omit::SubscribeBeforeRead))
+        let is_built = !self.bounds.feed.covers_late;
+        Process::new(self.oldest(), !self.omits(Omit::SubscribeBeforeRead), is_built)
     }
 
     /// Whether a change counts as soon as it is committed.
@@ -91,10 +103,17 @@ impl Protocol {
             A::DeliverTwice(process) => self.deliver_twice(state, process)?,
             A::Lose(process) => self.lose(state, process)?,
             A::NoticeGap(process) => self.notice_gap(state, process)?,
-            A::Follow => self.follow(state)?,
-            A::SeeToken(process) => self.see_token(state, process)?,
-            A::AnswerToken(process) => self.answer_token(state, process)?,
+            A::Appear => self.appear(state)?,
+            A::Follow(who) => self.follow(state, who)?,
+            A::SeeToken(who, process) => self.see_token(state, who, process)?,
+            A::AnswerToken(who, process) => self.answer_token(state, who, process)?,
+            A::AnswerOthers(who) => self.answer_others(state, who)?,
             A::CrashOwner => self.crash_owner(state),
+            A::LoseSlot => self.lose_slot(state)?,
+            A::CutOff => self.cut_off(state)?,
+            A::TakeOver(process) => self.take_over(state, process)?,
+            A::Build(process) => self.build(state, process)?,
+            A::Cover => self.cover(state)?,
             A::Evict => state.shared.entry = None,
             A::EndLease => self.void_lease(state),
             A::Crash(process) => self.crash(state, process)?,

@@ -4,6 +4,7 @@
 use super::actions::Action;
 use super::bounds::Omit;
 use super::model::Protocol;
+use super::owner::Who;
 use super::state::{At, FLIGHTS, State, VERSIONS};
 
 /// More steps than any schedule needs.
@@ -37,7 +38,7 @@ impl Protocol {
             for version in 1..=VERSIONS as u8 {
                 self.try_all(state, &[Action::Announce(version)]);
             }
-            self.try_all(state, &[Action::Follow]);
+            self.try_all(state, &[Action::Follow(Who::Follows)]);
             for at in (0..2).flat_map(|process| (0..FLIGHTS).map(move |place| At(process, place))) {
                 if !self.reads(at.0) {
                     self.try_all(state, &[Action::Load(at), Action::FillShared(at)]);

@@ -3,6 +3,9 @@
 //! Moments are kept as ages that stop at one tick more than the window: older ones can't be told
 //! apart by any rule, so time is unbounded and the space of states still finite.
 
+use super::owner::Owner;
+use super::queue::Queue;
+
 /// Ticks since a moment, at most one more than the window.
 pub(crate) type Age = u8;
 /// A version of the row, from 0.
@@ -17,17 +20,28 @@ pub(crate) const FLIGHTS: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct State {
-    /// What the source has.
+    /// What the source's log has.
     pub(crate) head: Version,
+    /// What who asks the source is given: the last commit may not be visible yet.
+    pub(crate) visible: Version,
     /// Since when each version counts for the promise.
     pub(crate) counts: [Age; VERSIONS + 1],
     pub(crate) shared: Shared,
     pub(crate) processes: [Process; 2],
     /// Who announces each version, until it has returned.
     pub(crate) writers: [Option<Writer>; VERSIONS + 1],
+    /// Who follows the source's log.
     pub(crate) owner: Owner,
+    /// Who followed before, was taken for dead, and goes on.
+    pub(crate) old: Option<Owner>,
+    /// Where whoever follows next begins.
+    pub(crate) acknowledged: Version,
+    /// The position of the last answer.
+    pub(crate) answered: Version,
     pub(crate) crashes: u8,
     pub(crate) restarts: u8,
+    pub(crate) slots: u8,
+    pub(crate) hand_overs: u8,
 }
 
 impl State {
@@ -82,11 +96,17 @@ pub(crate) struct Process {
     pub(crate) hit: Option<HalfHit>,
     /// The newest version that it wrote itself, once the write has returned in any way.
     pub(crate) own: Version,
+    /// The position of the last answer that it took; [`NEVER`] without one.
+    pub(crate) since: Version,
+    /// Whether it has the cache. It may have a horizon before.
+    pub(crate) is_built: bool,
+    /// Whether an answer said that the owner covers it, too.
+    pub(crate) is_vouched: bool,
 }
 
 impl Process {
     /// Just started: no horizon is the oldest one.
-    pub(crate) const fn new(oldest: Age, listens: bool) -> Self {
+    pub(crate) const fn new(oldest: Age, listens: bool, is_built: bool) -> Self {
         Self {
             memory: None,
             horizon: oldest,
@@ -97,6 +117,9 @@ impl Process {
             flights: [None; FLIGHTS],
             hit: None,
             own: 0,
+            since: NEVER,
+            is_built,
+            is_vouched: false,
         }
     }
 }
@@ -191,66 +214,4 @@ pub(crate) enum Step {
     Half,
     /// Both.
     Told,
-}
-
-/// Who follows the source's log.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Owner {
-    /// Everything up to here was announced.
-    pub(crate) position: Version,
-    /// Whether the shared tier knows of the next one.
-    pub(crate) half: bool,
-    /// The tokens that it saw, and the position that it read then.
-    pub(crate) seen: [Option<Version>; 2],
-}
-
-/// What the bus still has for a process: bits, after a leading one; a one is its token, a zero
-/// an invalidation.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Queue(u8);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Message {
-    Invalidation,
-    Token,
-}
-
-impl Queue {
-    pub(crate) const EMPTY: Self = Self(1);
-
-    pub(crate) const fn len(self) -> u32 {
-        self.0.ilog2()
-    }
-
-    pub(crate) const fn push(&mut self, message: Message) {
-        self.0 = self.0 << 1 | message as u8;
-    }
-
-    pub(crate) const fn first(self) -> Option<Message> {
-        let Some(at) = self.len().checked_sub(1) else { return None };
-        Some(if self.0 >> at & 1 == 1 { Message::Token } else { Message::Invalidation })
-    }
-
-    pub(crate) const fn pop(&mut self) {
-        let left = self.len().saturating_sub(1);
-        self.0 = self.0 & ((1 << left) - 1) | 1 << left;
-    }
-
-    /// Whether its token is under way.
-    pub(crate) const fn has_token(self) -> bool {
-        self.0.count_ones() > 1
-    }
-
-    /// Whether an invalidation is under way.
-    pub(crate) const fn invalidates(self) -> bool {
-        self.0.count_zeros() > self.0.leading_zeros()
-    }
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut left = *self;
-        let messages = std::iter::from_fn(|| left.first().inspect(|_| left.pop()));
-        f.debug_list().entries(messages).finish()
-    }
 }

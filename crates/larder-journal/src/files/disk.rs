@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::{File, Folder};
+use super::{File, Folder, Times};
 
 const LOCK: &str = "lock";
 
@@ -55,19 +55,11 @@ impl Folder for DiskFolder {
     }
 
     fn holder(&self) -> String {
-        let text = fs::read_to_string(self.path.join(LOCK)).unwrap_or_default();
-        match text.trim() {
-            "" => "another process".to_owned(),
-            id => format!("process {id}"),
-        }
+        holder(&self.path)
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path)? {
-            names.extend(entry?.file_name().into_string());
-        }
-        Ok(names)
+        names(&self.path)
     }
 
     fn open(&self, name: &str) -> io::Result<Box<dyn File>> {
@@ -94,12 +86,40 @@ impl Folder for DiskFolder {
     }
 }
 
+/// Who took the folder last.
+pub(super) fn holder(path: &Path) -> String {
+    let text = fs::read_to_string(path.join(LOCK)).unwrap_or_default();
+    match text.trim() {
+        "" => "another process".to_owned(),
+        id => format!("process {id}"),
+    }
+}
+
+/// The names of all files.
+pub(super) fn names(path: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        names.extend(entry?.file_name().into_string());
+    }
+    Ok(names)
+}
+
+/// A file that can't be written to, so that no mistake could.
+pub(super) fn open_to_read(path: &Path) -> io::Result<Box<dyn File>> {
+    Ok(Box::new(DiskFile(fs::File::open(path)?)))
+}
+
 #[derive(Debug)]
 struct DiskFile(fs::File);
 
 impl File for DiskFile {
     fn length(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn times(&self) -> io::Result<Option<Times>> {
+        let metadata = self.0.metadata()?;
+        Ok(Some(Times { made: metadata.created().ok(), written: metadata.modified()? }))
     }
 
     fn read(&self, bytes: &mut [u8], at: u64) -> io::Result<usize> {

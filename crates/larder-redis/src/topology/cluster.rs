@@ -5,11 +5,11 @@
 //! in two places: what is no longer at the one is asked of the other, and what needs several keys
 //! that are not all in one place waits a little.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use larder_core::Result;
 use larder_core::sync::Mutex;
 use redis::Value;
@@ -234,13 +234,6 @@ impl Cluster {
             Some((_, node)) => node.another().await,
             None => Err(errors::down(&self.settings.name, "has no node for the key")),
         }
-    }
-
-    /// A connection of the caller's own to each node that has slots now.
-    pub(super) async fn every(&self) -> Result<Vec<Connection>> {
-        let ranges = self.ask_for_map().await?;
-        let nodes: HashSet<Address> = ranges.into_iter().map(|range| range.at).collect();
-        try_join_all(nodes.iter().map(|node| Connection::open(node, &self.settings))).await
     }
 }
 

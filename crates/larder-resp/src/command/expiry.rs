@@ -38,6 +38,17 @@ pub(super) enum Lifetime {
 }
 
 impl Lifetime {
+    /// The word that it stands behind.
+    pub(super) fn option(self) -> &'static str {
+        match self {
+            Self::Keep => "KEEPTTL",
+            Self::For { unit: Unit::Seconds, .. } => "EX",
+            Self::For { unit: Unit::Milliseconds, .. } => "PX",
+            Self::For { unit: Unit::UnixSeconds, .. } => "EXAT",
+            Self::For { unit: Unit::UnixMilliseconds, .. } => "PXAT",
+        }
+    }
+
     /// Whether `other` may stand behind this one: Redis takes the last of several of one kind.
     pub(super) fn is_replaced_by(self, other: Self) -> bool {
         match (self, other) {
@@ -196,7 +207,8 @@ fn change_expiry(
     change: impl FnOnce(Moment) -> Expiry,
 ) -> Outcome {
     let key: Key = call.key(1);
-    let result = declared::plain(call.service, key.as_bytes()).and_then(|plain| {
+    let instead = "how long it is held is declared with the cache";
+    let result = declared::plain(call, 1, instead).and_then(|plain| {
         let keyspace = &call.service.keyspace;
         keyspace.update(plain, &key, now, |held: Option<PlainHeld<'_, _>>| {
             let Some(held) = held else {
@@ -315,7 +327,7 @@ impl Time {
 }
 
 /// A number in Redis's one spelling.
-pub(super) fn integer(text: &[u8]) -> Option<i64> {
+pub(crate) fn integer(text: &[u8]) -> Option<i64> {
     match text.strip_prefix(b"-").unwrap_or(text) {
         [b'0'] if text.len() == 1 => Some(0),
         [b'1'..=b'9', ..] => std::str::from_utf8(text).ok()?.parse().ok(),

@@ -237,7 +237,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
     };
     let (key, value) = (call.key(1), value(&call.request[2]));
     let change = PlainChange::PutTagged { value, expires_at: until, tags };
-    let result = declared::plain(call.service, key.as_bytes())
+    let result = declared::plain(call, 1, "its tags are those that its load says: SET it")
         .and_then(|plain| call.service.keyspace.update(plain, &key, call.now, |_| (change, ())));
     match result {
         Ok(()) => call.reply.simple("OK"),

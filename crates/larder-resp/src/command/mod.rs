@@ -27,6 +27,7 @@ pub(crate) mod places;
 mod reads;
 mod redis;
 mod reference;
+mod rows;
 mod shared_plain;
 mod split;
 mod strings;
@@ -45,7 +46,9 @@ use crate::service::Service;
 
 use crate::session::State;
 pub use compatibility::compatibility;
+pub(crate) use expiry::integer;
 pub use reference::reference;
+pub(crate) use rows::pushed_key;
 
 /// One command, as the table has it.
 #[derive(Debug)]
@@ -114,6 +117,9 @@ pub(crate) enum Outcome {
     Read(Read),
     /// The reply is written when this has been waited for. Nothing stands before it.
     Wait(Waiting),
+    /// The same of a write of this key that a journal acknowledges. Others of other keys may stand
+    /// before and behind it.
+    Push(Key, Waiting),
     /// Something was invalidated; the reply is written when other larders were told.
     Settle(SettledReply),
     /// Nothing: it tells how a key is held, which the reads before it may still change. It is to
@@ -313,19 +319,19 @@ pub(crate) static TABLE: &[Command] = table! {
         "Returns one of the plain keys.";
     "SET" -3 Writes ONE, "string",
         "key value [NX | XX] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]", writes::set,
-        "Sets a plain key.";
+        "Sets a plain key, or stores a row.";
     "SETEX" 4 Writes ONE, "string",
         "key seconds value", writes::setex,
         "Sets a plain key for some seconds.";
     "SETNX" 3 Writes ONE, "string",
         "key value", writes::setnx,
-        "Sets a plain key that isn't held.";
+        "Sets a plain key that isn't held, or stores a row that isn't there.";
     "PSETEX" 4 Writes ONE, "string",
         "key milliseconds value", writes::psetex,
         "Sets a plain key for some milliseconds.";
     "GETSET" 3 Writes ONE, "string",
-        "key value", strings::getset,
-        "Sets a plain key and returns its old value.";
+        "key value", writes::getset,
+        "Sets a plain key, or stores a row, and returns the old value.";
     "GETDEL" 2 Writes ONE, "string",
         "key", strings::getdel,
         "Returns the value of a plain key and forgets it.";
@@ -376,16 +382,16 @@ pub(crate) static TABLE: &[Command] = table! {
         "Holds a plain key without an end.";
     "INCR" 2 Writes ONE, "string",
         "key", numbers::incr,
-        "Adds one to the number in a plain key.";
+        "Adds one to the number in a plain key or a row.";
     "DECR" 2 Writes ONE, "string",
         "key", numbers::decr,
-        "Takes one from the number in a plain key.";
+        "Takes one from the number in a plain key or a row.";
     "INCRBY" 3 Writes ONE, "string",
         "key amount", numbers::incrby,
-        "Adds to the number in a plain key.";
+        "Adds to the number in a plain key or a row.";
     "DECRBY" 3 Writes ONE, "string",
         "key amount", numbers::decrby,
-        "Takes from the number in a plain key.";
+        "Takes from the number in a plain key or a row.";
     "INCRBYFLOAT" 3 Writes ONE, "string",
         "key amount", numbers::incrbyfloat,
         "Adds to the number in a plain key, with decimals.";
@@ -410,6 +416,9 @@ pub(crate) static TABLE: &[Command] = table! {
     "LARDER.SET" -3 Writes ONE, "larder",
         "key value [EX s | PX ms | EXAT s | PXAT ms] [TAGS tag [tag …]]", larder::set,
         "Sets a plain key that is forgotten when one of its tags is invalidated.";
+    "LARDER.DELETE" -2 Writes ALL, "larder",
+        "key [key …]", rows::delete,
+        "Deletes the rows of declared keys, each by itself.";
     "LARDER.INVALIDATE" -3 Writes NONE, "larder",
         "[SOFT] [POSITION] KEYS key [key …] | TAGS tag [tag …] | PREFIX prefix | CACHE name",
         invalidate::invalidate,

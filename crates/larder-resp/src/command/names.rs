@@ -71,8 +71,9 @@ fn relocate(
     occupant: Occupant,
 ) -> Result<Moved<larder_core::Value>> {
     let (from, to) = (call.key(1), call.key(2));
-    let plain = declared::plain(call.service, from.as_bytes())?;
-    declared::plain(call.service, to.as_bytes())?;
+    let instead = "GET the one key and SET the other";
+    let plain = declared::plain(call, 1, instead)?;
+    declared::plain(call, 2, instead)?;
     if from == to {
         let held = plain.get(from.as_bytes(), call.now, |_, _| ());
         return Ok(held.map_or(Moved::Missing, |()| Moved::Occupied));

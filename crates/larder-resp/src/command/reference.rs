@@ -1,10 +1,13 @@
 //! The reference page of the commands, made from the table.
 
+mod rows;
+
 use std::fmt::Write as _;
 
 use larder_core::ErrorKind;
 
 use super::TABLE;
+use rows::ROWS;
 
 /// The groups in the order of the page, with their headings.
 const GROUPS: [(&str, &str); 6] = [
@@ -23,8 +26,8 @@ const OPENING: &str = "\
 
 larder speaks RESP2 and RESP3. A key in the namespace of a declared cache (`[cache.NAME] key = …`)
 fits its template or is a `BADKEY`; it is loaded through by whatever reads it, invalidated by
-`DEL`, and refused to whatever sets it. Every other key is plain and behaves as in Redis 7.0. What
-becomes of a command of Redis that isn't here stands in
+`DEL`, and [written](#rows) by what sets it, where that is declared. Every other key is plain and
+behaves as in Redis 7.0. What becomes of a command of Redis that isn't here stands in
 [the table of compatibility](redis-compatibility.md).
 
 Where a shared Redis holds the plain keys, every command on them is passed through to it, these and
@@ -98,7 +101,7 @@ The first word of an error tells what a client can do.
 /// The page, in Markdown.
 #[must_use]
 pub fn reference() -> String {
-    let mut page = OPENING.to_owned();
+    let mut page = [OPENING, ROWS].concat();
     // Writing into a String can't fail.
     for (group, heading) in GROUPS {
         let _ = write!(page, "\n## {heading}\n\n");

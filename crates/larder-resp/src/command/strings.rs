@@ -1,12 +1,10 @@
-//! GETDEL, GETEX, GETSET, APPEND, SETRANGE: plain keys whose value is read and changed in one
-//! step.
+//! GETDEL, GETEX, APPEND, SETRANGE: plain keys whose value is read and changed in one step.
 
 use bytes::Bytes;
 use larder_core::{Error, ErrorKind, Key, Moment, Result, Value};
 use larder_engine::{Plain, PlainChange, PlainHeld};
 
 use super::expiry::{self, Lifetime};
-use super::writes::value;
 use super::{Call, Outcome, declared};
 
 /// The longest string of Redis, in bytes: its `proto-max-bulk-len`.
@@ -20,7 +18,7 @@ pub(super) fn update<R>(
     change: impl FnOnce(&Plain<Key, Value>, Held<'_>) -> (PlainChange<Value>, R),
 ) -> Result<R> {
     let key = call.key(1);
-    let plain = declared::plain(call.service, key.as_bytes())?;
+    let plain = declared::plain(call, 1, "SET its whole value")?;
     call.service.keyspace.update(plain, &key, call.now, |held| change(plain, held))
 }
 
@@ -34,19 +32,8 @@ fn old(call: &mut Call<'_>, old: Result<Option<Value>>) -> Outcome {
     Outcome::Written
 }
 
-pub(super) fn getset(call: &mut Call<'_>) -> Outcome {
-    let value = value(&call.request[2]);
-    let result = update(call, |_, held| {
-        let change = PlainChange::Put { value, expires_at: Moment::MAX };
-        (change, held.map(|held| held.value.clone()))
-    });
-    old(call, result)
-}
-
 pub(super) fn getdel(call: &mut Call<'_>) -> Outcome {
-    if let Err(error) =
-        declared::plain_or(call.service, &call.request[1], "GET the key, then DEL it")
-    {
+    if let Err(error) = declared::plain(call, 1, "GET the key, then LARDER.DELETE it") {
         return call.fail(&error);
     }
     let result = update(call, |_, held| match held {
@@ -71,7 +58,7 @@ pub(super) fn getex(call: &mut Call<'_>) -> Outcome {
         return call.syntax();
     };
     let cure = "GET the key: how long it is held is declared with the cache";
-    if let Err(error) = declared::plain_or(call.service, &call.request[1], cure) {
+    if let Err(error) = declared::plain(call, 1, cure) {
         return call.fail(&error);
     }
     let until = match wanted {

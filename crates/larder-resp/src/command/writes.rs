@@ -1,5 +1,5 @@
-//! SET and its kin, DEL and UNLINK: plain keys are written as in Redis; a declared key is
-//! invalidated by DEL and refused to everything else.
+//! SET and its kin, DEL and UNLINK: plain keys are written as in Redis; of a declared key the row
+//! is stored, and DEL invalidates what is held of it.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,28 @@ use bytes::Bytes;
 use larder_core::{Key, Moment, Result, Value};
 use larder_engine::{Invalidation, Occupant, Plain, PlainChange, PlainHeld};
 
+use super::declared::Statement;
 use super::expiry::{self, Lifetime, Unit};
-use super::{Call, Outcome, Says, declared};
-use crate::keyspace::Home;
+use super::{Call, Outcome, Says, declared, rows};
+use crate::codec::Writer;
+use crate::keyspace::{Declared, Home};
 
 /// On which keys SET sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
+pub(super) enum Condition {
     Always,
     IfMissing,
     IfHeld,
+}
+
+impl Condition {
+    pub(super) fn is_met(self, is_held: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::IfMissing => !is_held,
+            Self::IfHeld => is_held,
+        }
+    }
 }
 
 /// What SET replies.
@@ -26,6 +38,21 @@ enum Reply {
     Done,
     /// What was held before.
     Old,
+    /// 1, or 0 when the condition wasn't met.
+    Whether,
+}
+
+impl Reply {
+    fn write(self, put: &Put, reply: &mut Writer<'_>) {
+        match (self, put) {
+            (Self::Old, Put { old: Some(old), .. }) => reply.bulk(&old.bytes),
+            (Self::Old, Put { old: None, .. }) | (Self::Done, Put { set: false, .. }) => {
+                reply.null();
+            }
+            (Self::Done, Put { set: true, .. }) => reply.simple("OK"),
+            (Self::Whether, put) => reply.integer(i64::from(put.set)),
+        }
+    }
 }
 
 /// The options of SET.
@@ -40,6 +67,13 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
     let Some(options) = options(call) else {
         return call.syntax();
     };
+    let key = call.key(1);
+    let service = call.service;
+    let plain = match service.keyspace.home(key.as_bytes()) {
+        Ok(Home::Plain(plain)) => plain,
+        Ok(Home::Declared(declared, key)) => return store(call, declared, key, &options),
+        Err(error) => return call.fail(&error),
+    };
     let until = match options.lifetime {
         Some(Lifetime::Keep) => None,
         Some(Lifetime::For { amount, unit }) => match expiry::moment(call, "set", amount, unit) {
@@ -48,22 +82,34 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
         },
         None => Some(Moment::MAX),
     };
-    let key = call.key(1);
-    let plain = match declared::plain(call.service, key.as_bytes()) {
-        Ok(plain) => plain,
-        Err(error) => return call.fail(&error),
-    };
     let value = value(&call.request[2]);
-    let result = put(call, plain, &key, value, until, options.condition);
-    match (result, options.reply) {
-        (Err(error), _) => return call.fail(&error),
-        (Ok(Put { old: Some(old), .. }), Reply::Old) => call.reply.bulk(&old.bytes),
-        (Ok(Put { old: None, .. }), Reply::Old) | (Ok(Put { set: false, .. }), Reply::Done) => {
-            call.reply.null();
-        }
-        (Ok(Put { set: true, .. }), Reply::Done) => call.reply.simple("OK"),
+    match put(call, plain, &key, value, until, options.condition) {
+        Ok(put) => options.reply.write(&put, &mut call.reply),
+        Err(error) => return call.fail(&error),
     }
     Outcome::Written
+}
+
+/// SET of a declared key, whose lifetime is declared, too.
+fn store(call: &mut Call<'_>, declared: &Declared, key: Key, options: &Options) -> Outcome {
+    let refusal = Statement::Store.check(declared, &key).err().or_else(|| {
+        let option = options.lifetime?.option();
+        let instead =
+            format!("how long it is held is declared with the cache: SET it without {option}");
+        let refused = declared::refused(call, declared, &key, &instead);
+        Some(refused)
+    });
+    if let Some(error) = refusal {
+        return call.fail(&error);
+    }
+    let reply = options.reply;
+    let how = (options.condition, reply == Reply::Old);
+    rows::put(call, (declared, key), 2, how, move |put, writer| reply.write(put, writer))
+}
+
+/// `GETSET key value`.
+pub(super) fn getset(call: &mut Call<'_>) -> Outcome {
+    put_always(call, Condition::Always, Reply::Old)
 }
 
 pub(super) fn setex(call: &mut Call<'_>) -> Outcome {
@@ -83,7 +129,8 @@ fn set_for(call: &mut Call<'_>, command: &str, unit: Unit) -> Outcome {
     };
     let key = call.key(1);
     let value = value(&call.request[3]);
-    let result = declared::plain(call.service, key.as_bytes())
+    let instead = "how long it is held is declared with the cache: SET it";
+    let result = declared::plain(call, 1, instead)
         .and_then(|plain| put(call, plain, &key, value, Some(until), Condition::Always));
     match result {
         Ok(_) => call.reply.simple("OK"),
@@ -93,12 +140,24 @@ fn set_for(call: &mut Call<'_>, command: &str, unit: Unit) -> Outcome {
 }
 
 pub(super) fn setnx(call: &mut Call<'_>) -> Outcome {
+    put_always(call, Condition::IfMissing, Reply::Whether)
+}
+
+/// `SETNX key value` and `GETSET key value`: SET with one option.
+fn put_always(call: &mut Call<'_>, condition: Condition, reply: Reply) -> Outcome {
     let key = call.key(1);
+    let service = call.service;
+    let plain = match service.keyspace.home(key.as_bytes()) {
+        Ok(Home::Plain(plain)) => plain,
+        Ok(Home::Declared(declared, key)) => {
+            let options = Options { condition, reply, lifetime: None };
+            return store(call, declared, key, &options);
+        }
+        Err(error) => return call.fail(&error),
+    };
     let value = value(&call.request[2]);
-    let result = declared::plain(call.service, key.as_bytes())
-        .and_then(|plain| put(call, plain, &key, value, Some(Moment::MAX), Condition::IfMissing));
-    match result {
-        Ok(put) => call.reply.integer(i64::from(put.set)),
+    match put(call, plain, &key, value, Some(Moment::MAX), condition) {
+        Ok(put) => reply.write(&put, &mut call.reply),
         Err(error) => return call.fail(&error),
     }
     Outcome::Written
@@ -126,7 +185,8 @@ fn put_all(call: &mut Call<'_>, command: &str, occupant: Occupant) -> Result<boo
         return Err(call.wrong_arity(command));
     }
     let places = (1..call.request.len()).step_by(2);
-    let homes = places.clone().map(|at| declared::plain(call.service, &call.request[at]));
+    let instead = "rows are stored each by itself, so SET each key";
+    let homes = places.clone().map(|at| declared::plain(call, at, instead));
     let plain = match homes.collect::<Result<Vec<_>>>() {
         Ok(homes) => homes.first().copied(),
         Err(error) => return Err(call.fail(&error)),
@@ -173,9 +233,9 @@ pub(super) fn forget(call: &mut Call<'_>, first: usize, what: Invalidation, says
 }
 
 /// What a write found and did.
-struct Put {
-    set: bool,
-    old: Option<Value>,
+pub(super) struct Put {
+    pub(super) set: bool,
+    pub(super) old: Option<Value>,
 }
 
 /// Puts a plain value under a condition; no `until` keeps the expiry that the key has.
@@ -189,11 +249,7 @@ fn put(
 ) -> Result<Put> {
     call.service.keyspace.update(plain, key, call.now, |held: Option<PlainHeld<'_, Value>>| {
         let old = held.as_ref().map(|held| held.value.clone());
-        let set = match condition {
-            Condition::Always => true,
-            Condition::IfMissing => old.is_none(),
-            Condition::IfHeld => old.is_some(),
-        };
+        let set = condition.is_met(old.is_some());
         let kept = held.map_or(Moment::MAX, |held| held.expires_at);
         let change = match set {
             true => PlainChange::Put { value, expires_at: until.unwrap_or(kept) },

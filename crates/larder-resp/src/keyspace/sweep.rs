@@ -40,7 +40,7 @@ impl Keyspace {
         }
         let text = std::str::from_utf8(prefix).unwrap_or_default();
         let mut struck = None;
-        for Declared { template, cache } in &self.declared {
+        for Declared { template, cache, .. } in &self.declared {
             let more = if text.is_empty() {
                 continue;
             } else if template.prefix().starts_with(text) {

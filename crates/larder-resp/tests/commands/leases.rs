@@ -67,7 +67,8 @@ impl Larder {
             .build()
             .unwrap();
         let template = KeyTemplate::parse("user:{id:int}").unwrap();
-        let keyspace = Keyspace::new(vec![Declared { template, cache }], None).unwrap();
+        let keyspace =
+            Keyspace::new(vec![Declared { template, cache, counter: None }], None).unwrap();
         let pools = vec![Pool { name: PoolName::Shared, memory, policy, candidates }];
         let service = Arc::new(Service::new(keyspace, &engine, pools, Arc::new(Process)));
         settle().await;

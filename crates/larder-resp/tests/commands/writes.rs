@@ -35,27 +35,38 @@ async fn a_bad_key_among_those_to_delete_leaves_all_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_declared_key_can_only_be_deleted() {
+async fn a_declared_key_without_statements_can_only_be_invalidated() {
     let bench = Bench::new();
     let mut client = bench.client();
     client.talk("GET user:1").await;
+    for (line, option) in [
+        ("SET user:1 v", "store"),
+        ("SET user:1 v EX 10", "store"),
+        ("SET user:1 v XX GET", "store"),
+        ("SETNX user:1 v", "store"),
+        ("SETNX user:2 v", "store"),
+        ("GETSET user:1 v", "store"),
+        ("INCR user:1", "add"),
+        ("DECR user:1", "add"),
+        ("INCRBY user:1 2", "add"),
+        ("DECRBY user:1 2", "add"),
+        ("LARDER.DELETE user:1", "delete"),
+        ("LARDER.DELETE user:1 user:2", "delete"),
+    ] {
+        let reply = client.talk(line).await;
+        let what = format!(
+            "no {option} declared for the cache user: declare {option} = \"...\" in [cache.user], or \
+             write to the database, then DEL the key"
+        );
+        assert_error(&reply, "REFUSED", &what);
+    }
     for line in [
-        "SET user:1 v",
-        "SET user:1 v EX 10",
-        "SET user:1 v XX GET",
         "SETEX user:1 10 v",
-        "SETNX user:1 v",
-        "SETNX user:2 v",
         "EXPIRE user:1 10",
         "EXPIRE user:1 0",
         "PEXPIRE user:1 10",
         "PERSIST user:1",
-        "INCR user:1",
-        "DECR user:1",
-        "INCRBY user:1 2",
-        "DECRBY user:1 2",
         "PSETEX user:1 10 v",
-        "GETSET user:1 v",
         "GETDEL user:1",
         "GETEX user:1",
         "GETEX user:1 EX 10",
@@ -73,7 +84,8 @@ async fn a_declared_key_can_only_be_deleted() {
         "LARDER.SET user:1 v",
     ] {
         let reply = client.talk(line).await;
-        assert_error(&reply, "REFUSED", "no store declared for the cache user");
+        let what = "is for plain keys, and this one belongs to the cache user: ";
+        assert_error(&reply, "REFUSED", what);
     }
     assert_eq!(client.talk_all(&["GET user:1", "GET p"]).await, [row("user:1"), Reply::Null]);
     assert_eq!(bench.questions(), 1);
@@ -84,7 +96,7 @@ async fn who_can_do_something_else_with_a_declared_key_is_told_what() {
     let mut client = Bench::new().client();
     for (line, instead) in [
         ("SET user:1 v", "write to the database, then DEL the key"),
-        ("GETDEL user:1", "GET the key, then DEL it"),
+        ("GETDEL user:1", "GET the key, then LARDER.DELETE it"),
         ("GETEX user:1 EX 10", "GET the key: how long it is held is declared with the cache"),
     ] {
         assert_error(&client.talk(line).await, "REFUSED", instead);

@@ -173,7 +173,7 @@ fn logged_service(
             .engine(&engine)
             .build()
             .unwrap();
-        Declared { template: KeyTemplate::parse(template).unwrap(), cache }
+        Declared { template: KeyTemplate::parse(template).unwrap(), cache, counter: None }
     });
     let declared = declared.collect();
     if let Some((policy, candidates, bounds)) = setup.plain_apart {
@@ -204,7 +204,7 @@ fn weigh(key: &Key, value: Option<&Value>) -> usize {
     key.heap_bytes() + value.map_or(0, |value| value.bytes.len())
 }
 
-struct Process;
+pub(crate) struct Process;
 
 impl Host for Process {
     fn resident_bytes(&self) -> u64 {

@@ -60,14 +60,14 @@ impl BloomConfig {
                 {
                     fault = Some(reported);
                 }
-                if source.changes == Some(Changes::Unknown) {
+                if source.changes == Some(Changes::Unknown) && !source.is_fed {
                     fault = Some(findings.error(
                         &written.at,
                         "a filter denies a row that was inserted behind its back until it is \
                          built again, however short `max_staleness` is",
                         "set `changes = \"announced\"` in the source if every insert is announced \
-                         by `LARDER.INVALIDATE KEYS`, or `\"static\"` if there are none, or leave \
-                         the filter out",
+                         by `LARDER.INVALIDATE KEYS`, `\"static\"` if there are none, give the \
+                         source a `feed`, or leave the filter out",
                     ));
                 }
             }

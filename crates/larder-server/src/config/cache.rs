@@ -3,17 +3,21 @@
 use std::time::Duration;
 
 use larder_core::template::{TagTemplate, nearest};
-use larder_core::{Changes, KeyTemplate, Window};
-use larder_sql::{Database, Format, Load, Rows};
+use larder_core::{Changes, Error, ErrorKind, KeyTemplate, Window};
+use larder_engine::WriteMode;
+use larder_sql::{Column, Database, Format, Load, Rows, Warning};
 
 use super::document::Written;
 use super::findings::{Findings, Reported};
+use super::invalidate::Invalidate;
+use super::journal::JournalConfig;
 use super::memory::{MemoryConfig, Whole};
 use super::options::cache as options;
 use super::patience::Patience;
 use super::scope::Scope;
 use super::shared::SharedConfig;
 use super::sharing::CacheSharing;
+use super::write::{Beside, CacheWrites, Given};
 use super::{memory, sharing, statement, tags, unknown, window};
 
 /// What is cached, and what is promised about it.
@@ -46,6 +50,10 @@ pub struct CacheConfig {
     pub memory: Option<MemoryConfig>,
     /// What it shares with other larders.
     pub sharing: CacheSharing,
+    /// How it is written; `None` when it takes no writes.
+    pub writes: Option<CacheWrites>,
+    /// What changes of tables touch, where that isn't seen from its load.
+    pub invalidate: Vec<Invalidate>,
 }
 
 /// What a cache's section depends on.
@@ -57,6 +65,8 @@ pub(super) struct Around<'a> {
     pub(super) whole: Result<Whole, Reported>,
     /// What `[shared]` says.
     pub(super) shared: &'a Result<Option<SharedConfig>, Reported>,
+    /// What `[journal]` says.
+    pub(super) journal: &'a Result<Option<JournalConfig>, Reported>,
 }
 
 /// A source that a cache may name.
@@ -67,6 +77,8 @@ pub(super) struct Known<'s> {
     pub(super) database: Option<&'s Database>,
     /// Who may change its data; `None` as above.
     pub(super) changes: Option<Changes>,
+    /// Whether a feed tells of its changes.
+    pub(super) is_fed: bool,
 }
 
 impl CacheConfig {
@@ -82,20 +94,55 @@ impl CacheConfig {
         }
     }
 
+    /// Whether its writes are acknowledged before the database has them.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.writes.as_ref().is_some_and(CacheWrites::is_behind)
+    }
+
+    /// Which warnings of its sink are worth telling: that what a statement returns isn't the value
+    /// matters only where it would be kept.
+    pub fn tells_what_is_unsaid(&self) -> impl Fn(&Warning) -> bool {
+        let is_kept = self.writes.as_ref().is_some_and(|writes| writes.mode == WriteMode::Through);
+        move |warning| is_kept || !matches!(warning, Warning::Unsaid { .. })
+    }
+
+    /// Whether `counter` is one of the columns that the database says its load has.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when it isn't, with the nearest one.
+    pub fn check_counter(&self, columns: &[Column]) -> larder_core::Result<()> {
+        let counter = self.writes.as_ref().and_then(|writes| writes.counter.as_deref());
+        let Some(counter) = counter.filter(|_| self.format == Format::Json) else { return Ok(()) };
+        let names = || columns.iter().map(|column| column.name.as_str());
+        if names().any(|name| name == counter) {
+            return Ok(());
+        }
+        let cure = match nearest(counter, names()) {
+            Some(near) => format!("did you mean {near}?"),
+            None => format!("it has {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("counter = \"{counter}\" is no column of load: {cure}");
+        Err(Error::new(ErrorKind::Config, message))
+    }
+
     pub(super) fn resolve(
         written: &Written,
         key: Result<KeyTemplate, Reported>,
         around: Around<'_>,
         scope: &mut Scope<'_, '_>,
     ) -> Result<Self, Reported> {
-        let Around { sources, whole, shared } = around;
+        let Around { sources, whole, shared, journal } = around;
         let load = scope.required(written, &options::LOAD);
         let source = source(written, sources, scope);
         let rows = scope.or_default(written, &options::ROWS);
         let format = scope.get(written, &options::COLUMN);
-        let sharing = sharing::resolve(written, shared, scope);
         let changes = source.as_ref().ok().and_then(|&source| sources[source].changes);
-        let vouched = sharing.as_ref().is_ok_and(|sharing| sharing.vouches(changes));
+        let is_fed = source.as_ref().is_ok_and(|&source| sources[source].is_fed);
+        let sharing = sharing::resolve(written, shared, (changes, is_fed), scope);
+        let writes = Given::read(written, scope);
+        let vouched = sharing.as_ref().is_ok_and(|sharing| sharing.vouches(changes)) || is_fed;
         let window = window::resolve(written, vouched, scope);
         let patience = Patience::resolve(written, window, scope);
         let tags = tags::resolve(written, scope);
@@ -108,11 +155,17 @@ impl CacheConfig {
         let (rows, format) = shape?;
         let (tags, patience) = (tags?, patience?);
         let source = source?;
-        if let Some(database) = sources[source].database {
+        let database = sources[source].database;
+        let question = {
             let (key, sql, tags) = (key.clone(), load.clone(), tags.clone());
-            let load = Load { key, sql, rows, format, tags };
-            statement::check(written, database, load, scope.findings)?;
+            Load { key, sql, rows, format, tags }
+        };
+        if let Some(database) = database {
+            statement::check(written, database, question.clone(), scope.findings)?;
         }
+        let (sharing, writes) = (sharing?, writes?);
+        let beside = Beside { sharing, journal, database, changes };
+        let writes = writes.resolve(written, &question, beside, scope.findings)?;
         Ok(Self {
             name: written.name.clone(),
             key,
@@ -126,7 +179,9 @@ impl CacheConfig {
             gather: patience.gather,
             tags,
             memory: memory?,
-            sharing: sharing?,
+            sharing,
+            writes,
+            invalidate: Vec::new(),
         })
     }
 }

@@ -66,7 +66,7 @@ impl Document {
             let name: &str = key.get_ref();
             let Some(section) = SECTIONS
                 .into_iter()
-                .find(|section| section.name == name && !matches!(section.heads, Heads::Within(_)))
+                .find(|section| section.name == name && section.heads.outer().is_none())
             else {
                 unknown::section(name, &key.span(), findings);
                 continue;
@@ -122,7 +122,7 @@ impl Written {
             Self { section, name: name.to_owned(), at: Some(at), entries: BTreeMap::new() };
         for (key, value) in table {
             if let Some(inner) = section.inner(key.get_ref()) {
-                if !matches!(value.get_ref(), DeValue::Table(_)) {
+                if inner_tables(inner, value).is_none() {
                     unknown::not_a_section(inner, &key.span(), findings);
                 }
                 continue;
@@ -144,6 +144,7 @@ impl Written {
             Heads::One => format!("[{name}]"),
             Heads::Named => format!("[{}.{name}]", self.section.name),
             Heads::Within(outer) => format!("[{outer}.{name}.{}]", self.section.name),
+            Heads::Each(outer) => format!("[[{outer}.{name}.{}]]", self.section.name),
         }
     }
 
@@ -163,6 +164,25 @@ impl Written {
     }
 }
 
+/// The tables that are written for a section within another one, each with where it stands if that
+/// isn't where the section's name does; `None` where something else is.
+fn inner_tables<'t, 's>(
+    inner: &Section,
+    value: &'t Spanned<DeValue<'s>>,
+) -> Option<Vec<(Option<Span>, &'t DeTable<'s>)>> {
+    match (inner.heads, value.get_ref()) {
+        (Heads::Within(_), DeValue::Table(table)) => Some(vec![(None, table)]),
+        (Heads::Each(_), DeValue::Array(items)) => {
+            let table = |item: &'t Spanned<DeValue<'s>>| match item.get_ref() {
+                DeValue::Table(table) => Some((Some(item.span()), table)),
+                _ => None,
+            };
+            items.iter().map(table).collect()
+        }
+        _ => None,
+    }
+}
+
 fn read_named(
     section: &'static Section,
     tables: &DeTable<'_>,
@@ -179,10 +199,10 @@ fn read_named(
                 }
                 found.push(written);
                 for (key, value) in table {
-                    if let (Some(inner), DeValue::Table(table)) =
-                        (section.inner(key.get_ref()), value.get_ref())
-                    {
-                        found.push(Written::read(inner, text, key.span(), table, findings));
+                    let Some(inner) = section.inner(key.get_ref()) else { continue };
+                    for (at, table) in inner_tables(inner, value).unwrap_or_default() {
+                        let at = at.unwrap_or_else(|| key.span());
+                        found.push(Written::read(inner, text, at, table, findings));
                     }
                 }
             }

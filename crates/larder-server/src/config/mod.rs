@@ -34,10 +34,14 @@ mod bloom;
 mod breaker;
 mod bus;
 mod cache;
+mod debezium;
 mod document;
 mod environment;
+mod feed;
 mod findings;
 mod inner;
+mod invalidate;
+mod journal;
 mod keyspace;
 mod listen;
 mod memory;
@@ -62,6 +66,7 @@ mod upstream;
 mod value;
 mod warm;
 mod window;
+mod write;
 
 #[cfg(test)]
 mod tests;
@@ -72,6 +77,10 @@ pub use address::Address;
 pub use bloom::BloomConfig;
 pub use bus::{Beside, NatsUrl};
 pub use cache::CacheConfig;
+pub use debezium::{Beats, DebeziumConfig, RecordsUrl};
+pub use feed::{FeedConfig, FeedKind};
+pub use invalidate::Invalidate;
+pub use journal::JournalConfig;
 pub use listen::Listen;
 pub use memory::MemoryConfig;
 pub use problem::{Place, Problem, Problems};
@@ -83,6 +92,7 @@ pub use sharing::CacheSharing;
 pub use source::SourceConfig;
 pub use trace::TraceConfig;
 pub use warm::WarmConfig;
+pub use write::CacheWrites;
 
 use cache::{Around, Known};
 use document::{Document, Written};
@@ -116,6 +126,9 @@ pub struct Config {
     pub warm: Vec<WarmConfig>,
     /// The filters of caches, in the file's order.
     pub bloom: Vec<BloomConfig>,
+    /// Where the writes of caches that are written behind are durable until they are applied.
+    /// There is one wherever such a cache is.
+    pub journal: Option<JournalConfig>,
     /// The log of what is asked, if one is to be written.
     pub trace: Option<TraceConfig>,
     /// What is allowed and probably not meant.
@@ -165,6 +178,12 @@ impl Config {
         all
     }
 
+    /// Whether a feed tells of the changes of what `cache` loads.
+    #[must_use]
+    pub fn is_fed(&self, cache: &CacheConfig) -> bool {
+        self.source_of(cache).feed.is_some()
+    }
+
     /// The source that `cache` loads from.
     ///
     /// # Panics
@@ -205,7 +224,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
 
     let written: Vec<&Written> = document.named(&options::source::SECTION).collect();
     let sources: Vec<_> =
-        written.iter().map(|written| SourceConfig::resolve(written, scope)).collect();
+        written.iter().map(|written| SourceConfig::resolve(written, document, scope)).collect();
     let known: Vec<_> = written
         .iter()
         .zip(&sources)
@@ -213,9 +232,14 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
             name: &written.name,
             database: source.as_ref().ok().map(|(_, database)| database),
             changes: source.as_ref().ok().map(|(source, _)| source.changes),
+            // Where something about the source was reported, nothing more is said of it.
+            is_fed: source.as_ref().map_or(true, |(source, _)| source.feed.is_some()),
         })
         .collect();
+    let feedable = feed::check_shared(&written, &known, &shared, scope.findings);
 
+    let section = document.one(&options::journal::SECTION);
+    let journal = JournalConfig::resolve(section, scope);
     let keys: Vec<_> = document
         .named(&options::cache::SECTION)
         .map(|written| (written, scope.required(written, &options::cache::KEY)))
@@ -225,22 +249,40 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let caches: Vec<_> = keys
         .into_iter()
         .map(|(written, key)| {
-            let around = Around { sources: &known, whole, shared: &shared };
+            let around = Around { sources: &known, whole, shared: &shared, journal: &journal };
             CacheConfig::resolve(written, key, around, scope)
         })
         .collect();
 
     let warm = WarmConfig::resolve_all(document, &declared, scope);
     let bloom = BloomConfig::resolve_all(document, &declared, scope);
+    let invalidated = invalidate::resolve_all(document, &declared, scope);
     let trace = TraceConfig::resolve(document.one(&options::trace::SECTION), scope);
 
     keyspace?;
     let (whole, plain_keys) = (whole?, plain_keys?);
-    let caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut caches = caches.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let invalidated = invalidate::check(invalidated, &mut caches, &known, scope.findings);
     let warm = WarmConfig::check(warm, &caches, &known, scope.findings);
     let bloom = BloomConfig::check(bloom, &caches, &known, scope.findings);
     let homes: Vec<_> = declared.into_iter().zip(&caches).collect();
     let parts = memory::divide((memory, whole), (plain, plain_keys), &homes, scope.findings)?;
+    let mut sources = sources
+        .into_iter()
+        .map(|source| source.map(|(source, _)| source))
+        .collect::<Result<Vec<_>, _>>()?;
+    allow_writes(&mut sources, &caches);
+    feedable?;
+    invalidated?;
+    let journal = journal?;
+    if journal.is_some() && !caches.iter().any(CacheConfig::is_behind) {
+        scope.findings.warning(
+            &section.at,
+            "no cache is written behind, so nothing is ever put into this journal",
+            "set `write = \"behind\"` in a cache, or leave it out; if an earlier run left writes \
+             in it, the server says so at its start and ends",
+        );
+    }
     let config = Config {
         listen: listen?,
         memory_bytes: whole.limit,
@@ -248,18 +290,26 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         upstream,
         shared: shared?,
         plain: parts.plain,
-        sources: sources
-            .into_iter()
-            .map(|source| source.map(|(source, _)| source))
-            .collect::<Result<_, _>>()?,
+        sources,
         caches,
         warm: warm?,
         bloom: bloom?,
+        journal,
         trace: trace?,
         warnings: Vec::new(),
     };
     warn(&config, &written, scope.findings);
     Ok(config)
+}
+
+/// Gives the statements of a source as long as the writes of its caches may take.
+fn allow_writes(sources: &mut [SourceConfig], caches: &[CacheConfig]) {
+    for (at, source) in sources.iter_mut().enumerate() {
+        let writes = caches.iter().filter(|cache| cache.source == at);
+        let timeouts =
+            writes.filter_map(|cache| cache.writes.as_ref()).map(|writes| writes.timeout);
+        source.write_timeout = timeouts.max().unwrap_or(source.write_timeout);
+    }
 }
 
 /// Says what no single section can know. `sources` are the sections of the sources.

@@ -55,6 +55,42 @@ error as soon as the database can be asked; more than 128 tags for one entry, or
 1,024 bytes, are an error of the load.
 ";
 
+const WRITING: &str = "
+### Writing
+
+A cache takes the writes that it has a statement for. A value is stored, and everybody who reads
+here afterwards gets it or what came after it; what `write` and `consistency` promise beyond that is
+in [writing](concepts/writing.md).
+
+```toml
+[cache.visits]
+key = \"visits:{page:int}\"
+load = \"SELECT n FROM visits WHERE page = {page}\"
+column = \"raw\"
+max_staleness = \"10s\"
+add = \"\"\"INSERT INTO visits VALUES ({page}, {delta})
+         ON CONFLICT (page) DO UPDATE SET n = visits.n + excluded.n\"\"\"
+write = \"behind\"                  # acknowledged by the journal, applied in batches
+
+[journal]
+path = \"/var/lib/larder/journal\"
+```
+
+- A name in braces is bound, never pasted: a parameter of the key, or else a field of the document
+  that is stored, `{value}` with `column = \"raw\"`, or `{delta}` in `add`. `delete` has the key
+  alone.
+- `through` keeps what the statement returns, if it returns every column of `load`: write
+  `RETURNING`. It has the tags that a load would give it. Where the load has conditions that a
+  written row may not meet, return nothing.
+- `behind` needs three tables beside the data, which tell what was applied before.
+  `larder check` prints the SQL that makes them; larder itself never changes a schema.
+- What was added behind is read at once: the value, or the column that `counter` names, plus what
+  was added. That it is an integer of 64 bits is taken for granted. Of a row that isn't there an
+  `INSERT` into a raw value is taken to store the delta itself. Otherwise nobody knows what it
+  makes of nothing, as an `UPDATE` finds no row: who reads the key before it is applied is refused,
+  and so is who adds to a key whose deletion isn't applied yet.
+";
+
 /// The reference page, in Markdown.
 #[must_use]
 pub fn reference() -> String {
@@ -64,8 +100,14 @@ pub fn reference() -> String {
         if section.heads == Heads::Named {
             page.push_str("It may stand any number of times, each with a name of its own.\n");
         }
-        if let Heads::Within(outer) = section.heads {
-            page.push_str(&format!("It may stand once for each {outer}.\n"));
+        match section.heads {
+            Heads::One | Heads::Named => {}
+            Heads::Within(outer) => {
+                page.push_str(&format!("It may stand once for each {outer}.\n"));
+            }
+            Heads::Each(outer) => {
+                page.push_str(&format!("It may stand any number of times for each {outer}.\n"));
+            }
         }
         page.push_str("\n| option | value | default | what it is |\n|---|---|---|---|\n");
         for option in section.options {
@@ -80,6 +122,7 @@ pub fn reference() -> String {
         }
         if section.name == cache::SECTION.name {
             page.push_str(KEYS_AND_TAGS);
+            page.push_str(WRITING);
         }
     }
     page.push_str(

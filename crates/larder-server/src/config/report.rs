@@ -1,5 +1,7 @@
 //! What a configuration promises, in words: `larder check` prints this.
 
+mod write;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -11,6 +13,9 @@ use larder_sql::Rows;
 
 use super::bus::Beside;
 use super::cache::CacheConfig;
+use super::debezium::Beats;
+use super::feed::FeedKind;
+use super::journal::JournalConfig;
 use super::shared::SharedConfig;
 use super::source::SourceConfig;
 use super::value::size_text;
@@ -35,7 +40,7 @@ impl fmt::Display for Report<'_> {
 
 fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for cache in &config.caches {
-        write_cache(cache, config.source_of(cache), out)?;
+        write_cache(cache, config.source_of(cache), config.journal.as_ref(), out)?;
         let is_warmed = |cached: &&CacheConfig| cached.name == cache.name;
         for warm in &config.warm {
             if config.caches.get(warm.cache).as_ref().is_some_and(is_warmed) {
@@ -65,6 +70,9 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     };
     writeln!(out, "keys of no cache: {plain}")?;
     write_memory(config, out)?;
+    if let Some(journal) = &config.journal {
+        writeln!(out, "{journal}")?;
+    }
     let listen = &config.listen;
     write_door("resp", listen.resp.as_ref(), "password", listen.password.as_ref(), out)?;
     if listen.resp.is_some() {
@@ -89,6 +97,7 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn write_cache(
     cache: &CacheConfig,
     source: &SourceConfig,
+    journal: Option<&JournalConfig>,
     out: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     writeln!(
@@ -129,12 +138,19 @@ fn write_cache(
         show(source.load_timeout)
     )?;
     match cache.gather {
-        None => Ok(()),
+        None => {}
         Some(gather) => writeln!(
             out,
             "  keys that miss within {} of each other are loaded with one question",
             show(gather)
-        ),
+        )?,
+    }
+    for invalidate in &cache.invalidate {
+        writeln!(out, "  {invalidate}")?;
+    }
+    match &cache.writes {
+        None => Ok(()),
+        Some(writes) => write::write(cache, writes, journal, out),
     }
 }
 
@@ -147,7 +163,9 @@ fn write_promise(
     let absence = if cache.rows == Rows::Many { Duration::ZERO } else { window.missing_for };
     let held = window.fresh_for.saturating_add(window.stale_for).max(absence);
     let age = held.min(window.max_staleness);
-    if window.vouched {
+    if source.feed.is_some() {
+        write_fed(window.max_staleness, out)?;
+    } else if window.vouched {
         write_vouched(source.changes, window.max_staleness, out)?;
     } else {
         write_changes(source.changes, age, out)?;
@@ -196,6 +214,17 @@ fn write_promise(
     } else {
         writeln!(out, "  an absent row is remembered for {}", show(window.missing_for))
     }
+}
+
+/// How far an answer is behind at most, where a feed tells of every change.
+fn write_fed(max: Duration, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        out,
+        "  an answer is at most {} behind the database, counted from the commit, whoever changes \
+         the data: the feed tells of it; while the feed stands still, what is older is not served, \
+         and the source is asked",
+        show(max)
+    )
 }
 
 /// How far an answer is behind at most, where announcements reach this process.
@@ -311,6 +340,40 @@ fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Res
         "  {} more may wait; after that a read is told at once to come back later",
         source.loads_waiting_max
     )?;
+    if let Some(feed) = &source.feed {
+        write!(out, "  feed: {}, called {} in the database", feed.kind.as_str(), feed.name)?;
+        match feed.kind {
+            FeedKind::Logical => writeln!(
+                out,
+                ", which keeps {} of log for it at most; one that is further behind begins again, \
+                 and everything that it covers is dropped once",
+                size_text(feed.behind_max)
+            )?,
+            FeedKind::Triggers => writeln!(
+                out,
+                ", which keeps a million changes for it at most; one that is further behind \
+                 begins again, and everything that it covers is dropped once"
+            )?,
+            FeedKind::Debezium => {
+                let debezium = feed.debezium.as_ref();
+                let from = debezium.map(|debezium| debezium.from.shown()).unwrap_or_default();
+                let beats = debezium.map(|debezium| debezium.heartbeat);
+                let horizon = match beats {
+                    None | Some(Beats::None) => {
+                        "; without a heartbeat nobody knows how far it is, so `max_staleness` \
+                         bounds the age of what is held"
+                    }
+                    Some(Beats::Messages | Beats::Table) => "",
+                };
+                writeln!(out, ", from {from}{horizon}")?;
+            }
+            FeedKind::Binlog => writeln!(
+                out,
+                "; one that is further behind than the server keeps its log begins again, and \
+                 everything that it covers is dropped once"
+            )?,
+        }
+    }
     match &source.breaker {
         None => writeln!(out, "  while it fails, it is asked all the same"),
         Some(bounds) => writeln!(

@@ -196,25 +196,26 @@ impl OptionValue for SecretUrl {
     const SECRET: bool = true;
 
     fn from_text(text: &str) -> Result<Self, Fault> {
-        const KNOWN: &str = "write postgres://USER@HOST/DATABASE or sqlite:FILE";
+        const KNOWN: &str =
+            "write postgres://USER@HOST/DATABASE, mysql://USER@HOST/DATABASE or sqlite:FILE";
         not_empty(text)?;
         no_control(text)?;
         let Some((scheme, rest)) = text.split_once(':') else {
             return Err(Fault::new("is no URL: it has no scheme", KNOWN));
         };
         match scheme {
-            "postgres" | "postgresql" if rest.starts_with("//") => {}
-            "postgres" | "postgresql" => {
+            "mysql" | "mariadb" if cfg!(not(feature = "mysql")) => {
+                return Err(Fault::new(
+                    "names a MySQL or MariaDB database, which was left out of this build",
+                    "build larder with the feature `mysql`, or use PostgreSQL or SQLite",
+                ));
+            }
+            "postgres" | "postgresql" | "mysql" | "mariadb" if rest.starts_with("//") => {}
+            "postgres" | "postgresql" | "mysql" | "mariadb" => {
                 return Err(Fault::new("is no URL: `//` must follow the scheme", KNOWN));
             }
             "sqlite" if !rest.trim_start_matches('/').is_empty() => {}
             "sqlite" => return Err(Fault::new("names no file", "write sqlite:FILE")),
-            "mysql" | "mariadb" => {
-                return Err(Fault::new(
-                    "names a MySQL or MariaDB database, which is not in this version yet",
-                    "use PostgreSQL or SQLite; MySQL and MariaDB are planned",
-                ));
-            }
             _ => return Err(Fault::new("names no database that larder can ask", KNOWN)),
         }
         Ok(Self::new(text))
@@ -260,6 +261,10 @@ mod tests {
                 "postgres://h/s?password=***&p%61ssword=***",
             ),
             ("postgres://h/s?options=-c%20x%3Dpw", "postgres://h/s?options=***"),
+            (
+                "mysql://app:pw@h:1/shop?ssl-mode=REQUIRED",
+                "mysql://app:***@h:1/shop?ssl-mode=REQUIRED",
+            ),
             ("sqlite:shop.db", "sqlite:shop.db"),
             ("sqlite:///var/lib/a@b/shop.db?mode=ro", "sqlite:///var/lib/a@b/shop.db?mode=ro"),
             ("no-colon-pw", "***"),

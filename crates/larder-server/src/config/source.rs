@@ -6,13 +6,14 @@ use larder_core::Changes;
 use larder_engine::{BreakerBounds, GuardBounds};
 use larder_sql::{Database, Options};
 
-use super::breaker;
-use super::document::Written;
+use super::document::{Document, Written};
+use super::feed::FeedConfig;
 use super::findings::Reported;
 use super::options::source as options;
 use super::scope::Scope;
 use super::secret::SecretUrl;
 use super::value::{Fault, OptionValue};
+use super::{breaker, feed};
 
 /// A system of record, and how hard it may be asked.
 #[derive(Clone, Debug)]
@@ -23,8 +24,15 @@ pub struct SourceConfig {
     pub url: SecretUrl,
     /// Who may change the data.
     pub changes: Changes,
+    /// What tells of the changes, whoever makes them, if anything does.
+    pub feed: Option<FeedConfig>,
     /// How many connections are kept open at most.
     pub connections: usize,
+    /// How many more are kept open at most for writes.
+    pub write_connections: usize,
+    /// How long one statement of a write may take: as long as a write of the cache that allows the
+    /// most.
+    pub write_timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
     /// How long one load may take.
@@ -49,7 +57,8 @@ impl SourceConfig {
             connections: self.connections,
             connect_timeout: self.connect_timeout,
             load_timeout: self.load_timeout,
-            ..Options::new(self.name.as_str())
+            write_connections: self.write_connections,
+            write_timeout: self.write_timeout,
         };
         Database::open(self.url.expose(), &options)
     }
@@ -66,11 +75,15 @@ impl SourceConfig {
 
     pub(super) fn resolve(
         written: &Written,
+        document: &Document,
         scope: &mut Scope<'_, '_>,
     ) -> Result<(Self, Database), Reported> {
         let url = scope.required(written, &options::URL);
         let changes = scope.or_default(written, &options::CHANGES);
+        let feed = feed::resolve(written, scope);
+        let records = feed::records(written, document, scope);
         let connections = scope.or_default(written, &options::CONNECTIONS);
+        let write_connections = scope.or_default(written, &options::WRITE_CONNECTIONS);
         let connect_timeout = scope.or_default(written, &options::CONNECT_TIMEOUT);
         let load_timeout = scope.or_default(written, &options::LOAD_TIMEOUT);
         let loads_max = scope.get(written, &options::LOADS_MAX);
@@ -81,7 +94,10 @@ impl SourceConfig {
             name: written.name.clone(),
             url: url?,
             changes: changes?,
+            feed: feed?,
             connections,
+            write_connections: write_connections?.0,
+            write_timeout: Options::new("").write_timeout,
             connect_timeout: connect_timeout?.0,
             load_timeout: load_timeout?.0,
             loads_max: loads_max?.map_or(connections, |loads_max| loads_max.0),
@@ -101,10 +117,15 @@ impl SourceConfig {
             scope.findings.error(
                 &written.value(&options::URL.about),
                 error.to_string(),
-                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE, USER and PASSWORD \
+                "write postgres://USER:PASSWORD@HOST:PORT/DATABASE (or mysql://), USER and PASSWORD \
                  percent-encoded, or sqlite:FILE",
             )
         })?;
+        let mut source = source;
+        if let Some(feed) = &mut source.feed {
+            feed::check(written, feed, &database, scope.findings)?;
+        }
+        feed::with_records(written, records, &mut source.feed, &database, scope.findings)?;
         Ok((source, database))
     }
 }

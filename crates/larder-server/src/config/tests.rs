@@ -1,6 +1,8 @@
 //! Configurations as users write them: what they resolve to, and what is said about mistakes.
 
+mod feed;
 mod sharing;
+mod writes;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -242,6 +244,7 @@ fn every_default_is_the_one_of_the_reference() {
         ("plain", "policy", plain.policy.to_string()),
         ("source", "changes", format!("{:?}", source.changes).to_lowercase()),
         ("source", "connections", source.connections.to_string()),
+        ("source", "write_connections", source.write_connections.to_string()),
         ("source", "connect_timeout", show(source.connect_timeout)),
         ("source", "load_timeout", show(source.load_timeout)),
         ("source", "loads_waiting_max", source.loads_waiting_max.to_string()),
@@ -277,6 +280,7 @@ fn every_default_is_the_one_of_the_reference() {
         ("warm", "keys_max", warm.keys_max.to_string()),
         ("warm", "ready_waits", warm.ready_waits.to_string()),
     ]);
+    let resolved = resolved.chain(writes::defaults()).chain(feed::defaults());
     let resolved: Vec<_> = resolved.collect();
     let mut checked = 0;
     for (section, about) in options::all() {
@@ -350,7 +354,7 @@ fn what_is_planned_is_refused_as_such() {
         check(&text, "is not in this version yet");
         check(&text, later.instead);
     }
-    check("feed = 1", "it is not in this version yet");
+    check("replicas = 1", "it is not in this version yet");
 }
 
 #[test]
@@ -366,7 +370,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_one() {
     check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
     check(
         "[zzzzzzzz]",
-        "the sections are [listen], [memory], [plain], [shared], [source.NAME], [cache.NAME], [cache.NAME.bloom], [cache.NAME.warm], [trace]",
+        "the sections are [listen], [memory], [plain], [shared], [source.NAME], [source.NAME.debezium], [cache.NAME], [[cache.NAME.invalidate]], [cache.NAME.bloom], [cache.NAME.warm], [journal], [trace]",
     );
     check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
     check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");
@@ -627,13 +631,20 @@ fn a_source_can_be_asked() {
         ("shop.db", "`url` is no URL: it has no scheme"),
         ("postgres:h/d", "`//` must follow the scheme"),
         ("sqlite://", "`url` names no file"),
-        ("mysql://h/d", "not in this version yet"),
-        ("mariadb://h/d", "not in this version yet"),
         ("postgres://localhost:port/shop", "has a url that Postgres does not understand"),
         ("sqlite::memory:", "name a file"),
         ("redis://h", "names no database that larder can ask"),
     ] {
         check(&url(bad), part);
+    }
+    for mysql in ["mysql://u:p@h:1/d", "mariadb://h/d?ssl-mode=REQUIRED"] {
+        if cfg!(feature = "mysql") {
+            assert!(parse(&url(mysql)).is_ok(), "{mysql}");
+            check(&url("mysql:h/d"), "`//` must follow the scheme");
+            check(&url("mysql://localhost:port/shop"), "has a url that MySQL does not understand");
+        } else {
+            check(&url(mysql), "build larder with the feature `mysql`");
+        }
     }
     check("[source.a]", "larder.toml:1:9: [source.a] has no `url`");
     check(

@@ -19,7 +19,7 @@ pub(super) fn section(name: &str, at: &Span, findings: &mut Findings<'_>) {
         return;
     }
     let planned = later::LATER.iter().find(|later| later.name == name);
-    let is_outer = |section: &&Section| !matches!(section.heads, Heads::Within(_));
+    let is_outer = |section: &&Section| section.heads.outer().is_none();
     let outer = || SECTIONS.into_iter().filter(is_outer).map(|section| section.name);
     let headers = || SECTIONS.into_iter().map(Section::header).collect::<Vec<_>>().join(", ");
     let cure = if let Some(near) = nearest(name, outer()) {
@@ -66,6 +66,11 @@ pub(super) fn not_a_section(section: &Section, at: &Span, findings: &mut Finding
         Heads::One => once,
         Heads::Named => format!("{once} for each name"),
         Heads::Within(outer) => format!("{once} for each {outer}"),
+        Heads::Each(_) => format!(
+            "write {} on a line of its own, as often as needed, or a list of tables: \
+             [{{ table = \"orders\" }}]",
+            section.header()
+        ),
     };
     findings.error([at], what, cure);
 }

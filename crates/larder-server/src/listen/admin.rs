@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/health`, `/ready`.
+//! The admin listener: `/metrics`, `/health`, `/ready`, and `/feed/NAME` for what Debezium posts.
 //!
 //! `/health` says that the process answers. `/ready` says that every cache's load has been
 //! accepted by its database since the start; a database that is lost later doesn't undo it.
@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use larder_core::{Error, ErrorKind, Result};
+use larder_feed::debezium::http::{BODY_BYTES_MAX, HttpIntake};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -28,12 +30,20 @@ pub struct Admin {
     metrics: Metrics,
     readiness: Readiness,
     token: Option<Box<[u8]>>,
+    /// Where what is posted goes, by the names of the sources.
+    intakes: Vec<(String, HttpIntake)>,
 }
 
 impl Admin {
-    /// With a `token`, only who sends it as a bearer token is answered.
-    pub fn new(metrics: Metrics, readiness: Readiness, token: Option<&str>) -> Self {
-        Self { metrics, readiness, token: token.map(|token| token.as_bytes().into()) }
+    /// With a `token`, only who sends it as a bearer token is answered. What is posted for a source
+    /// goes to its intake.
+    pub fn new(
+        metrics: Metrics,
+        readiness: Readiness,
+        token: Option<&str>,
+        intakes: Vec<(String, HttpIntake)>,
+    ) -> Self {
+        Self { metrics, readiness, token: token.map(|token| token.as_bytes().into()), intakes }
     }
 }
 
@@ -84,6 +94,7 @@ impl AdminListener {
             .route("/metrics", get(metrics))
             .route("/health", get(|| async { "ok\n" }))
             .route("/ready", get(ready))
+            .route("/feed/{source}", post(feed).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
             .layer(from_fn_with_state(Arc::clone(&admin), authorised))
             .with_state(admin);
         let late = stopped(stop.clone()).then(|()| tokio::time::sleep(stop_within));
@@ -132,6 +143,33 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
         None => "ready\n".into_response(),
         Some(missing) => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {missing}\n")).into_response()
+        }
+    }
+}
+
+/// Answers when what was posted has been applied everywhere: Debezium posts again what failed.
+async fn feed(
+    State(admin): State<Arc<Admin>>,
+    Path(source): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let Some((_, intake)) = admin.intakes.iter().find(|(name, _)| *name == source) else {
+        let what = "no source of this name has a feed that is posted here\n";
+        return (StatusCode::NOT_FOUND, what).into_response();
+    };
+    let headers =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    match intake.accept(headers, body).await {
+        Ok(()) => "applied\n".into_response(),
+        Err(error) => {
+            let status = match error.kind() {
+                ErrorKind::Refused => StatusCode::BAD_REQUEST,
+                ErrorKind::Shed => StatusCode::TOO_MANY_REQUESTS,
+                ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, format!("{}\n", error.chain())).into_response()
         }
     }
 }

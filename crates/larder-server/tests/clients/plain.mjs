@@ -66,6 +66,16 @@ await client.scriptFlush();
 assert.equal(await client.add('b', 0), 10);
 await assert.rejects(client.evalSha('0'.repeat(40), { keys: ['b'] }), /NOSCRIPT/);
 
+// Rows between plain keys.
+assert.equal(await client.set('user:7', 'mine'), 'OK');
+assert.equal(await client.setNX('user:7', 'his'), 0);
+assert.equal(await client.getSet('user:7', 'yours'), 'mine');
+const written = [client.incr('count:1'), client.incrBy('count:2', 5), client.decr('count:1')];
+written.push(client.set('row', '1'), client.get('count:2'), client.get('row'));
+assert.deepEqual(await Promise.all(written), [1, 5, 0, 'OK', '5', '1']);
+assert.equal(await client.sendCommand(['LARDER.DELETE', 'user:7', 'count:2']), 2);
+assert.deepEqual(await client.mGet(['user:7', 'count:2', 'row']), [null, null, '1']);
+
 // What there is to call.
 assert.deepEqual(await client.commandGetKeys(['HSET', 'h', 'f', 'v']), ['h']);
 const all = (await client.command()).map(({ name }) => name);

@@ -1,4 +1,4 @@
-"""What people do with redis-py and plain keys. Arguments: the port, the protocol's version.
+"""What people do with redis-py and plain keys, and rows between them. Arguments: the port, the protocol's version.
 
 With a third one the Redis behind larder is a cluster, of which a PUBLISH counts the listeners of
 one server alone.
@@ -99,6 +99,16 @@ else:
     raise AssertionError("a script that nobody knows")
 with client.lock("lock", timeout=5):
     same(client.lock("lock", timeout=5).acquire(blocking=False), False)
+
+# Rows between plain keys.
+same(client.set("user:7", "mine"), True)
+same(client.set("user:7", "his", nx=True), None)
+same(client.set("user:7", "yours", xx=True, get=True), "mine")
+pipe = client.pipeline(transaction=False)
+pipe.incr("count:1").incrby("count:2", 5).decr("count:1").set("row", 1).get("count:2").get("row")
+same(pipe.execute(), [1, 5, 0, True, "5", "1"])
+same(client.execute_command("LARDER.DELETE", "user:7", "count:2"), 2)
+same(client.mget("user:7", "count:2", "row"), [None, None, "1"])
 
 # Lists that are waited for.
 same(client.blpop("jobs", timeout=0.1), None)

@@ -144,6 +144,26 @@ fn what_names_no_key_is_asked_of_all_servers_or_of_any() {
 }
 
 #[test]
+fn rows_are_written_here_whichever_server_has_the_plain_keys() {
+    let bench = bench(3, 0);
+    let mut client = bench.client();
+    let mut lines: Vec<String> = Vec::new();
+    for (number, key) in KEYS.iter().enumerate() {
+        lines.push(format!("SET {key} {number}"));
+        lines.push(format!("INCRBY count:{number} {number}"));
+    }
+    let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+    let replies = pipeline(&mut client, &lines);
+    for (number, replies) in (0..).zip(replies.chunks(2)) {
+        assert_eq!(replies, [ok(), int(number)]);
+    }
+    let reply = talk(&mut client, "LARDER.DELETE count:1 foo");
+    assert!(refusal(&reply).contains("DEL deletes a plain key (key foo)"), "{reply:?}");
+    assert_eq!(talk(&mut client, "LARDER.DELETE count:1 count:2"), int(2));
+    assert_eq!(talk(&mut client, "EXISTS count:0 count:1 count:2"), int(1));
+}
+
+#[test]
 fn a_transaction_has_the_server_of_its_first_key() {
     let bench = bench(3, 0);
     let (mut one, mut other) = (bench.client(), bench.client());

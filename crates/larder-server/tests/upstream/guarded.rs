@@ -30,8 +30,8 @@ fn a_key_of_a_cache_is_refused_to_commands_that_would_go_upstream() {
     }
     assert_eq!(bench.redis.cli(&["DBSIZE"]), "0");
     // What is executed here says what it always says.
-    let reply = talk(&mut client, "SET user:42 x");
-    assert!(refusal(&reply).starts_with("REFUSED no store declared"), "{reply:?}");
+    let reply = talk(&mut client, "APPEND user:42 x");
+    assert!(refusal(&reply).starts_with("REFUSED APPEND is for plain keys"), "{reply:?}");
     assert!(refusal(&talk(&mut client, "GET user:x")).starts_with("BADKEY "));
 }
 

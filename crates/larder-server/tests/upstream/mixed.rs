@@ -65,6 +65,54 @@ fn commands_on_both_kinds_of_keys_are_split_and_merged() {
     assert_eq!(replies, [ok(), row(5), Reply::Array(three), int(2), Reply::Array(two)]);
 }
 
+/// What is asked in turns of rows and of plain keys, and what is replied.
+fn written_in_turns() -> Vec<(&'static str, Reply)> {
+    vec![
+        ("SET p 1", ok()),
+        ("SET user:1 mine", ok()),
+        ("GET user:1", Reply::bulk("mine")),
+        ("SET p 2", ok()),
+        ("INCR count:1", int(1)),
+        ("INCRBY count:2 5", int(5)),
+        ("INCR count:1", int(2)),
+        ("LARDER.DELETE count:2", int(1)),
+        ("GET p", Reply::bulk("2")),
+        ("MGET count:1 p user:1 count:2", {
+            let values = ["2", "2", "mine"].map(Reply::bulk);
+            Reply::Array(values.into_iter().chain([Reply::Null]).collect())
+        }),
+        ("GETSET user:1 yours", Reply::bulk("mine")),
+        ("SET user:1 his NX", Reply::Null),
+        ("GET user:1", Reply::bulk("yours")),
+        ("DEL user:1 p", int(2)),
+        ("GET user:1", Reply::bulk("yours")),
+        ("LARDER.DELETE user:1", int(1)),
+        ("GET user:1", Reply::Null),
+        ("EXISTS user:1 p count:1", int(1)),
+    ]
+}
+
+#[test]
+fn rows_are_written_here_and_plain_keys_in_redis_in_the_order_of_their_commands() {
+    for behind in [false, true] {
+        let bench = Bench::new();
+        let mut client = bench.client();
+        let (lines, expected): (Vec<_>, Vec<_>) = written_in_turns().into_iter().unzip();
+        let replies = match behind {
+            true => pipeline(&mut client, &lines),
+            false => lines.iter().map(|line| talk(&mut client, line)).collect(),
+        };
+        assert_eq!(replies, expected);
+        let reply = talk(&mut client, "MSET p 1 user:1 1");
+        assert!(refusal(&reply).contains("can't name plain keys and keys of caches"), "{reply:?}");
+        for line in ["LARDER.DELETE p", "LARDER.DELETE count:1 p"] {
+            let reply = talk(&mut client, line);
+            assert!(refusal(&reply).contains("DEL deletes a plain key (key p)"), "{reply:?}");
+        }
+        assert_eq!(talk(&mut client, "GET count:1"), Reply::bulk("2"));
+    }
+}
+
 #[test]
 fn a_key_that_fits_no_template_fails_a_split_command_before_anything_is_done() {
     let bench = Bench::new();

@@ -7,7 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use larder_core::{Key, KeyTemplate, Value};
-use larder_engine::{Cache, Engine, Sharing, memory_tier};
+use larder_engine::behind::WriteBehind;
+use larder_engine::{Cache, Engine, Raw, Sharing, memory_tier};
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
 use larder_redis::{RedisOptions, RedisTier, Servers};
@@ -16,15 +17,15 @@ use larder_resp::{Declared, Keyspace, Pool, PoolName, Service};
 use larder_server::host::ThisProcess;
 use larder_server::listen::resp::{RespListener, Setup};
 use larder_server::upstream::{Options, RedisUpstream};
-use larder_test::{Redis, Reply, RespClient, TestSource};
+use larder_test::{Redis, Reply, RespClient, TestJournal, TestSink, TestSource};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 /// How long a test waits for something that it expects.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// larder with the cache `user:{id:int}`, whose rows are `row of user:…`, and a Redis for
-/// everything else.
+/// larder with the cache `user:{id:int}`, whose rows are `row of user:…`, the cache
+/// `count:{id:int}`, which has none and is written behind, and a Redis for everything else.
 pub(crate) struct Bench<R = Redis> {
     pub(crate) redis: R,
     pub(crate) upstream: Arc<RedisUpstream>,
@@ -115,15 +116,33 @@ impl<R> Bench<R> {
         let cache = Cache::builder("user")
             .max_staleness(Duration::from_secs(3600))
             .source(source.clone())
-            .memory(memory)
+            .sink(TestSink::adding(&source, add))
+            .memory(Arc::clone(&memory))
             .weigher(|key: &Key, _: Option<&Value>| key.heap_bytes())
             .engine(&engine)
             .build()
             .unwrap();
-        let template = KeyTemplate::parse("user:{id:int}").unwrap();
+        let counts = TestSource::of([]);
+        let writes = WriteBehind::over(Arc::new(TestJournal::default()));
+        let count = Cache::builder("count")
+            .max_staleness(Duration::from_secs(3600))
+            .source(counts.clone())
+            .sink(TestSink::adding(&counts, add).behind())
+            .behind(&writes, Raw)
+            .add_with(|held, difference| Ok(add(held, difference).expect("a count is a number")))
+            .memory(memory)
+            .engine(&engine)
+            .build()
+            .unwrap();
+        runtime.block_on(writes.start(&engine)).unwrap();
+        let declare = |template: &str, cache| {
+            let template = KeyTemplate::parse(template).unwrap();
+            Declared { template, cache, counter: None }
+        };
         let servers = Servers::new(&behind.redis).unwrap();
         let upstream = Arc::new(RedisUpstream::new(&servers, &behind.options));
-        let keyspace = Keyspace::new(vec![Declared { template, cache }], None).unwrap();
+        let declared = vec![declare("user:{id:int}", cache), declare("count:{id:int}", count)];
+        let keyspace = Keyspace::new(declared, None).unwrap();
         let mut keyspace = keyspace.with_upstream(Arc::clone(&upstream) as _);
         if guards {
             keyspace = keyspace.with_companions("larder");
@@ -166,6 +185,13 @@ impl<R> Drop for Bench<R> {
             runtime.shutdown_timeout(Duration::from_secs(5));
         }
     }
+}
+
+/// What becomes of a count.
+fn add(held: Option<&Value>, difference: i64) -> Option<Value> {
+    let held = held.map_or("0", |held| std::str::from_utf8(&held.bytes).unwrap());
+    let sum = held.parse::<i64>().ok()?.checked_add(difference)?;
+    Some(Value::raw(sum.to_string()))
 }
 
 /// Waits until `condition` holds.

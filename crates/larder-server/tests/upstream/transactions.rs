@@ -43,6 +43,9 @@ fn a_key_of_a_cache_poisons_a_transaction() {
     for refused in [
         "GET user:1",
         "DEL user:1 a",
+        "SET user:1 a",
+        "INCR count:1",
+        "LARDER.DELETE user:1",
         "HSET user:1 a b",
         "SUBSCRIBE c",
         "KEYS *",

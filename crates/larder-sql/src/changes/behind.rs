@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use larder_core::sink::{Applied, Sequence};
+use larder_core::steps::{Step, reach};
 use larder_core::{Error, ErrorKind, Result, Value};
 
 use super::write::written;
@@ -80,6 +81,7 @@ impl<W: Writer> Once<W> for ApplyJob<'_, W> {
         }
         W::begin(connection, Isolation::Rows).await?;
         progress.begun();
+        reach(Step::Begin);
         let ended = self.steps(connection, progress).await;
         end::<W, _>(connection, progress, ended).await
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use larder_core::steps::{Step, reach};
 use larder_core::{Result, Value, Written};
 
 use super::{Bound, Changes, Isolation, Orders, Outcome, Planned, Writer, no_statement};
@@ -141,8 +142,10 @@ pub(crate) async fn end<W: Writer, T>(
     let ended = match ended {
         Ok(Ended::Committed(done)) => {
             progress.sent();
+            reach(Step::Commit);
             match W::commit(connection).await {
                 Ok(()) => {
+                    reach(Step::Committed);
                     progress.ended();
                     return Ok(Ended::Committed(done));
                 }

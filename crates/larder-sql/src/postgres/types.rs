@@ -51,23 +51,23 @@ pub(super) enum Wire {
 }
 
 /// The numbers of built-in types, from `pg_type.dat`.
-mod oid {
+pub(super) mod oid {
     pub(super) const BOOL: u32 = 16;
     pub(super) const BYTEA: u32 = 17;
     pub(super) const NAME: u32 = 19;
-    pub(super) const INT8: u32 = 20;
+    pub(in super::super) const INT8: u32 = 20;
     pub(super) const JSON: u32 = 114;
     pub(super) const JSONB: u32 = 3802;
-    pub(super) const INT2: u32 = 21;
-    pub(super) const INT4: u32 = 23;
-    pub(super) const TEXT: u32 = 25;
+    pub(in super::super) const INT2: u32 = 21;
+    pub(in super::super) const INT4: u32 = 23;
+    pub(in super::super) const TEXT: u32 = 25;
     pub(super) const OID: u32 = 26;
     pub(super) const FLOAT4: u32 = 700;
     pub(super) const FLOAT8: u32 = 701;
     pub(super) const BPCHAR: u32 = 1042;
-    pub(super) const VARCHAR: u32 = 1043;
+    pub(in super::super) const VARCHAR: u32 = 1043;
     pub(super) const NUMERIC: u32 = 1700;
-    pub(super) const UUID: u32 = 2950;
+    pub(in super::super) const UUID: u32 = 2950;
 }
 
 impl Fact {

@@ -10,13 +10,11 @@ use crate::changes::{
     ApplyJob, Asking, BuryJob, Ended, Entry, Letter, Owned, TablesQuestion as Question, Told, mark,
 };
 use crate::fault;
+use crate::guard::KEYS_MAX;
 use crate::load::Format;
 
 /// The longest reason of a dead letter, in bytes.
 const REASON_BYTES_MAX: usize = 4_096;
-
-/// How many keys are asked for at once.
-const KEYS_MAX: usize = 1_000;
 
 impl SqlSink {
     pub(super) async fn take_over(&self, owner: &str) -> Result<u64> {

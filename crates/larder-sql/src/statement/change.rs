@@ -5,7 +5,7 @@ use larder_core::{Error, ErrorKind, Result};
 
 use super::{Dialect, Reader, Statement, Verbs};
 
-/// The most names that one statement may bind. Postgres takes 65,535, SQLite 32,766.
+/// The most names that one statement may bind. Postgres and MySQL take 65,535, SQLite 32,766.
 const NAMES_MAX: usize = 1_000;
 
 /// What a statement may bind beside the parameters of the key.
@@ -125,6 +125,10 @@ impl Verbs {
             Dialect::Sqlite => {
                 (&["INSERT", "UPDATE", "DELETE", "REPLACE"], "INSERT, UPDATE, DELETE or REPLACE")
             }
+            Dialect::Mysql => (
+                &["INSERT", "UPDATE", "DELETE", "REPLACE", "CALL"],
+                "INSERT, UPDATE, DELETE, REPLACE or CALL",
+            ),
         };
         let Some(verb) = self.verb() else {
             return Err(format!("is empty: write {list}"));

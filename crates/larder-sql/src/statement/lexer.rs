@@ -1,8 +1,9 @@
 //! SQL as strings, quoted names, comments, words, and the rest.
 //!
 //! Follows PostgreSQL's "Lexical Structure" (strings with and without escapes, dollar quotes,
-//! nested comments) and SQLite's "SQL As Understood By SQLite" (four ways to quote, comments
-//! that don't nest, five ways to write a parameter).
+//! nested comments), SQLite's "SQL As Understood By SQLite" (four ways to quote, comments
+//! that don't nest, five ways to write a parameter) and MySQL's "Language Structure" (strings in
+//! both kinds of quotation marks and with backslashes, as our sessions have it: see `mysql`).
 
 use super::Dialect;
 
@@ -59,22 +60,27 @@ impl<'a> Lexer<'a> {
 
     fn token(&self, first: char) -> Result<(Token<'a>, usize), String> {
         let (rest, postgres) = (self.rest, self.dialect == Dialect::Postgres);
+        let mysql = self.dialect == Dialect::Mysql;
         let after = rest[first.len_utf8()..].chars().next();
         match first {
             _ if first.is_whitespace() => Ok((Token::Space, run(rest, char::is_whitespace))),
-            '-' if after == Some('-') => {
-                Ok((Token::Space, rest.find('\n').map_or(rest.len(), |end| end + 1)))
+            '-' if after == Some('-') && !(mysql && is_minus(&rest[2..])) => self.line(),
+            '#' if mysql => self.line(),
+            '/' if mysql && (rest.starts_with("/*!") || rest.starts_with("/*M!")) => {
+                Err("has a comment that is executed: write what is in it without /*! and */".into())
             }
             '/' if after == Some('*') => Ok((Token::Space, self.comment()?)),
+            '\'' | '"' if mysql => self.quoted(1, true, Escapes::Backslash),
             '\'' => self.quoted(1, true, Escapes::Doubled),
             'e' | 'E' if postgres && after == Some('\'') => {
                 self.quoted(2, true, Escapes::Backslash)
             }
             '"' => self.quoted(1, false, Escapes::Doubled),
             '`' if !postgres => self.quoted(1, false, Escapes::Doubled),
-            '[' if !postgres => self.quoted(1, false, Escapes::None),
+            '[' if self.dialect == Dialect::Sqlite => self.quoted(1, false, Escapes::None),
             '$' if postgres && !after.is_some_and(|c| c.is_ascii_digit()) => self.dollar_quoted(),
             '$' if after.is_some_and(is_in_word) => Ok(self.foreign(1)),
+            '@' if mysql => Ok((Token::Other, 1)),
             ':' | '@' if !postgres && after.is_some_and(is_in_word) => Ok(self.foreign(1)),
             '?' if !postgres => Ok(self.foreign(1)),
             '{' => self.hole(),
@@ -86,6 +92,12 @@ impl<'a> Lexer<'a> {
             _ if is_in_word(first) => Ok((Token::Word, run(rest, is_in_word))),
             _ => Ok((Token::Other, first.len_utf8())),
         }
+    }
+
+    /// A comment to the end of the line.
+    #[expect(clippy::unnecessary_wraps, reason = "as the others are")]
+    fn line(&self) -> Result<(Token<'a>, usize), String> {
+        Ok((Token::Space, self.rest.find('\n').map_or(self.rest.len(), |end| end + 1)))
     }
 
     fn hole(&self) -> Result<(Token<'a>, usize), String> {
@@ -171,6 +183,7 @@ impl<'a> Lexer<'a> {
         let gap = run(&self.rest[end..], char::is_whitespace);
         let between = &self.rest[end..end + gap];
         let goes_on = escapes == Escapes::Backslash
+            && self.dialect == Dialect::Postgres
             && between.contains('\n')
             && self.rest[end + gap..].starts_with('\'');
         goes_on.then_some(end + gap + 1)
@@ -200,6 +213,11 @@ enum Escapes {
     Doubled,
     /// Doubled, or after a backslash.
     Backslash,
+}
+
+/// MySQL: two minuses are a comment only before white space, and otherwise minus minus.
+fn is_minus(rest: &str) -> bool {
+    rest.chars().next().is_some_and(|c| !c.is_whitespace() && !c.is_control())
 }
 
 /// The length of the run at the beginning of `text` whose characters all are `inside`.

@@ -20,6 +20,8 @@ enum Part {
         source: String,
         word: Option<String>,
     },
+    /// A string.
+    Literal(String),
     Space(String),
     /// An index into what the statement takes.
     Hole(usize),
@@ -75,9 +77,9 @@ const BEFORE_BRACKETS: [&str; 16] = [
 ];
 
 /// Words of a statement with another query in it, or of one that is not plain in another way.
-const OTHERS: [&str; 12] = [
+const OTHERS: [&str; 13] = [
     "SELECT", "WITH", "UNION", "TABLE", "USING", "LATERAL", "CURRENT", "EXISTS", "JOIN", "DEFAULT",
-    "LIMIT", "ORDER",
+    "LIMIT", "ORDER", "IGNORE",
 ];
 
 impl Plain {
@@ -99,6 +101,7 @@ impl Plain {
                     let word = Some(source.to_ascii_uppercase());
                     Part::Text { source: source.to_owned(), word }
                 }
+                Token::Quoted(quote) if quote.is_string => Part::Literal(source.to_owned()),
                 Token::Quoted(_) | Token::Foreign | Token::Other => {
                     Part::Text { source: source.to_owned(), word: None }
                 }
@@ -168,6 +171,11 @@ impl Plain {
         let Some(start) = self.top_level("WHERE").filter(|_| is_known && self.is_plain()) else {
             return false;
         };
+        // Of several tables, rows of one may keep those of another from being deleted.
+        let head = self.top_level("FROM").unwrap_or(start);
+        if self.solid(head..start).any(|at| self.parts[at].is(",")) {
+            return false;
+        }
         let end = self.top_level("RETURNING").unwrap_or(self.parts.len());
         if end < start {
             return false;
@@ -224,7 +232,7 @@ impl Plain {
                 BEFORE_BRACKETS.contains(&&**word) || FUNCTIONS.contains(&&**word)
             }
             // A quoted name may be a function's, an operator is none.
-            Part::Text { source, .. } => !source.starts_with('"'),
+            Part::Text { source, .. } => !source.starts_with(['"', '`']),
             _ => true,
         })
     }
@@ -327,7 +335,9 @@ impl Plain {
 
     fn render(&self, range: std::ops::Range<usize>, place: &impl Fn(usize) -> String) -> String {
         let part = |part: &Part| match part {
-            Part::Text { source, .. } | Part::Space(source) => source.clone(),
+            Part::Text { source, .. } | Part::Literal(source) | Part::Space(source) => {
+                source.clone()
+            }
             Part::Hole(at) => place(*at),
             Part::Open => "(".to_owned(),
             Part::Close => ")".to_owned(),
@@ -363,14 +373,17 @@ impl Part {
 }
 
 fn is_name(source: &str) -> bool {
-    source.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '"')
+    source.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '"' || c == '`')
 }
 
-fn unquoted(source: &str) -> String {
-    match source.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-        Some(inner) => inner.replace("\"\"", "\""),
-        None => source.to_owned(),
+/// A name without the marks that it may be quoted with.
+pub(crate) fn unquoted(source: &str) -> String {
+    for (mark, doubled) in [("\"", "\"\""), ("`", "``")] {
+        if let Some(inner) = source.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark)) {
+            return inner.replace(doubled, mark);
+        }
     }
+    source.to_owned()
 }
 
 #[cfg(test)]
@@ -448,6 +461,23 @@ mod tests {
             "CALL store({id})",
         ] {
             assert_eq!(many(sql), None, "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_by_key_in_mysql_leaves_no_row_of_the_key() {
+        for (sql, is_by_key) in [
+            ("DELETE FROM t WHERE id = {id}", true),
+            ("DELETE FROM `t` WHERE `t`.`id` = {id}", true),
+            // A string, and not a name.
+            ("DELETE FROM t WHERE \"id\" = {id}", false),
+            ("DELETE IGNORE FROM t WHERE id = {id}", false),
+            ("DELETE t FROM t, u WHERE t.id = {id}", false),
+            ("DELETE FROM t WHERE id = {id} LIMIT 1", false),
+        ] {
+            let takes = vec![Taken { name: "id".into(), what: What::Key(0, ParameterKind::Int) }];
+            let plain = Plain::read(sql, Dialect::Mysql, &takes);
+            assert_eq!(plain.is_by_key(&takes), is_by_key, "{sql}");
         }
     }
 

@@ -20,11 +20,11 @@ fn refused(sql: &str, dialect: Dialect) -> String {
     error.to_string()
 }
 
-const BOTH: [Dialect; 2] = [Dialect::Postgres, Dialect::Sqlite];
+const ALL: [Dialect; 3] = [Dialect::Postgres, Dialect::Sqlite, Dialect::Mysql];
 
 #[test]
 fn holes_are_numbered_by_first_use() {
-    for dialect in BOTH {
+    for dialect in ALL {
         let sql = "SELECT {shop}, {id} FROM t WHERE a={shop}AND b={id};  -- done";
         assert_eq!(rendered(sql, dialect), "SELECT $1, $2 FROM t WHERE a=$1AND b=$2  -- done");
         let statement = Statement::parse(sql, dialect, &parameters()).unwrap();
@@ -39,7 +39,7 @@ fn what_is_quoted_or_a_comment_is_left_alone() {
         r#"SELECT "a""{x}" FROM t"#,
         "SELECT '{1,2}'",
     ] {
-        for dialect in BOTH {
+        for dialect in ALL {
             assert_eq!(rendered(sql, dialect), sql);
         }
     }
@@ -57,6 +57,16 @@ fn what_is_quoted_or_a_comment_is_left_alone() {
         assert_eq!(rendered(sql, Dialect::Sqlite), sql);
     }
     assert_eq!(rendered("SELECT a[{id}]", Dialect::Postgres), "SELECT a[$1]");
+    for sql in [
+        r"SELECT 'it\'s {x}', '\\', 'a' '{y}' # {id} '",
+        r#"SELECT "it's \" {x}", `a``{x}`, `\`, 'b'"#,
+        "SELECT 1 /*+ {hint} */ /* /* {id} */ + @x -- {id}",
+        "SELECT @@sql_mode, doc->>'$.a{x}', 5--1",
+    ] {
+        assert_eq!(rendered(sql, Dialect::Mysql), sql);
+    }
+    assert_eq!(rendered("SELECT 5--{id}", Dialect::Mysql), "SELECT 5--$1");
+    assert_eq!(rendered("SELECT #x\n{id}", Dialect::Mysql), "SELECT #x\n$1");
 }
 
 #[test]
@@ -69,6 +79,9 @@ fn a_parameter_in_a_string_is_told_how_to_get_out() {
         ("SELECT E'{shop}\\n'", Dialect::Postgres, r"write {shop} || E'\n'"),
         ("SELECT $a$<{shop}>$a$", Dialect::Postgres, "write $a$<$a$ || {shop} || $a$>$a$"),
         ("SELECT \"{id}\"", Dialect::Sqlite, "can't be a parameter"),
+        ("SELECT `{id}`", Dialect::Mysql, "can't be a parameter"),
+        ("SELECT \"{id}\"", Dialect::Mysql, "write {id}"),
+        ("SELECT 'user-{id}'", Dialect::Mysql, "write CONCAT('user-', {id})"),
     ] {
         let message = refused(sql, dialect);
         assert!(message.ends_with(cure), "{message}");
@@ -94,13 +107,16 @@ fn what_is_refused_says_what_to_write() {
         ("PRAGMA user_version", "a load reads"),
         ("SELECT $1", "has the placeholder $1: write {id}, {shop}"),
     ] {
-        for dialect in BOTH {
+        for dialect in ALL {
             let message = refused(sql, dialect);
             assert!(message.contains(cure), "{sql}: {message}");
         }
     }
     for sql in ["SELECT ?", "SELECT ?1", "SELECT :id", "SELECT @id", "SELECT $id"] {
         assert!(refused(sql, Dialect::Sqlite).contains("has the placeholder"), "{sql}");
+    }
+    for sql in ["SELECT 1 /*! + {id} */", "SELECT 1 /*!50000 + 1 */", "SELECT 1 /*M! + 1 */"] {
+        assert!(refused(sql, Dialect::Mysql).contains("has a comment that is executed"), "{sql}");
     }
     assert!(refused("SELECT $a$ b", Dialect::Postgres).contains("$a$ that is not closed"));
 }
@@ -114,7 +130,7 @@ fn every_way_to_begin_a_query_is_one() {
         "WITH d AS (SELECT replace(a, 'b', 'c') FROM t) SELECT * FROM d",
         "WITH RECURSIVE t(n) AS (SELECT 1) SELECT n FROM t",
     ] {
-        for dialect in BOTH {
+        for dialect in ALL {
             assert_eq!(rendered(sql, dialect), sql);
         }
     }
@@ -123,7 +139,7 @@ fn every_way_to_begin_a_query_is_one() {
 proptest! {
     #[test]
     fn any_text_is_read_without_panic_and_kept(sql in "(SELECT|[ '\"$a{}();/*\\n\\\\Eé`\\[\\]-]|\\{id\\}){0,24}") {
-        for dialect in BOTH {
+        for dialect in ALL {
             if let Ok(statement) = Statement::parse(&sql, dialect, &parameters()) {
                 let back = statement.render(|_| "{id}".to_owned());
                 prop_assert!(sql.replace(';', "") == back.replace(';', ""), "{} {}", sql, back);

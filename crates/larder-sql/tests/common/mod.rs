@@ -1,8 +1,10 @@
-//! What the tests of both databases need.
+//! What the tests of all databases need.
 
 // Each test program uses its part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod faults;
+pub mod letters;
 pub mod sinks;
 
 use std::time::Duration;

@@ -14,6 +14,10 @@ pub trait Shop: Sync {
     /// Runs SQL on a connection of its own, and returns a line for each row, with `|` between
     /// columns.
     fn sql(&self, sql: &str) -> impl Future<Output = String> + Send;
+    /// A statement that writes, which most databases understand, as this one does.
+    fn words(&self, sql: &str) -> String {
+        sql.to_owned()
+    }
 }
 
 pub const TABLES: &str = "
@@ -39,13 +43,14 @@ pub fn user_writes() -> Writes {
 }
 
 pub fn users(shop: &impl Shop) -> SqlSink {
-    SqlSink::new(shop.database(), user_writes()).unwrap()
+    let writes = Writes { store: Some(shop.words(STORE)), ..user_writes() };
+    SqlSink::new(shop.database(), writes).unwrap()
 }
 
 /// Counters that can be added to.
 pub fn counters(shop: &impl Shop) -> SqlSink {
     let n = raw("counter:{id:int}", "SELECT n FROM counters WHERE id = {id}");
-    let writes = Writes { add: Some(ADD.to_owned()), ..Writes::new("counter", n) };
+    let writes = Writes { add: Some(shop.words(ADD)), ..Writes::new("counter", n) };
     SqlSink::new(shop.database(), writes).unwrap()
 }
 
@@ -120,10 +125,23 @@ pub async fn what_can_not_be_written_is_poison_and_says_why(shop: &impl Shop) {
         let error = users.write(&Key::from(key), &write).await.unwrap_err();
         assert_eq!(error.fault, WriteFault::Poison, "{json}: {}", error.error.chain());
         assert!(error.error.chain().contains(why), "{json}: {}", error.error.chain());
+        // What only the database knows is all that is left to it.
+        match users.check(&Key::from(key), &write) {
+            Ok(()) => assert_eq!(why, "refused the store"),
+            Err(error) => assert!(error.chain().contains(why), "{json}: {}", error.chain()),
+        }
     }
+    assert_eq!(
+        users.check(&Key::from("user:1"), &Write::Add(1)).unwrap_err().kind(),
+        ErrorKind::Refused
+    );
     let error = users.write(&Key::from("user:1"), &Write::Add(1)).await.unwrap_err();
     assert_eq!((error.fault, error.error.kind()), (WriteFault::Poison, ErrorKind::Refused));
-    // The one and the other constraint of a row.
+}
+
+/// The one and the other constraint of a row.
+pub async fn a_row_of_another_key_is_in_the_way(shop: &impl Shop) {
+    let users = users(shop);
     users.write(&Key::from("user:1"), &mail(1, "a@b")).await.unwrap();
     let error = users.write(&Key::from("user:2"), &mail(2, "a@b")).await.unwrap_err();
     assert_eq!((error.fault, error.error.kind()), (WriteFault::Poison, ErrorKind::Refused));
@@ -369,7 +387,7 @@ pub async fn replacing_loses_no_update_between_writers(shop: &impl Shop) {
     let body = raw("note:{id:int}", "SELECT body FROM notes WHERE id = {id}");
     let store = "INSERT INTO notes (id, body) VALUES ({id}, {value})
                  ON CONFLICT (id) DO UPDATE SET body = EXCLUDED.body RETURNING body";
-    let writes = Writes { store: Some(store.to_owned()), ..Writes::new("note", body.clone()) };
+    let writes = Writes { store: Some(shop.words(store)), ..Writes::new("note", body.clone()) };
     let sink = SqlSink::new(shop.database(), writes).unwrap();
     let loads = source(shop.database(), body);
     let key = Key::from("note:1");
@@ -507,6 +525,31 @@ pub async fn what_is_returned_otherwise_is_not_said(shop: &impl Shop) {
     let (held, warnings) = write(Writes { load: tagged, ..store("RETURNING *") }).await;
     assert_eq!(held.as_deref(), Some("unsaid"));
     assert!(warnings.contains("has tags"), "{warnings}");
+}
+
+pub async fn with_terms_what_is_held_is_said_with_the_tags_of_a_load(shop: &impl Shop) {
+    let of_row = ["users", "user {id}", "name:{name}", "mail:{email}"];
+    let load = super::tagged(user_writes().load, &of_row);
+    let loads = source(shop.database(), load.clone());
+    let sink = SqlSink::new(shop.database(), Writes { load, ..user_writes() }).unwrap();
+    let (sink, terms) = sink.with_terms();
+    assert_eq!(sink.prepare().await.unwrap().warnings, []);
+    let key = Key::from("user:42");
+    let tags = |value: Option<&Value>| {
+        let terms = terms.of(&key, value);
+        let mut tags: Vec<_> = terms.tags().iter().map(ToString::to_string).collect();
+        tags.sort();
+        tags
+    };
+    for name in ["Ada", "Zoë \"Q\" \\ 🦀\n", "12.50", "null"] {
+        let Written::Value(value) = sink.write(&key, &user(42, name)).await.unwrap() else {
+            panic!("unsaid");
+        };
+        assert_eq!(super::text(Some(value.clone())), answer(&loads, "user:42").await);
+        assert_eq!(tags(Some(&value)), super::tags(&loads, &["user:42"]).await[0], "{name}");
+    }
+    sink.write(&key, &Write::Delete).await.unwrap();
+    assert_eq!(tags(None), super::tags(&loads, &["user:42"]).await[0]);
 }
 
 pub async fn a_migration_between_writes_is_noticed(shop: &impl Shop) {

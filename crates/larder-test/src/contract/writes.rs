@@ -158,6 +158,21 @@ pub(super) async fn an_intent_ends_with_its_time(subject: &Subject) {
     assert_eq!(get(&*subject.b, &key).await, None);
 }
 
+pub(super) async fn an_intent_that_is_announced_again_lasts_longer(subject: &Subject) {
+    if !has_intents(subject) {
+        return;
+    }
+    let (key, [intent]) = (subject.key("again"), intents(subject, "again"));
+    let time = subject.step();
+    begin(&*subject.a, &key, intent, time).await;
+    begin(&*subject.a, &key, intent, LONG).await;
+    subject.pass(time + subject.slack()).await;
+    assert!(is_pending(subject, &key).await, "it was announced for longer");
+    let envelope = subject.envelope(b"again");
+    assert!(!end(&*subject.a, &key, intent, leaving(&envelope)).await.is_held);
+    granted(&*subject.b, &key).await;
+}
+
 pub(super) async fn what_a_write_leaves_is_as_old_as_its_beginning(subject: &Subject) {
     if !has_intents(subject) {
         return;

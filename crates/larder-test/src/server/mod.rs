@@ -1,13 +1,14 @@
 //! Real servers for tests: a child process on free ports in a temporary folder.
 //!
 //! [`Server`] is the base: it starts, stops, kills, pauses and restarts whatever a [`Program`]
-//! describes, and knows nothing of any particular server. [`Postgres`], [`Redis`], [`Nats`] and
-//! [`Larder`] are such programs with their own clients around them; each is a [`Server`] by
-//! `Deref`. [`RedisCluster`] and [`RedisSentinel`] are several of them.
+//! describes, and knows nothing of any particular server. [`Postgres`], [`Mariadb`], [`Redis`],
+//! [`Nats`] and [`Larder`] are such programs with their own clients around them; each is a
+//! [`Server`] by `Deref`. [`RedisCluster`] and [`RedisSentinel`] are several of them.
 //!
 //! A server dies when its [`Server`] is dropped, and when the test process dies in any way.
 
 mod larder;
+mod mariadb;
 mod memcached;
 mod nats;
 mod postgres;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use larder::Larder;
+pub use mariadb::Mariadb;
 pub use memcached::Memcached;
 pub use nats::Nats;
 pub use postgres::Postgres;

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::redis::tls::Certificates;
 use super::{Place, Program, Server, Signal, User, find_program, is_program, process, template};
 use crate::missing;
 
@@ -73,6 +74,25 @@ impl Postgres {
         postgres
     }
 
+    /// From now on it speaks TLS with who asks for it. Returns the file of the authority that
+    /// signed its certificate, which is of `localhost` and `127.0.0.1`, and which nobody trusts who
+    /// isn't given it.
+    ///
+    /// # Panics
+    ///
+    /// When openssl isn't installed.
+    pub fn speak_tls(&self) -> PathBuf {
+        let files = Certificates::in_folder(&self.place().folder().join("data"));
+        files.make();
+        // It reads no key that others could have read or written.
+        if let Some(user) = User::unprivileged() {
+            user.own(&files.key);
+        }
+        self.psql("ALTER SYSTEM SET ssl = on; SELECT pg_reload_conf()");
+        while self.psql("SHOW ssl") != "on" {}
+        files.authority
+    }
+
     /// `postgres://postgres@127.0.0.1:PORT/postgres`.
     #[must_use]
     pub fn url(&self) -> String {
@@ -106,13 +126,48 @@ impl Postgres {
     ///
     /// When it fails.
     pub fn pgbench(&self, args: &[&str]) -> String {
+        self.try_pgbench(args).unwrap_or_else(|error| panic!("pgbench failed {error}"))
+    }
+
+    /// The same where it may fail, as when the server goes away under it.
+    ///
+    /// # Errors
+    ///
+    /// When it does, with its status and what it said.
+    ///
+    /// # Panics
+    ///
+    /// When `pgbench` isn't installed.
+    pub fn try_pgbench(&self, args: &[&str]) -> Result<String, String> {
         let mut pgbench = self.client("pgbench");
         pgbench.args(["-h", "127.0.0.1", "-U", "postgres", "-p"]).arg(self.port().to_string());
         let output = pgbench.args(args).arg("postgres").output();
         let output = output.expect("a program that was found can be started");
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "pgbench failed ({}): {error}", output.status);
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        match output.status.success() {
+            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+            false => {
+                let error = String::from_utf8_lossy(&output.stderr);
+                Err(format!("({}): {error}", output.status))
+            }
+        }
+    }
+
+    /// Stops what sends the server's log to those who follow it from running, while `meanwhile`
+    /// does: their connections stay open, and they hear nothing. Who begins to follow meanwhile is
+    /// sent the log.
+    ///
+    /// # Panics
+    ///
+    /// When Postgres can't be asked.
+    pub fn senders_paused<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        let pids = self.psql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walsender'");
+        let pids = pids.lines().map(|pid| pid.parse().expect("a pid is a number"));
+        let stopped = Stopped(pids.collect());
+        stopped.0.iter().for_each(|&pid| process::signal(pid, Signal::STOP));
+        // Also when it panics.
+        let result = meanwhile();
+        drop(stopped);
+        result
     }
 
     /// How often statements like `pattern` were run since the start or the last
@@ -156,6 +211,15 @@ impl Deref for Postgres {
 
     fn deref(&self) -> &Server {
         &self.server
+    }
+}
+
+/// Processes that run again when this is dropped.
+struct Stopped(Vec<u32>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|&pid| process::signal(pid, Signal::CONT));
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod cluster;
 mod sentinel;
-mod tls;
+pub(super) mod tls;
 mod topology;
 
 use std::ops::Deref;

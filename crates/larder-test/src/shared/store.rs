@@ -201,6 +201,7 @@ impl Store {
             // Of writers that overlap none may leave its value.
             self.owners.remove(key);
         }
+        intents.retain(|(other, _)| *other != intent);
         intents.push((intent, now + time));
         keep(&mut self.intents, key, self.held_max, |all| all.iter().any(|(_, end)| now < *end));
         keep(&mut self.owners, key, self.held_max, |(_, _, until)| now < *until);

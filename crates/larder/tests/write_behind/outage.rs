@@ -2,17 +2,19 @@
 //! applied when it is back.
 
 use std::collections::HashSet;
+use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use larder::ErrorKind;
 use larder::engine::behind::BehindBounds;
+use larder::journal::JournalOptions;
+use larder_crash::{Shop, TestDatabase};
 use tempfile::TempDir;
 
-use crate::database::TestDatabase;
-use crate::shop::Shop;
-
+/// How many seconds the database stays away after it was noticed; none by default.
+const SECONDS_OF: &str = "LARDER_OUTAGE";
 const WRITERS: u64 = 8;
 const KEYS_MAX: usize = 400;
 
@@ -76,7 +78,8 @@ async fn a_database_that_is_down_sheds_at_the_bound_and_gets_everything_when_it_
         retry_after_max: Duration::from_millis(200),
         ..BehindBounds::default()
     };
-    let shop = Arc::new(Shop::open(&database.url(), folder.path(), bounds).await.unwrap());
+    let journal = Arc::new(JournalOptions::new(folder.path()).open().unwrap());
+    let shop = Arc::new(Shop::open(&database.url(), journal, bounds).await.unwrap());
     let told = Arc::new(Told::default());
     let writers: Vec<_> = (1..=WRITERS)
         .map(|number| tokio::spawn(writer(shop.clone(), told.clone(), number)))
@@ -87,6 +90,9 @@ async fn a_database_that_is_down_sheds_at_the_bound_and_gets_everything_when_it_
     let before = told.acknowledged.load(Ordering::Relaxed);
     let shed = told.shed.load(Ordering::Relaxed);
     until("shedding", || told.shed.load(Ordering::Relaxed) > shed + 20).await;
+    // Longer shows nothing more; whoever wants to see it says how long.
+    let longer = env::var(SECONDS_OF).map_or(0, |text| text.parse().unwrap());
+    tokio::time::sleep(Duration::from_secs(longer)).await;
     let in_between = told.acknowledged.load(Ordering::Relaxed) - before;
     assert!(shop.waiting() >= KEYS_MAX);
     tokio::task::block_in_place(|| postgres.restart());

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder::engine::behind::BehindBounds;
+use larder::journal::JournalOptions;
+use larder_crash::child::say;
+use larder_crash::{Driver, Shop, TestDatabase};
 use tempfile::TempDir;
 
-use crate::child::{Running, say};
-use crate::database::TestDatabase;
-use crate::shop::Shop;
+use crate::child;
 
 /// So many records, unless the environment says how many: `LARDER_REPLAY=1000000`.
 const RECORDS: u64 = 200_000;
@@ -30,7 +31,8 @@ pub(crate) async fn fill(database: &str, folder: &Path, count: u64) {
         bytes_max: usize::MAX,
         ..BehindBounds::default()
     };
-    let shop = Arc::new(Shop::open(database, folder, bounds).await.unwrap());
+    let journal = Arc::new(JournalOptions::new(folder).open().unwrap());
+    let shop = Arc::new(Shop::open(database, journal, bounds).await.unwrap());
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
             let shop = shop.clone();
@@ -58,7 +60,8 @@ fn memory(name: &str) -> u64 {
 /// Replays what is there, applies it, and says what that took.
 pub(crate) async fn replay(database: &str, folder: &Path) {
     let before = memory("VmRSS");
-    let shop = Shop::open(database, folder, BehindBounds::default()).await.unwrap();
+    let journal = Arc::new(JournalOptions::new(folder).open().unwrap());
+    let shop = Shop::open(database, journal, BehindBounds::default()).await.unwrap();
     let stopped = shop.behind.stop(&shop.engine, Duration::from_secs(300)).await.unwrap();
     let growth = memory("VmHWM") - before;
     say(&format!("replayed {} {} {growth}", shop.replayed.records, stopped.left));
@@ -68,13 +71,15 @@ pub(crate) async fn replay(database: &str, folder: &Path) {
 async fn a_long_journal_is_replayed_in_bounded_memory() {
     let records = env::var(RECORDS_OF).map_or(RECORDS, |text| text.parse().unwrap());
     let (database, folder) = (TestDatabase::sqlite().await, TempDir::new().unwrap());
-    let mut filling = Running::start(&database.url(), folder.path(), &format!("fill {records}"));
-    assert_eq!(filling.next().unwrap(), ["filled".to_owned(), records.to_string()]);
-    assert_eq!(filling.next(), None);
+    let start =
+        |does: &str| Driver::start(child::program(), &database.url(), folder.path(), does, None);
+    let mut filling = start(&format!("fill {records}"));
+    assert_eq!(filling.says().unwrap(), ["filled".to_owned(), records.to_string()]);
+    assert_eq!(filling.says(), None);
     drop(filling);
     assert_eq!(database.number("SELECT count(*) FROM items").await, 0);
-    let mut replaying = Running::start(&database.url(), folder.path(), "replay -");
-    let words = replaying.next().unwrap();
+    let mut replaying = start("replay -");
+    let words = replaying.says().unwrap();
     let [replayed, left, growth] = [1, 2, 3].map(|at| words[at].parse::<u64>().unwrap());
     println!("{replayed} records replayed in {growth} KiB");
     assert_eq!((replayed, left), (records, 0));

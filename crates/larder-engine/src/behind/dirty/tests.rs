@@ -10,7 +10,7 @@ use super::*;
 type Map = Dirty<u64, i64>;
 
 fn map() -> Map {
-    Dirty::new(Some(|value, difference| Ok(value.copied().unwrap_or(0) + difference)))
+    Dirty::new(Some(Box::new(|value, difference| Ok(value.copied().unwrap_or(0) + difference))))
 }
 
 fn coming(write: Write<i64>) -> Coming<i64> {

@@ -90,6 +90,10 @@ pub(crate) enum Omit {
     BriefWithoutTier,
     /// A fill of the shared tier doesn't need its lease any more, and intents don't void it.
     LeaseVoided,
+    /// What the shared tier holds stays there when an intent is announced.
+    DropAtIntent,
+    /// What is held here stays when somebody else's intent is heard of.
+    RaiseAtIntent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

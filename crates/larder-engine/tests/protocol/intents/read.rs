@@ -187,7 +187,9 @@ impl Intents {
         match state.reader.queue.pop()? {
             Message::Writing(writer) => {
                 state.reader.writers |= 1 << writer;
-                state.raise();
+                if !self.omits(Omit::RaiseAtIntent) {
+                    state.raise();
+                }
             }
             Message::Written(writer) => {
                 state.raise();

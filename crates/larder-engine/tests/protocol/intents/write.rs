@@ -31,7 +31,9 @@ impl Intents {
                 tier.intents = 0;
             }
             tier.intents |= bit(at);
-            tier.entry = None;
+            if !self.omits(Omit::DropAtIntent) {
+                tier.entry = None;
+            }
             if !self.omits(Omit::LeaseVoided) {
                 state.void_lease();
             }

@@ -2,7 +2,8 @@
 
 use crate::bounds::{Changes, Omit};
 use crate::model::Protocol;
-use crate::state::{Message, State};
+use crate::queue::Message;
+use crate::state::{Process, State, Version};
 
 impl Protocol {
     pub(crate) fn send_token(&self, state: &mut State, process: usize) -> Option<()> {
@@ -14,7 +15,7 @@ impl Protocol {
             if reader.queue.len() >= self.bounds.queue {
                 return None;
             }
-            reader.queue.push(Message::Token);
+            reader.queue.push(Message::Token { position: 0, covers: true });
         }
         reader.token = Some(0);
         Some(())
@@ -30,13 +31,27 @@ impl Protocol {
         reader.queue.pop();
         match message {
             Message::Invalidation => self.raise_epoch(state, process),
-            Message::Token => {
+            // What touches the cache was told to nobody.
+            Message::Token { covers: false, .. } | Message::OfOther { covers: false, .. }
+                if reader.is_built => {}
+            Message::OfOther { position, covers } => self.knows(reader, position, covers),
+            Message::Token { position, covers } => {
                 let sent = reader.token.take()?;
                 let since = if self.omits(Omit::HorizonWhenSent) { 0 } else { sent };
                 reader.horizon = reader.horizon.min(since);
+                self.knows(reader, position, covers);
             }
         }
         Some(())
+    }
+
+    /// An answer says how far everything was announced; it is told apart only where somebody else
+    /// may follow next.
+    fn knows(&self, reader: &mut Process, position: Version, covers: bool) {
+        if self.bounds.feed.hand_overs > 0 {
+            reader.since = position;
+            reader.is_vouched |= reader.is_built && covers;
+        }
     }
 
     pub(crate) fn deliver_twice(&self, state: &mut State, process: usize) -> Option<()> {
@@ -50,7 +65,7 @@ impl Protocol {
 
     pub(crate) fn lose(&self, state: &mut State, process: usize) -> Option<()> {
         let reader = &mut state.processes[process];
-        if reader.queue.first()? == Message::Token {
+        if matches!(reader.queue.first()?, Message::Token { .. }) {
             reader.token = None;
         }
         reader.queue.pop();

@@ -4,7 +4,8 @@
 
 use crate::bounds::Changes;
 use crate::model::Protocol;
-use crate::state::{Age, At, Entry, Holder, Lease, NEVER, Queue, Stage, State, Version};
+use crate::queue::Queue;
+use crate::state::{Age, At, Entry, Holder, Lease, NEVER, Stage, State, Version};
 
 impl Protocol {
     pub(crate) fn tick(&self, state: &mut State) {

@@ -3,5 +3,6 @@
 mod bus;
 mod faults;
 mod feed;
+mod hand_over;
 mod read;
 mod write;

@@ -48,7 +48,8 @@ impl Protocol {
     pub(crate) fn begin(&self, state: &mut State, process: usize) -> Option<()> {
         let least = self.least(state, process);
         let reader = &mut state.processes[process];
-        if reader.flights.iter().flatten().any(|flight| self.is_joined(flight)) {
+        if !reader.is_built || reader.flights.iter().flatten().any(|flight| self.is_joined(flight))
+        {
             return None;
         }
         let horizon = reader.horizon;
@@ -165,15 +166,15 @@ impl Protocol {
     }
 
     pub(crate) fn load(&self, state: &mut State, at: At) -> Option<()> {
-        let head = state.head;
+        let visible = state.visible;
         let is_late = self.omits(Omit::LoadedAtBefore);
         let flight = state.flight(at)?;
         if flight.stage != Stage::Loading {
             return None;
         }
         flight.stage = match flight.lease {
-            Lease::None if !is_late => Stage::Ready(head),
-            _ => Stage::Loaded(head),
+            Lease::None if !is_late => Stage::Ready(visible),
+            _ => Stage::Loaded(visible),
         };
         Some(())
     }

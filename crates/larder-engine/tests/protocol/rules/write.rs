@@ -2,17 +2,22 @@
 
 use crate::bounds::{Changes, Omit, Strike};
 use crate::model::Protocol;
-use crate::state::{Holder, Lease, Message, NEVER, State, Step, Version, Writer};
+use crate::queue::Message;
+use crate::state::{Holder, Lease, NEVER, State, Step, Version, Writer};
 
 impl Protocol {
     pub(crate) fn commit(&self, state: &mut State, process: usize) -> Option<()> {
-        if state.head == self.bounds.versions {
+        // Who writes a row waits for who wrote it before.
+        if state.head == self.bounds.versions || state.visible < state.head {
             return None;
         }
         state.head += 1;
         let version = state.head;
-        if self.counts_from_commit() {
-            self.count(state, version);
+        if !self.bounds.feed.lags {
+            state.visible = version;
+            if self.counts_from_commit() {
+                self.count(state, version);
+            }
         }
         if !matches!(self.bounds.changes, Changes::Unknown | Changes::Feed) {
             // Who has no memory has no epoch to raise.
@@ -99,7 +104,7 @@ impl Protocol {
         }
     }
 
-    fn count(&self, state: &mut State, version: Version) {
+    pub(crate) fn count(&self, state: &mut State, version: Version) {
         let since = &mut state.counts[usize::from(version)];
         if *since == NEVER {
             *since = 0;

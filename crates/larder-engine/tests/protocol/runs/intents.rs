@@ -138,3 +138,17 @@ fn an_intent_voids_the_lease() {
     check(Omit::LeaseVoided, Bounds { filler: true, ..CRASHES }, &[Claim::S6]);
     check(Omit::LeaseVoided, Bounds { filler: true, ..CRASHES }, &[Claim::S1]);
 }
+
+/// Otherwise it is still there when the writer has died and its intent is over, and a horizon from
+/// after the commit vouches for it.
+#[test]
+fn an_intent_drops_what_the_tier_holds() {
+    let bounds = Bounds { filler: true, ..CRASHES };
+    check(Omit::DropAtIntent, bounds, &[Claim::S1]);
+    check(Omit::DropAtIntent, bounds, &[Claim::P1]);
+}
+
+#[test]
+fn who_hears_of_an_intent_drops_what_it_holds() {
+    check(Omit::RaiseAtIntent, LEAST, &[Claim::P1]);
+}

@@ -4,6 +4,7 @@
 //! `cargo test -p larder-engine --test protocol -- --nocapture` prints a line for each run. With
 //! `LARDER_MODEL=large` the runs that must hold go further, for minutes and gigabytes of memory.
 
+mod feeds;
 mod holding;
 mod intents;
 mod marks;

@@ -6,7 +6,8 @@ pub(super) const OPENING: &str = "\
 <!-- Generated from the commands by `UPDATE_DOCS=1 cargo test -p larder-resp reference`. -->
 
 Every command of Redis 7.0, and what becomes of it on **plain keys**, those outside the namespaces
-of declared caches. What commands do to declared keys stands in [Commands](commands.md).
+of declared caches. What commands do to declared keys stands in [Commands](commands.md), and
+which of them write the rows behind those, [there](commands.md#rows).
 
 - **here**: larder executes it. A differential test compares its answers with those of a real
   Redis, byte for byte.

@@ -13,9 +13,10 @@ pub(in super::super) static SECTION: Section = Section {
     heads: Heads::Within("cache"),
     about: "A Bloom filter in front of the source: a read of a key that surely doesn't exist is \
             answered without asking the database. It is built from all keys at the start and \
-            again when it has become too full or too old. Only where inserts are known: `changes` \
-            of the source must be `\"announced\"` or `\"static\"`, and an insert is announced by \
-            its key. Its memory is not part of `[memory] limit`.",
+            again when it has become too full or too old. Only where inserts are known: the \
+            source has a `feed` that tells the keys of rows, or its `changes` are `\"announced\"` \
+            or `\"static\"`, and an insert is announced by its key. Its memory is not part of \
+            `[memory] limit`.",
     options: &[&KEYS.about, &FALSE_POSITIVES.about, &BYTES_MAX.about, &REBUILD_AFTER.about],
 };
 

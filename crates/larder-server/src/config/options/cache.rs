@@ -11,7 +11,7 @@ use larder_sql::{Format, Rows};
 
 use super::super::value::{Beta, Count, Gathering, Line, List, Part, Size, Timeout};
 use super::memory::{PART_BYTES_MIN, POLICY_ELSEWHERE};
-use super::{Default, Heads, Opt, Section};
+use super::{Default, Heads, Opt, Section, write};
 
 /// So many tags an entry may have, and so many may be declared.
 const TAGS_MAX: u32 = 128;
@@ -47,6 +47,13 @@ pub(in super::super) static SECTION: Section = Section {
         &SHARED.about,
         &CONSISTENCY.about,
         &SCHEMA.about,
+        &write::STORE.about,
+        &write::DELETE.about,
+        &write::ADD.about,
+        &write::WRITE.about,
+        &write::INSTALL.about,
+        &write::WRITE_TIMEOUT.about,
+        &write::COUNTER.about,
     ],
 };
 
@@ -219,9 +226,14 @@ pub(in super::super) static CONSISTENCY: Opt<Consistency> = Opt::new(
     Default::Value("bounded"),
     "What holds while larders can't hear of each other. `bounded`: once `max_staleness` has passed \
      the source is asked, and with `changes = \"announced\"` an answer may be fresh for longer \
-     than that while they can. `eventual`: what is held is served for its lifetime. It means \
-     nothing without a `[shared]` that carries announcements.",
-);
+     than that while they can. `eventual`: what is held is served for its lifetime. \
+     `guarded`: as bounded, and a write is announced before it is committed, so that the promise \
+     counts from the commit and a writer may die anywhere; one round trip more for each write. \
+     `strict`: the same, and what can't be announced is refused. The last two need a `[shared]` \
+     with a Redis and `changes = \"announced\"`. It means nothing without a `[shared]` that \
+     carries announcements.",
+)
+.elsewhere(&["consistency_level"]);
 
 pub(in super::super) static SCHEMA: Opt<Count<0, 1_000_000_000>> = Opt::new(
     "schema",

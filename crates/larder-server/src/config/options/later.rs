@@ -32,25 +32,17 @@ const fn cache(name: &'static str, instead: &'static str) -> Later {
 }
 
 const BOUND: &str = "give the cache `memory` of its own: bytes are what runs out";
-const AGE: &str = "leave it out: without it nothing but age bounds the staleness, so set \
-                   `max_staleness` to the age that you accept";
 
 /// All of it.
 pub(in super::super) static LATER: &[Later] = &[
     section("bus", "leave it out: which bus larders use says `bus` in `[shared]`"),
     section("proxy", "put a caching reverse proxy of your choice in front of your web server"),
-    section("journal", "write to the database yourself"),
     listen("http", "leave it out: this version speaks the Redis protocol (`resp`)"),
     listen("tls", "put something that ends TLS in front, and say `plaintext = true`"),
     listen("unix", "listen on loopback: `resp = \"127.0.0.1:7379\"`"),
-    source("feed", AGE),
     source("cancel_abandoned", "leave it out: a load goes on when its callers have given up"),
     source("replicas", "name the database to read from in `url`"),
-    cache("store", "write to the database yourself; within `max_staleness` everybody sees it"),
-    cache("delete", "delete from the database yourself; within `max_staleness` everybody sees it"),
-    cache("write", "write to the database yourself, then `DEL` the key: that invalidates it"),
     cache("entries_max", BOUND),
     cache("bytes_max", BOUND),
     cache("compression", "leave it out: from 1 KiB on values are compressed in the shared tier"),
-    cache("feed", AGE),
 ];

@@ -11,6 +11,10 @@ use super::value::{Form, OptionValue};
 pub(super) mod bloom;
 pub(super) mod breaker;
 pub(super) mod cache;
+pub(super) mod debezium;
+pub(super) mod feed;
+pub(super) mod invalidate;
+pub(super) mod journal;
 pub(super) mod later;
 pub(super) mod listen;
 pub(super) mod memory;
@@ -19,17 +23,21 @@ pub(super) mod shared;
 pub(super) mod source;
 pub(super) mod trace;
 pub(super) mod warm;
+pub(super) mod write;
 
 /// Every section.
-pub(super) static SECTIONS: [&Section; 9] = [
+pub(super) static SECTIONS: [&Section; 12] = [
     &listen::SECTION,
     &memory::SECTION,
     &plain::SECTION,
     &shared::SECTION,
     &source::SECTION,
+    &debezium::SECTION,
     &cache::SECTION,
+    &invalidate::SECTION,
     &bloom::SECTION,
     &warm::SECTION,
+    &journal::SECTION,
     &trace::SECTION,
 ];
 
@@ -53,6 +61,19 @@ pub(super) enum Heads {
     Named,
     /// Once within each section of this name: `[cache.NAME.warm]`.
     Within(&'static str),
+    /// Any number of times within each section of this name: `[[cache.NAME.invalidate]]`, or a list
+    /// of tables.
+    Each(&'static str),
+}
+
+impl Heads {
+    /// The section that it stands in.
+    pub(super) const fn outer(self) -> Option<&'static str> {
+        match self {
+            Self::One | Self::Named => None,
+            Self::Within(outer) | Self::Each(outer) => Some(outer),
+        }
+    }
 }
 
 impl About {
@@ -72,13 +93,13 @@ impl Section {
             Heads::One => format!("[{}]", self.name),
             Heads::Named => format!("[{}.NAME]", self.name),
             Heads::Within(outer) => format!("[{outer}.NAME.{}]", self.name),
+            Heads::Each(outer) => format!("[[{outer}.NAME.{}]]", self.name),
         }
     }
 
     /// The section of this name that stands within it.
     pub(super) fn inner(&self, name: &str) -> Option<&'static Self> {
-        let is_inner =
-            |inner: &&Self| inner.heads == Heads::Within(self.name) && inner.name == name;
+        let is_inner = |inner: &&Self| inner.heads.outer() == Some(self.name) && inner.name == name;
         SECTIONS.into_iter().find(is_inner)
     }
 

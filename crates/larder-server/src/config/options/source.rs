@@ -4,7 +4,7 @@ use larder_core::Changes;
 
 use super::super::secret::SecretUrl;
 use super::super::value::{Count, Timeout};
-use super::{Default, Heads, Opt, Section, breaker};
+use super::{Default, Heads, Opt, Section, breaker, feed};
 
 pub(in super::super) static SECTION: Section = Section {
     name: "source",
@@ -13,7 +13,11 @@ pub(in super::super) static SECTION: Section = Section {
     options: &[
         &URL.about,
         &CHANGES.about,
+        &feed::FEED.about,
+        &feed::FEED_NAME.about,
+        &feed::FEED_BEHIND_MAX.about,
         &CONNECTIONS.about,
+        &WRITE_CONNECTIONS.about,
         &CONNECT_TIMEOUT.about,
         &LOAD_TIMEOUT.about,
         &LOADS_MAX.about,
@@ -30,7 +34,8 @@ pub(in super::super) static SECTION: Section = Section {
 pub(in super::super) static URL: Opt<SecretUrl> = Opt::new(
     "url",
     Default::Required,
-    "Where the database is: `postgres://USER@HOST/DATABASE` or `sqlite:FILE`.",
+    "Where the database is: `postgres://USER@HOST/DATABASE`, `mysql://USER@HOST/DATABASE` or \
+     `sqlite:FILE`.",
 )
 .elsewhere(&["uri", "dsn", "database", "database_url", "connection"]);
 
@@ -46,6 +51,13 @@ pub(in super::super) static CHANGES: Opt<Changes> = Opt::new(
 pub(in super::super) static CONNECTIONS: Opt<Count<1, 1_000>> =
     Opt::new("connections", Default::Value("16"), "How many connections are kept open at most.")
         .elsewhere(&["pool", "pool_size", "max_connections", "connections_max"]);
+
+pub(in super::super) static WRITE_CONNECTIONS: Opt<Count<1, 1_000>> = Opt::new(
+    "write_connections",
+    Default::Value("4"),
+    "How many more are kept open at most for writes; none before the first one. SQLite has one \
+     writer at a time, whatever is said here.",
+);
 
 pub(in super::super) static CONNECT_TIMEOUT: Opt<Timeout> = Opt::new(
     "connect_timeout",

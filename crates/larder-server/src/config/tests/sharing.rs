@@ -111,8 +111,6 @@ fn a_shared_tier_that_can_not_be_is_refused_where_it_stands() {
     for wrong in ["http://localhost", "redis://localhost:port", "redis+cluster://"] {
         check(&url(wrong), "the shared tier has");
     }
-    let guarded = sharing("announced", "fresh_for = \"1s\"\nconsistency = \"guarded\"");
-    check(&guarded, "needs writes through larder");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Certificates for a Redis that speaks TLS, made by `openssl` in its own folder.
+//! Certificates for a server that speaks TLS, made by `openssl` in its own folder.
 //!
 //! They are valid for a day and trusted by nobody who isn't given their authority.
 
@@ -10,11 +10,11 @@ use crate::missing;
 use crate::server::{Place, find_program};
 
 /// Where the files are: an authority, and what it signed.
-pub(super) struct Certificates {
-    pub(super) authority: PathBuf,
+pub(in crate::server) struct Certificates {
+    pub(in crate::server) authority: PathBuf,
     authority_key: PathBuf,
     certificate: PathBuf,
-    key: PathBuf,
+    pub(in crate::server) key: PathBuf,
 }
 
 /// What tells Redis to speak TLS on its port.
@@ -30,7 +30,7 @@ pub(super) fn arguments(place: &Place) -> Vec<String> {
 }
 
 impl Certificates {
-    pub(super) fn in_folder(folder: &Path) -> Self {
+    pub(in crate::server) fn in_folder(folder: &Path) -> Self {
         let file = |name| folder.join(name);
         Self {
             authority: file("ca.crt"),
@@ -40,7 +40,7 @@ impl Certificates {
         }
     }
 
-    pub(super) fn make(&self) {
+    pub(in crate::server) fn make(&self) {
         let path = |file: &Path| file.display().to_string();
         let (authority, authority_key) = (path(&self.authority), path(&self.authority_key));
         let (certificate, key) = (path(&self.certificate), path(&self.key));

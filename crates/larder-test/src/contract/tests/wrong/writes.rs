@@ -24,8 +24,12 @@ impl Wrong {
             Some(Defect::AnnouncesNothing) => announcement = None,
             _ => {}
         }
-        let mut begun = self.inner.begin_write(key, intent, time, announcement).await?;
         let name = Bytes::copy_from_slice(&intent.0.to_be_bytes());
+        if self.is(Defect::AnnouncesOnce) && self.granted.lock().unwrap().contains_key(&name) {
+            let incarnation = self.server.incarnation();
+            return Ok(Begun { was_held: false, incarnation, position: None });
+        }
+        let mut begun = self.inner.begin_write(key, intent, time, announcement).await?;
         self.granted.lock().unwrap().insert(name, self.clock.now());
         match self.defect {
             Some(Defect::ForgetsIntents) => {

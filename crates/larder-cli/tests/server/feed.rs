@@ -1,0 +1,508 @@
+//! Feeds: what is changed straight in the database is known within the promise, in every larder,
+//! and what can't be covered is said before it is.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use larder_test::{Larder, Mariadb, Postgres, Redis, Reply, RespClient};
+
+use crate::page::Page;
+use crate::support::{binary, connect, get, http_post, run, serve, success, until};
+
+/// One cache over users, in whatever database, kept until a change is told.
+fn users(url: &str, feed: &str) -> String {
+    format!(
+        "[source.shop]
+         url = \"{url}\"
+         feed = \"{feed}\"
+         [cache.user]
+         key = \"user:{{id:int}}\"
+         load = \"SELECT id, name FROM users WHERE id = {{id}}\"
+         {LONG}"
+    )
+}
+
+/// Changes users by a program that never heard of larder, and reads them through it.
+fn sees_what_a_program_changes(config: &str, program: impl Fn(&str)) {
+    let said = install(config);
+    assert!(said.contains("touches user:{id:int} with id = id"), "{said}");
+    let larder = serve(config);
+    let mut client = vouched(&larder);
+    for id in 1..=3 {
+        assert!(get(&mut client, &format!("user:{id}")).text().contains("old"));
+    }
+    program("UPDATE users SET name = 'new' WHERE id = 2");
+    sees(&mut client, "user:2", "new");
+    program("DELETE FROM users WHERE id = 3");
+    until("user:3 is absent", || get(&mut client, "user:3") == Reply::Null);
+    program("INSERT INTO users VALUES (3, 'again')");
+    sees(&mut client, "user:3", "again");
+    assert!(get(&mut client, "user:1").text().contains("old"));
+    let loads = Page::of(&larder).sum("larder_cache_load_seconds_count", &[("cache", "user")]);
+    assert!((6..=12).contains(&loads), "{loads} loads: what wasn't touched is held");
+    let (done, said) = self::larder(&["feed", "status"], config);
+    assert!(done && said.contains("source shop: followed"), "{said}");
+    drop(larder);
+    let (done, said) = self::larder(&["feed", "remove"], config);
+    assert!(done, "{said}");
+}
+
+#[test]
+fn a_sqlite_that_other_programs_write_tells_of_it_by_triggers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    let sqlite3 = |sql: &str| {
+        let mut command = Command::new("sqlite3");
+        command.arg("-cmd").arg(".timeout 5000").arg(&file).arg(sql);
+        success(&mut command, b"");
+    };
+    sqlite3(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);
+         INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')",
+    );
+    let config = users(&format!("sqlite:{}", file.display()), "triggers");
+    sees_what_a_program_changes(&config, sqlite3);
+    sqlite3("CREATE TABLE is_clean AS SELECT 1 FROM sqlite_schema WHERE name LIKE 'larder%'");
+}
+
+#[test]
+fn a_postgres_without_the_right_to_replicate_tells_of_it_by_triggers() {
+    let postgres = Postgres::start();
+    postgres.psql(
+        "CREATE TABLE users (id int PRIMARY KEY, name text);
+         INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')",
+    );
+    sees_what_a_program_changes(&users(&postgres.url(), "triggers"), |sql| {
+        postgres.psql(sql);
+    });
+    assert_eq!(postgres.psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'larder'"), "0");
+}
+
+#[test]
+fn a_mariadb_tells_of_it_by_its_binary_log() {
+    let settings = [("log-bin", "bin"), ("binlog-format", "ROW"), ("binlog-row-metadata", "FULL")];
+    let mariadb = Mariadb::start_with(&[&settings[..], &[("server-id", "7")]].concat());
+    mariadb.sql("CREATE TABLE users (id int PRIMARY KEY, name text)");
+    mariadb.sql("INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')");
+    sees_what_a_program_changes(&users(&mariadb.url(), "binlog"), |sql| {
+        mariadb.sql(sql);
+    });
+    let silent = Mariadb::start();
+    silent.sql("CREATE TABLE users (id int PRIMARY KEY, name text)");
+    let (done, said) = larder(&["check"], &users(&silent.url(), "binlog"));
+    assert!(!done && said.contains("log_bin"), "{said}");
+}
+
+/// Much longer than any test takes: what goes, goes because something was told.
+const LONG: &str = "max_staleness = \"1h\"\nfresh_for = \"1h\"\n";
+
+fn postgres() -> Postgres {
+    let postgres = Postgres::start_with(&[("wal_level", "logical")]);
+    postgres.psql(
+        "CREATE TABLE users (id int PRIMARY KEY, email text UNIQUE, team int, name text);
+         INSERT INTO users SELECT n, 'user' || n, n % 2, 'old' FROM generate_series(1, 4) n;
+         CREATE TABLE logins (id int PRIMARY KEY, user_id int, at text);
+         CREATE TABLE teams (id int PRIMARY KEY, label text);
+         INSERT INTO teams VALUES (0, 'old'), (1, 'old');
+         ALTER TABLE logins REPLICA IDENTITY FULL",
+    );
+    postgres
+}
+
+/// A source with a feed, and a cache of its users by their key.
+fn config(postgres: &Postgres, more: &str) -> String {
+    format!(
+        "[source.shop]
+         url = \"{}\"
+         feed = \"logical\"
+         [cache.user]
+         key = \"user:{{id:int}}\"
+         load = \"SELECT id, name FROM users WHERE id = {{id}}\"
+         {LONG}{more}",
+        postgres.url()
+    )
+}
+
+/// What `larder COMMAND FILE` prints, and whether it succeeded.
+fn larder(command: &[&str], config: &str) -> (bool, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config).unwrap();
+    let output = run(Command::new(binary()).args(command).arg(file.path()), b"");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+fn install(config: &str) -> String {
+    let (done, text) = larder(&["feed", "install"], config);
+    assert!(done, "{text}");
+    text
+}
+
+/// Waits until what is held is vouched for, and returns a client.
+fn vouched(larder: &Larder) -> RespClient {
+    until("the feed vouches for what is held", || {
+        Page::of(larder).has("larder_feed_horizon_age_seconds", &[("source", "shop")])
+    });
+    connect(larder)
+}
+
+/// Waits until a key is answered with this in it.
+fn sees(client: &mut RespClient, key: &str, part: &str) {
+    let is = |reply: Reply| matches!(reply, Reply::Bulk(_)) && reply.text().contains(part);
+    until(&format!("{key} is {part}"), || is(get(client, key)));
+}
+
+#[test]
+fn what_is_changed_in_the_database_is_known_and_the_rest_is_held() {
+    let postgres = postgres();
+    let config = config(&postgres, "");
+    let said = install(&config);
+    assert!(said.contains("a change of public.users touches user:{id:int} with id = id"), "{said}");
+    let larder = serve(&config);
+    let mut client = vouched(&larder);
+    for id in 1..=4 {
+        assert!(get(&mut client, &format!("user:{id}")).text().contains("old"));
+    }
+    let loads = || Page::of(&larder).sum("larder_cache_load_seconds_count", &[("cache", "user")]);
+    let before = loads();
+    postgres.psql("UPDATE users SET name = 'new' WHERE id = 2");
+    sees(&mut client, "user:2", "new");
+    postgres.psql("DELETE FROM users WHERE id = 3");
+    until("user:3 is absent", || get(&mut client, "user:3") == Reply::Null);
+    postgres.psql("UPDATE users SET id = 5 WHERE id = 4");
+    sees(&mut client, "user:5", "old");
+    until("user:4 is absent", || get(&mut client, "user:4") == Reply::Null);
+    assert!(get(&mut client, "user:1").text().contains("old"));
+    // 2, 3, 4 and 5, each once, or twice where it was asked for while it was told; polled for, each
+    // would have been asked for far more often.
+    let loaded = loads() - before;
+    assert!((4..=8).contains(&loaded), "{loaded}");
+    postgres.psql("TRUNCATE users");
+    until("user:1 is absent", || get(&mut client, "user:1") == Reply::Null);
+    let page = Page::of(&larder);
+    let of_feed = [("source", "shop")];
+    assert_eq!(page.sum("larder_feed_follows", &of_feed), 1);
+    assert!(page.sum("larder_feed_lag_seconds_count", &of_feed) >= 4);
+}
+
+#[test]
+fn what_a_load_reads_of_several_tables_is_said_in_the_configuration() {
+    let postgres = postgres();
+    let config = config(
+        &postgres,
+        "[cache.profile]
+         key = \"profile:{id:int}\"
+         load = \"\"\"SELECT u.name, t.label, (SELECT max(l.at) FROM logins l WHERE l.user_id = u.id)
+                 FROM users u JOIN teams t ON t.id = u.team WHERE u.id = {id}\"\"\"
+         max_staleness = \"1h\"
+         fresh_for = \"1h\"
+         tags = [\"label of {name}\"]
+         invalidate = [
+             { table = \"users\", key = \"profile:{id}\" },
+             { table = \"logins\", key = \"profile:{user_id}\" },
+         ]\n",
+    );
+    let (_, said) = larder(&["check"], &config);
+    assert!(
+        said.contains("a change of public.logins touches profile:{id:int} with id = user_id"),
+        "{said}"
+    );
+    assert!(
+        said.contains("warning: any change of public.teams drops everything that profile"),
+        "{said}"
+    );
+    install(&config);
+    let larder = serve(&config);
+    let mut client = vouched(&larder);
+    for key in ["profile:1", "profile:2", "user:1"] {
+        assert!(get(&mut client, key).text().contains("old"));
+    }
+    let loads =
+        || Page::of(&larder).sum("larder_cache_load_seconds_count", &[("cache", "profile")]);
+    assert_eq!(loads(), 2);
+    postgres.psql("INSERT INTO logins VALUES (1, 1, 'monday')");
+    sees(&mut client, "profile:1", "monday");
+    let before = loads();
+    get(&mut client, "profile:2");
+    assert_eq!(loads(), before, "only profile:1 was touched");
+    // The old row is told too: the login goes from one to the other.
+    postgres.psql("UPDATE logins SET user_id = 2");
+    sees(&mut client, "profile:2", "monday");
+    until("profile:1 has none", || !get(&mut client, "profile:1").text().contains("monday"));
+    postgres.psql("UPDATE teams SET label = 'new'");
+    sees(&mut client, "profile:1", "new");
+    sees(&mut client, "profile:2", "new");
+}
+
+#[test]
+fn a_view_that_is_made_anew_over_another_table_is_not_vouched_for_by_the_old_ones() {
+    let postgres = postgres();
+    postgres.psql(
+        "CREATE TABLE people (id int PRIMARY KEY, name text);
+         INSERT INTO people VALUES (1, 'person');
+         CREATE VIEW named AS SELECT id, name FROM users",
+    );
+    let config = config(&postgres, "").replace("FROM users", "FROM named");
+    install(&config);
+    let larder = serve(&config);
+    let mut client = vouched(&larder);
+    assert!(get(&mut client, "user:1").text().contains("old"));
+    let of_feed = [("source", "shop")];
+    postgres.psql("CREATE OR REPLACE VIEW named AS SELECT id, name FROM people");
+    until("nobody follows what isn't read any more", || {
+        Page::of(&larder).sum("larder_feed_follows", &of_feed) == 0
+    });
+    let gaps = Page::of(&larder).sum("larder_feed_gaps_total", &of_feed);
+    install(&config);
+    until("it is followed with a gap", || {
+        Page::of(&larder).sum("larder_feed_gaps_total", &of_feed) > gaps
+    });
+    sees(&mut client, "user:1", "person");
+    postgres.psql("UPDATE people SET name = 'renamed'");
+    sees(&mut client, "user:1", "renamed");
+}
+
+#[test]
+fn a_writer_says_more_than_rows_in_its_transaction() {
+    let postgres = postgres();
+    let config = config(&postgres, "tags = [\"team of {id}\"]\n");
+    install(&config);
+    let larder = serve(&config);
+    let mut client = vouched(&larder);
+    let loads = || Page::of(&larder).sum("larder_cache_load_seconds_count", &[("cache", "user")]);
+    for id in 1..=3 {
+        get(&mut client, &format!("user:{id}"));
+    }
+    postgres.psql("SELECT pg_logical_emit_message(true, 'larder', E'key user:1\ntag team of 2')");
+    until("both are loaded again", || {
+        for id in 1..=3 {
+            get(&mut client, &format!("user:{id}"));
+        }
+        loads() >= 5
+    });
+    let told = "BEGIN; SELECT pg_logical_emit_message(true, 'larder', 'key user:1'); ROLLBACK;
+                UPDATE users SET name = 'new' WHERE id = 3";
+    postgres.psql(told);
+    sees(&mut client, "user:3", "new");
+    let before = loads();
+    get(&mut client, "user:1");
+    assert_eq!(loads(), before, "what was rolled back was never said");
+}
+
+#[test]
+fn of_two_larders_one_follows_and_the_other_goes_on_when_it_dies() {
+    let postgres = postgres();
+    let redis = Redis::start();
+    let shared = format!("[shared]\nurl = \"redis://127.0.0.1:{}\"\n", redis.port());
+    let config = config(&postgres, &shared);
+    install(&config);
+    let larders = [serve(&config), serve(&config)];
+    let mut clients = larders.each_ref().map(vouched);
+    let follows =
+        |larder: &Larder| Page::of(larder).sum("larder_feed_follows", &[("source", "shop")]) == 1;
+    let follower = larders.iter().position(follows).unwrap();
+    let other = 1 - follower;
+    assert!(!follows(&larders[other]));
+    for client in &mut clients {
+        get(client, "user:1");
+    }
+    postgres.psql("UPDATE users SET name = 'new' WHERE id = 1");
+    for client in &mut clients {
+        sees(client, "user:1", "new");
+    }
+    larders[follower].kill();
+    postgres.psql("UPDATE users SET name = 'newer' WHERE id = 1");
+    sees(&mut clients[other], "user:1", "newer");
+    until("the other one follows", || follows(&larders[other]));
+    postgres.psql("UPDATE users SET name = 'newest' WHERE id = 1");
+    sees(&mut clients[other], "user:1", "newest");
+    let page = Page::of(&larders[other]);
+    assert_eq!(
+        page.sum("larder_feed_gaps_total", &[("source", "shop")]),
+        0,
+        "it went on where it was"
+    );
+}
+
+#[test]
+fn what_can_not_be_covered_keeps_the_server_from_starting_and_says_what_to_do() {
+    let postgres = postgres();
+    for (more, part) in [
+        (
+            "[cache.mail]\nkey = \"mail:{email:text}\"\nload = \"SELECT id FROM users WHERE email = \
+             {email}\"\nmax_staleness = \"2s\"\n",
+            "ALTER TABLE public.users REPLICA IDENTITY FULL",
+        ),
+        (
+            "[cache.lucky]\nkey = \"lucky:{id:int}\"\nload = \"SELECT id, random() AS luck FROM \
+             users WHERE id = {id}\"\nmax_staleness = \"2s\"\n",
+            "random",
+        ),
+        (
+            "[cache.a]\nkey = \"a:{id:int}\"\nload = \"SELECT id FROM users WHERE id = \
+             {id}\"\nmax_staleness = \"2s\"\ninvalidate = [{ table = \"nothing\" }]\n",
+            "there is no table nothing",
+        ),
+    ] {
+        let config = config(&postgres, more);
+        for command in [&["check"][..], &["feed", "install"]] {
+            let (done, said) = larder(command, &config);
+            assert!(!done && said.contains(part), "{command:?}: {said}");
+        }
+        let (done, said) =
+            larder(&["serve"], &format!("[listen]\nresp = \"127.0.0.1:0\"\n{config}"));
+        assert!(!done && said.contains(part), "{said}");
+    }
+    let plain = Postgres::start();
+    plain.psql("CREATE TABLE users (id int PRIMARY KEY, name text)");
+    let (done, said) = larder(&["check"], &config(&plain, ""));
+    assert!(!done && said.contains("wal_level"), "{said}");
+}
+
+#[test]
+fn a_feed_that_is_not_installed_vouches_for_nothing_until_it_is() {
+    let postgres = postgres();
+    let config =
+        config(&postgres, "").replace("max_staleness = \"1h\"", "max_staleness = \"200ms\"");
+    let larder = serve(&config);
+    let mut client = connect(&larder);
+    get(&mut client, "user:1");
+    postgres.psql("UPDATE users SET name = 'new' WHERE id = 1");
+    // Age bounds it.
+    sees(&mut client, "user:1", "new");
+    let page = Page::of(&larder);
+    assert!(!page.has("larder_feed_horizon_age_seconds", &[("source", "shop")]));
+    assert!(install(&config).contains("installed"));
+    vouched(&larder);
+    let (done, said) = self::larder(&["feed", "status"], &config);
+    assert!(done && said.contains("followed"), "{said}");
+    let (done, said) = self::larder(&["feed", "remove"], &config);
+    assert!(done && said.contains("removed"), "{said}");
+    until("the feed has ended", || {
+        Page::of(&larder).sum("larder_feed_follows", &[("source", "shop")]) == 0
+    });
+    assert_eq!(postgres.psql("SELECT count(*) FROM pg_publication").trim(), "0");
+}
+
+/// What `larder verify` prints as JSON, and whether all was right.
+fn verify(config: &str, servers: &[&Larder], lasts: &str) -> (bool, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), config).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["verify", "--json", "--after", "300ms", "--for", lasts]);
+    for server in servers {
+        command.arg("--server").arg(format!("127.0.0.1:{}", server.resp_port()));
+    }
+    let output = run(command.arg(file.path()), b"");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+/// Changes users all the time, and reads them through a larder, until the other thing is done.
+fn while_changed<T>(postgres: &Postgres, larder: &Larder, meanwhile: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = connect(larder);
+            for n in (1..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                let id = n % 4 + 1;
+                postgres.psql(&format!("UPDATE users SET name = 'n{n}' WHERE id = {id}"));
+                for id in 1..=4 {
+                    get(&mut client, &format!("user:{id}"));
+                }
+                // Each key rests for long enough to be looked at.
+                std::thread::sleep(Duration::from_millis(150));
+            }
+        });
+        let result = meanwhile();
+        is_over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+#[test]
+fn what_servers_hold_is_compared_with_the_database_after_each_change() {
+    let postgres = postgres();
+    let fed = config(&postgres, "").replace("max_staleness = \"1h\"", "max_staleness = \"200ms\"");
+    install(&fed);
+    let larder = serve(&fed);
+    drop(vouched(&larder));
+    let (right, said) = while_changed(&postgres, &larder, || verify(&fed, &[&larder], "5s"));
+    assert!(right, "{said}");
+    assert!(said.contains("\"tier\":\"memory\"") && said.contains("\"wrong\":0"), "{said}");
+    assert_eq!(
+        postgres.psql("SELECT slot_name FROM pg_replication_slots").trim(),
+        "larder",
+        "nothing is kept for who has watched"
+    );
+    // One that hears of nothing, and holds what it has for an hour, is found out.
+    let deaf =
+        serve(&fed.replace("feed = \"logical\"", "changes = \"static\"").replace("200ms", "1h"));
+    let both = || verify(&fed, &[&larder, &deaf], "5s");
+    let (right, said) = while_changed(&postgres, &deaf, both);
+    assert!(!right && said.contains("the promise was broken"), "{said}");
+    let of = |larder: &Larder| {
+        let name = format!("127.0.0.1:{}", larder.resp_port());
+        let lines = said.lines().filter(|line| line.contains(&name)).map(str::to_owned);
+        lines.collect::<String>()
+    };
+    assert!(!of(&larder).contains("\"wrong\":1") && of(&deaf).contains("memory"), "{said}");
+}
+
+/// What Debezium tells of an update, as it writes it without schemas.
+fn told_by_debezium(id: u32, name: &str) -> String {
+    format!(
+        r#"{{"before":null,"after":{{"id":{id},"name":"{name}"}},"source":{{"version":"2.7.0.Final",
+        "connector":"postgresql","name":"shop","ts_ms":1,"snapshot":"false","db":"postgres",
+        "schema":"public","table":"users","txId":1,"lsn":1}},"op":"u","ts_ms":1}}"#
+    )
+}
+
+/// A source over Debezium, without a heartbeat.
+fn over_debezium(postgres: &Postgres, from: &str) -> String {
+    config(postgres, "").replace("feed = \"logical\"", "feed = \"debezium\"")
+        + &format!("[source.shop.debezium]\n{from}\nheartbeat = \"none\"\n")
+}
+
+#[test]
+fn what_debezium_posts_is_applied_when_it_is_answered() {
+    let postgres = postgres();
+    let config = over_debezium(&postgres, "from = \"http\"");
+    let larder = serve(&config);
+    let mut client = connect(&larder);
+    until("somebody follows", || {
+        Page::of(&larder).sum("larder_feed_follows", &[("source", "shop")]) == 1
+    });
+    for id in 1..=2 {
+        assert!(get(&mut client, &format!("user:{id}")).text().contains("old"));
+    }
+    postgres.psql("UPDATE users SET name = 'new'");
+    let post = |path: &str, body: &str| http_post(&larder.admin_url(), path, body);
+    let applied = post("/feed/shop", &told_by_debezium(1, "new"));
+    assert_eq!(applied, (200, "applied\n".to_owned()));
+    // By then, and nothing else.
+    assert!(get(&mut client, "user:1").text().contains("new"));
+    assert!(get(&mut client, "user:2").text().contains("old"));
+    assert_eq!(post("/feed/other", "{}").0, 404);
+    assert_eq!(post("/feed/shop", "nonsense").0, 400);
+}
+
+#[test]
+fn what_debezium_writes_into_a_stream_of_a_redis_is_applied() {
+    let postgres = postgres();
+    let redis = Redis::start();
+    let from =
+        format!("from = \"redis://127.0.0.1:{}\"\ntopics = [\"shop.public.users\"]", redis.port());
+    let larder = serve(&over_debezium(&postgres, &from));
+    let mut client = connect(&larder);
+    until("somebody follows", || {
+        Page::of(&larder).sum("larder_feed_follows", &[("source", "shop")]) == 1
+    });
+    assert!(get(&mut client, "user:1").text().contains("old"));
+    postgres.psql("UPDATE users SET name = 'new'");
+    let value = told_by_debezium(1, "new");
+    let mut direct = RespClient::connect(("127.0.0.1", redis.port()));
+    direct.command(&["XADD", "shop.public.users", "*", "{\"id\":1}", &value]);
+    sees(&mut client, "user:1", "new");
+}

@@ -1,0 +1,330 @@
+//! The log while it is followed: receiving, holding back what isn't visible, telling.
+
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
+use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
+use larder_core::{BoxFuture, Error, ErrorKind, Result};
+use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+
+use super::control::{Place, internal};
+use super::snapshot::Snapshot;
+use super::tls::Tunnel;
+use super::transaction::{Committed, Transaction};
+use super::watch::Watch;
+use super::{Inner, catalogue, config, slot};
+use crate::pgoutput::{Decoder, Lsn, Message};
+
+/// What a writer may leave in its transaction for larder is emitted under this prefix.
+const MESSAGE_PREFIX: &str = "larder";
+/// So long it may take until the server sends.
+const STARTED_WITHIN: Duration = Duration::from_secs(10);
+/// So often it is looked whether what is held back has become visible.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// While so many bytes or transactions are held back, nothing more is received.
+const HELD_BYTES_MAX: usize = 64 << 20;
+const HELD_MAX: usize = 4_096;
+/// So many transactions are told at once.
+const TOLD_MAX: usize = 256;
+
+/// See the module's documentation.
+pub(super) struct Session {
+    feed: Arc<Inner>,
+    client: ReplicationClient,
+    /// What its bytes go through. Dropped after it.
+    _tunnel: Option<Tunnel>,
+    decoder: Decoder,
+    /// What the ends that were asked for have found.
+    watch: Arc<Watch>,
+    log: u32,
+    /// The number of the catalogue that was told.
+    catalogue: u32,
+    gap: Option<FeedEvent>,
+    /// The transaction that is being received.
+    open: Option<Transaction>,
+    /// What was committed and wasn't seen yet, in the order of the commits.
+    held: VecDeque<Committed>,
+    held_bytes: usize,
+    /// Everything before this place has been received.
+    received: Lsn,
+    /// Everything before this place has been told.
+    told: Lsn,
+    /// When it is to be looked how far the slot is behind.
+    looks: Interval,
+}
+
+impl Session {
+    /// Opens one, with a gap where what came after `since` can't be told.
+    pub(super) async fn open(feed: Arc<Inner>, since: Option<FeedPosition>) -> Result<Self> {
+        let name = feed.options.name.as_str();
+        feed.control.check_server().await?;
+        // Before the slot: what is altered from then on is found.
+        let known = catalogue::read(&feed.control, name, &feed.options.tables).await?;
+        known.check(name)?;
+        let (Place { log, catalogue, .. }, since) = (known.end, since.map(Place::of));
+        let slot = feed.slot.as_str();
+        let (begins, reason) = match slot::standing(&feed.control, slot).await? {
+            Some(standing) if standing.is_followed => {
+                return Err(Error::new(ErrorKind::Refused, "another process follows the feed"));
+            }
+            None => (slot::create(&feed.control, slot).await?, Some("the slot is new")),
+            Some(standing) if standing.is_lost || standing.behind > feed.options.behind_max => {
+                slot::remove(&feed.control, slot).await?;
+                let reason = "the slot was too far behind, and was made again";
+                (slot::create(&feed.control, slot).await?, Some(reason))
+            }
+            Some(standing) => {
+                let begins = standing.acknowledged;
+                let reason = match since {
+                    None => Some("nobody knows what was applied before"),
+                    Some(since) if since.log != log => Some("the log is another server's"),
+                    Some(since) if since.lsn < begins => Some("the slot begins later"),
+                    Some(since) if since.catalogue != catalogue => {
+                        Some("the tables were altered meanwhile")
+                    }
+                    Some(_) => None,
+                };
+                (begins, reason)
+            }
+        };
+        if reason.is_some() {
+            // What they commit may be behind the slot's start, or from before the publication was
+            // changed, and isn't told then.
+            feed.settled(catalogue, begins).await?;
+        }
+        let (mut client, tunnel) = feed.address.follow(slot, name).await?;
+        match timeout(STARTED_WITHIN, client.wait_started()).await {
+            Ok(started) => started.map_err(|error| lost(&error))?,
+            Err(_) => {
+                let message = "the server doesn't begin to send its log";
+                return Err(Error::new(ErrorKind::Timeout, message));
+            }
+        }
+        let position = Place { log, lsn: begins, catalogue }.position();
+        let gap = reason.map(|reason| FeedEvent::Gap { reason: reason.to_owned(), position });
+        let watch = Arc::new(Watch::new(known));
+        *feed.watch.lock() = Arc::downgrade(&watch);
+        Ok(Self {
+            client,
+            _tunnel: tunnel,
+            decoder: Decoder::default(),
+            watch,
+            log,
+            catalogue,
+            gap,
+            open: None,
+            held: VecDeque::new(),
+            held_bytes: 0,
+            received: begins,
+            told: begins,
+            looks: ticks_every(feed.options.look_every),
+            feed,
+        })
+    }
+
+    async fn event(&mut self) -> Result<FeedEvent> {
+        if let Some(gap) = self.gap.take() {
+            return Ok(gap);
+        }
+        loop {
+            // Also while there is always something to tell.
+            self.look_at_slot().await?;
+            // What has arrived already goes together.
+            while !self.is_full() {
+                match self.client.recv().now_or_never() {
+                    Some(event) => self.receive(event)?,
+                    None => break,
+                }
+            }
+            if let Some(event) = self.altered()? {
+                return Ok(event);
+            }
+            if !self.held.is_empty() {
+                if let Some(event) = self.visible().await? {
+                    return Ok(event);
+                }
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            if self.received > self.told {
+                self.told = self.received;
+                return Ok(FeedEvent::Passed(self.at(self.told)));
+            }
+            let received = {
+                let (next, found) = (pin!(self.client.recv()), pin!(self.watch.found.notified()));
+                match timeout(self.feed.options.look_every, select(next, found)).await {
+                    Ok(Either::Left((event, _))) => Some(event),
+                    Ok(Either::Right(_)) | Err(_) => None,
+                }
+            };
+            if let Some(event) = received {
+                self.receive(event)?;
+            }
+        }
+    }
+
+    /// What was altered besides rows, and isn't told yet.
+    fn altered(&mut self) -> Result<Option<FeedEvent>> {
+        let Some((notices, catalogue)) = self.watch.take()? else { return Ok(None) };
+        self.catalogue = catalogue;
+        let position = self.at(self.told);
+        Ok(Some(FeedEvent::Notices { notices, position, age: None }))
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.len() >= HELD_MAX || self.held_bytes >= HELD_BYTES_MAX
+    }
+
+    fn at(&self, lsn: Lsn) -> FeedPosition {
+        Place { log: self.log, lsn, catalogue: self.catalogue }.position()
+    }
+
+    /// What is held and can be read by now, as far as everything committed before it can.
+    async fn visible(&mut self) -> Result<Option<FeedEvent>> {
+        let snapshot = self.snapshot().await?;
+        let held = self.held.iter().take(TOLD_MAX);
+        let count = held.take_while(|held| snapshot.sees(held.number)).count();
+        // Both by the same clock, which isn't ours.
+        let age = self.held.front().and_then(|first| {
+            let micros = snapshot.micros.checked_sub(first.micros)?;
+            u64::try_from(micros).ok().map(Duration::from_micros)
+        });
+        let mut notices = Vec::new();
+        for committed in self.held.drain(..count) {
+            self.held_bytes -= committed.bytes;
+            self.told = self.told.max(committed.end);
+            notices.extend(committed.notices);
+        }
+        let position = self.at(self.told);
+        Ok((count > 0).then_some(FeedEvent::Notices { notices, position, age }))
+    }
+
+    /// What a reader who begins now would see. What comes meanwhile is received: so one answer is
+    /// for all that was committed while it was on its way, and the log isn't kept waiting.
+    async fn snapshot(&mut self) -> Result<Snapshot> {
+        let feed = Arc::clone(&self.feed);
+        let mut asked = pin!(feed.control.snapshot());
+        while !self.is_full() {
+            let received = {
+                let next = pin!(self.client.recv());
+                match select(asked.as_mut(), next).await {
+                    Either::Left((snapshot, _)) => return snapshot,
+                    Either::Right((event, _)) => event,
+                }
+            };
+            self.receive(received)?;
+        }
+        asked.await
+    }
+
+    fn receive(&mut self, event: Result<Option<ReplicationEvent>, PgWireError>) -> Result<()> {
+        match event.map_err(|error| lost(&error))? {
+            None => return Err(Error::new(ErrorKind::SourceDown, "the server ended the log")),
+            Some(ReplicationEvent::Begin { xid, .. }) => self.open = Some(Transaction::begin(xid)),
+            Some(ReplicationEvent::Commit { end_lsn, commit_time_micros, .. }) => {
+                self.commit(Lsn(end_lsn.0), commit_time_micros);
+            }
+            Some(ReplicationEvent::XLogData { data, .. }) => {
+                let message = self.decoder.decode(&data).map_err(|error| internal(&error))?;
+                self.heard(message);
+            }
+            Some(ReplicationEvent::KeepAlive { wal_end, .. }) => {
+                // Within a transaction it is ahead of what was received of it.
+                if self.open.is_none() {
+                    self.received = self.received.max(Lsn(wal_end.0));
+                }
+            }
+            Some(ReplicationEvent::Message { transactional, prefix, content, .. }) => {
+                if transactional && prefix == MESSAGE_PREFIX {
+                    self.push(Notice::Message(content));
+                }
+            }
+            Some(ReplicationEvent::StoppedAt { .. }) => {}
+        }
+        Ok(())
+    }
+
+    fn heard(&mut self, message: Message) {
+        match message {
+            Message::Change(change) => self.push(Notice::Changed(change)),
+            Message::Truncate(tables) => {
+                for table in tables {
+                    self.push(Notice::truncated(table));
+                }
+            }
+            Message::Relation { table, is_altered: true } => self.push(Notice::Altered(table)),
+            Message::Relation { .. } | Message::Other => {}
+            // The connection tells these by themselves.
+            Message::Begin { .. } | Message::Commit { .. } | Message::Emitted { .. } => {}
+        }
+    }
+
+    fn push(&mut self, notice: Notice) {
+        if let Some(open) = &mut self.open {
+            open.push(notice);
+        }
+    }
+
+    fn commit(&mut self, end: Lsn, micros: i64) {
+        let Some(open) = self.open.take() else { return };
+        let committed = open.commit(end, micros);
+        self.received = self.received.max(end);
+        self.held_bytes += committed.bytes;
+        self.held.push_back(committed);
+    }
+
+    /// Gives up a slot for which the server keeps too much of its log: who follows it again begins
+    /// with a gap.
+    async fn look_at_slot(&mut self) -> Result<()> {
+        if self.looks.tick().now_or_never().is_none() {
+            return Ok(());
+        }
+        let standing = slot::standing(&self.feed.control, &self.feed.slot).await?;
+        let is_over = standing.is_none_or(|standing| {
+            standing.is_lost || standing.behind > self.feed.options.behind_max
+        });
+        if !is_over {
+            return Ok(());
+        }
+        let message = "the slot is too far behind: it is to be made again";
+        Err(Error::new(ErrorKind::SourceDown, message))
+    }
+}
+
+impl Following for Session {
+    fn next(&mut self) -> BoxFuture<'_, Result<FeedEvent>> {
+        Box::pin(self.event())
+    }
+
+    fn acknowledge(&mut self, position: FeedPosition) {
+        let place = Place::of(position);
+        if place.log == self.log {
+            self.client.update_applied_lsn(pgwire_replication::Lsn(place.lsn.0));
+        }
+    }
+}
+
+/// The first tick comes at once: a slot that was too far behind isn't followed in the first place.
+fn ticks_every(every: Duration) -> Interval {
+    let mut ticks = interval(every.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+pub(super) fn lost(error: &PgWireError) -> Error {
+    let text = error.to_string();
+    // object_in_use
+    if text.contains("55006") || text.contains("is active for PID") {
+        return Error::new(ErrorKind::Refused, "another process follows the feed");
+    }
+    match error {
+        PgWireError::Auth(_) => config(format!("the log can't be followed: {text}")),
+        PgWireError::MessageTooLarge { .. } => internal(error),
+        _ => Error::new(ErrorKind::SourceDown, format!("the log can't be followed: {text}")),
+    }
+}

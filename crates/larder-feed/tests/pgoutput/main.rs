@@ -1,0 +1,6 @@
+//! What Postgres says of its changes, decoded.
+#![allow(clippy::unwrap_used)]
+
+mod oracle;
+mod postgres;
+mod rows;

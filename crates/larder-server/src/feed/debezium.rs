@@ -1,0 +1,91 @@
+//! A feed over Debezium, as a configuration says it.
+
+use larder_core::change::Table;
+use larder_core::{Error, ErrorKind, Result};
+use larder_feed::debezium::http::HttpIntake;
+#[cfg(feature = "kafka")]
+use larder_feed::debezium::kafka::{KafkaOptions, KafkaRecords};
+use larder_feed::debezium::redis::{RedisStreams, RedisStreamsOptions};
+use larder_feed::debezium::{DebeziumFeed, DebeziumOptions, Heartbeat, PostgresBeat};
+use larder_sql::Database;
+
+use super::followed::Standing;
+use crate::config::{Beats, FeedConfig, RecordsUrl};
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub(super) struct Debezium {
+    pub(super) feed: DebeziumFeed,
+    database: Database,
+    tables: Vec<Table>,
+}
+
+impl Debezium {
+    pub(super) fn new(
+        config: &FeedConfig,
+        url: &str,
+        database: &Database,
+        tables: Vec<String>,
+        intake: &HttpIntake,
+    ) -> Result<Self> {
+        let debezium = config.debezium.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Config, "nobody says where Debezium's records come from")
+        })?;
+        let named = tables.iter().map(|name| table(name)).collect::<Result<Vec<_>>>()?;
+        let mut options = DebeziumOptions::new(tables);
+        options.heartbeat = match debezium.heartbeat {
+            Beats::Messages => Some(Heartbeat::by(PostgresBeat::by_messages(url)?)),
+            Beats::Table => Some(Heartbeat::by(PostgresBeat::by_table(url)?)),
+            Beats::None => None,
+        };
+        let topics = debezium.topics.iter().cloned();
+        let name = config.name.as_str();
+        let feed = match &debezium.from {
+            #[cfg(feature = "kafka")]
+            RecordsUrl::Kafka(servers) => {
+                let mut kafka = KafkaOptions::new(servers, topics);
+                kafka.group = config.name.clone();
+                kafka.in_transactions = debezium.in_transactions;
+                DebeziumFeed::new(name, KafkaRecords::new(kafka)?, options)
+            }
+            #[cfg(not(feature = "kafka"))]
+            RecordsUrl::Kafka(_) => {
+                return Err(Error::new(ErrorKind::Config, "this larder was built without Kafka"));
+            }
+            RecordsUrl::Redis(url) => {
+                let mut redis = RedisStreamsOptions::new(url.expose(), topics);
+                redis.name = config.name.clone();
+                DebeziumFeed::new(name, RedisStreams::new(redis)?, options)
+            }
+            RecordsUrl::Http => DebeziumFeed::new(name, intake.clone(), options),
+        };
+        Ok(Self { feed, database: database.clone(), tables: named })
+    }
+
+    /// What the database tells Debezium of old rows.
+    pub(super) async fn standing(&self) -> Result<Vec<Standing>> {
+        let mut all = Vec::with_capacity(self.tables.len());
+        for table in &self.tables {
+            let told = self.database.identity(table).await?;
+            let identity = Some(told.into_iter().map(String::from).collect());
+            all.push(Standing { table: table.clone(), identity, folded: Vec::new() });
+        }
+        Ok(all)
+    }
+
+    pub(super) fn cure(&self, table: &Table) -> String {
+        match self.database.kind() {
+            "mysql" => "SET GLOBAL binlog_row_image = FULL".to_owned(),
+            _ => format!("ALTER TABLE {table} REPLICA IDENTITY FULL"),
+        }
+    }
+}
+
+/// Debezium's records name a table with its schema, or with its database.
+fn table(name: &str) -> Result<Table> {
+    let (schema, name) = name.split_once('.').ok_or_else(|| {
+        let message = format!("write the table {name} with its schema, as Debezium names it");
+        Error::new(ErrorKind::Config, message)
+    })?;
+    Ok(Table { schema: schema.into(), name: name.into() })
+}
