@@ -7,11 +7,10 @@ use super::Complaint;
 use super::project::{Dependency, Kind, Member, Project};
 
 /// Every crate and its floor.
-const FLOORS: [(&str, u8); 18] = [
+const FLOORS: [(&str, u8); 17] = [
     ("larder-core", 0),
     ("larder-macros", 0),
     ("larder-policy", 0),
-    ("larder-feed", 1),
     ("larder-feed", 1),
     ("larder-journal", 1),
     ("larder-memcached", 1),
