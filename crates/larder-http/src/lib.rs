@@ -2,7 +2,7 @@
 //!
 //! What a cache may store (RFC 9111 section 3), for how long it is fresh (4.2), which stored
 //! response answers a request (4.1), how one is validated and freshened (4.3), and what an unsafe
-//! request invalidates (4.4); with RFC 5861, 8246, 9211 and 9213, and the conditional and range
+//! request invalidates (4.4); with RFC 5861, 8246, 9211, 9213 and 9875, and the conditional and range
 //! requests of RFC 9110 as far as they concern a cache. It knows no connection, body, tier or key.
 //!
 //! It works on bytes: field values needn't be text, and a field's repeated lines all count. Every
@@ -33,9 +33,9 @@ mod cache_status;
 mod conditional;
 mod control;
 mod date;
-mod dictionary;
 mod fields;
 mod freshness;
+mod groups;
 mod hop;
 mod invalidation;
 mod precondition;
@@ -45,6 +45,7 @@ mod reuse;
 mod rules;
 mod storable;
 mod stored;
+mod structured;
 mod targeted;
 mod update;
 mod validator;
@@ -56,6 +57,7 @@ pub use conditional::{condition, validates_with};
 pub use control::{Fields, Lifetime, RequestControl, ResponseControl};
 pub use date::{Date, date_field};
 pub use freshness::lifetime;
+pub use groups::{GROUP_BYTES_MAX, GROUPS_MAX, TooManyGroups, groups, invalidated_groups};
 pub use hop::{storable_fields, strip_hop_by_hop};
 pub use invalidation::invalidated;
 pub use precondition::{Evaluated, evaluate, not_modified};

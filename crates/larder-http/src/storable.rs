@@ -7,7 +7,7 @@ use crate::fields::members;
 use crate::freshness::is_heuristic;
 use crate::{
     Fields, Lifetime, Origin, RequestControl, Requests, ResponseControl, Rules, SetCookie,
-    effective,
+    effective, groups,
 };
 
 /// The statuses whose caching this crate understands, for `must-understand`. 206 isn't among
@@ -36,6 +36,8 @@ pub enum NotStored {
     SetCookie,
     /// It depends on more than the request's fields.
     VaryAny,
+    /// It belongs to more groups than are kept.
+    Groups,
     /// Nothing says that it may be: no lifetime, not `public`, and no status of the usual ones.
     Unsaid,
 }
@@ -90,6 +92,7 @@ pub fn storable(
         vary.is_err() || vary.is_ok_and(|names| names.contains(&&b"*"[..])),
         NotStored::VaryAny,
     )?;
+    refuse(groups(headers).is_err(), NotStored::Groups)?;
     let said = is_said(&control, &origin, headers, rules);
     refuse(!said && !is_heuristic(status), NotStored::Unsaid)
 }

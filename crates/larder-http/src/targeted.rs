@@ -3,8 +3,7 @@
 
 use http::{HeaderMap, HeaderName};
 
-use crate::dictionary::{Item, NoDictionary, parse};
-use crate::fields::FIELD_BYTES_MAX;
+use crate::structured::{Item, Unstructured, dictionary};
 use crate::{Fields, Lifetime, ResponseControl, Rules};
 
 /// Where a response's directives come from.
@@ -44,45 +43,35 @@ pub fn effective(headers: &HeaderMap, rules: &Rules) -> (ResponseControl, Origin
 fn targeted(
     headers: &HeaderMap,
     name: &HeaderName,
-) -> Result<Option<ResponseControl>, NoDictionary> {
-    let mut text = Vec::new();
-    for line in headers.get_all(name) {
-        if !text.is_empty() {
-            text.extend_from_slice(b", ");
-        }
-        text.extend_from_slice(line.as_bytes());
-        if text.len() > FIELD_BYTES_MAX {
-            return Err(NoDictionary);
-        }
-    }
-    let members = parse(&text)?;
+) -> Result<Option<ResponseControl>, Unstructured> {
+    let members = dictionary(headers, name)?;
     if members.is_empty() {
         return Ok(None);
     }
     let mut control = ResponseControl::default();
     for (key, item) in &members {
-        add(&mut control, key, *item)?;
+        add(&mut control, key, item)?;
     }
     Ok(Some(control))
 }
 
 /// Takes in one directive. One with a value of another type makes the field invalid; one that
 /// this cache doesn't know may have any.
-fn add(control: &mut ResponseControl, key: &str, item: Item) -> Result<(), NoDictionary> {
+fn add(control: &mut ResponseControl, key: &str, item: &Item) -> Result<(), Unstructured> {
     let flag = || match item {
-        Item::Boolean(value) => Ok(value),
-        Item::Integer(_) | Item::Other => Err(NoDictionary),
+        Item::Boolean(value) => Ok(*value),
+        _ => Err(Unstructured::Malformed),
     };
     let time = || match item {
         Item::Integer(seconds) => {
-            Ok(u64::try_from(seconds).map_or(Lifetime::Invalid, Lifetime::from_secs))
+            Ok(u64::try_from(*seconds).map_or(Lifetime::Invalid, Lifetime::from_secs))
         }
-        Item::Boolean(_) | Item::Other => Err(NoDictionary),
+        _ => Err(Unstructured::Malformed),
     };
     // Field names in a string are understood as the whole response, which is stricter.
     let fields = || match item {
         Item::Boolean(false) => Fields::Absent,
-        Item::Boolean(true) | Item::Integer(_) | Item::Other => Fields::All,
+        _ => Fields::All,
     };
     match key {
         "no-store" => control.no_store = flag()?,

@@ -7,13 +7,13 @@ use http::header::HeaderValue;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use larder_http::{
     AGE_MAX, CacheStatus, Date, EntityTag, Freshened, Outcome, Ranges, Rules, Stored, condition,
-    evaluate, freshen, freshen_by_head, invalidated, lifetime, not_modified, ranges, reuse, select,
-    storable, ttl,
+    evaluate, freshen, freshen_by_head, groups, invalidated, invalidated_groups, lifetime,
+    not_modified, ranges, reuse, select, storable, ttl,
 };
 
 use crate::kit::{WALL, at, obeying, received};
 
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 23] = [
     "cache-control",
     "cdn-cache-control",
     "age",
@@ -34,6 +34,8 @@ const NAMES: [&str; 21] = [
     "set-cookie",
     "content-length",
     "accept",
+    "cache-groups",
+    "cache-group-invalidation",
     "a",
 ];
 const PIECES: [&[u8]; 34] = [
@@ -103,7 +105,12 @@ fn no_head_breaks_a_promise() {
             let (asked, answer, again) = (head(one), head(two), head(three));
             for rules in [Rules::shared(), Rules::private(), obeying()] {
                 let ok = StatusCode::OK;
-                let _ = storable(&Method::GET, &asked, ok, &answer, &rules);
+                let stored = storable(&Method::GET, &asked, ok, &answer, &rules);
+                assert!(stored.is_err() || groups(&answer).is_ok());
+                let struck = invalidated_groups(&Method::POST, &answer).unwrap_or_default();
+                assert!(
+                    struck.iter().all(|group| group.bytes().all(|b| (b' '..=b'~').contains(&b)))
+                );
                 let stored = Stored::new(&asked, ok, &answer, received(0), &rules);
                 assert!(lifetime(&stored, &rules) <= AGE_MAX && stored.age(at(*now)) <= AGE_MAX);
                 assert!(ttl(&stored, at(*now), &rules).unsigned_abs() <= AGE_MAX.as_secs());

@@ -15,4 +15,5 @@ mod rfc9111_invalidation;
 mod rfc9111_reuse;
 mod rfc9111_validation;
 mod rfc9213;
+mod rfc9875;
 mod rfcs_beside;

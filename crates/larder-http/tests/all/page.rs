@@ -3,7 +3,7 @@
 
 use larder_test::assert_page;
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     include_str!("rfc9110.rs"),
     include_str!("rfc9110_dates.rs"),
     include_str!("rfc9111.rs"),
@@ -13,6 +13,7 @@ const SOURCES: [&str; 10] = [
     include_str!("rfc9111_reuse.rs"),
     include_str!("rfc9111_validation.rs"),
     include_str!("rfc9213.rs"),
+    include_str!("rfc9875.rs"),
     include_str!("rfcs_beside.rs"),
 ];
 
