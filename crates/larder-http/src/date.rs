@@ -1,7 +1,8 @@
 //! Dates of HTTP (RFC 9110 section 5.6.7): three forms are read, one is written.
 //!
 //! Strict: a date that deviates from its form is none, because what is stored under a date that
-//! was guessed is fresh for a time that was guessed.
+//! was guessed is fresh for a time that was guessed. But for the case of letters, which a cache
+//! leaves out of account (RFC 9111 section 4.2).
 
 use std::fmt;
 
@@ -84,7 +85,7 @@ pub fn date_field(headers: &HeaderMap, name: impl AsHeaderName, now: Date) -> Op
 fn imf_fixdate(text: &[u8]) -> Option<Date> {
     let text: &[u8; 29] = text.try_into().ok()?;
     let shape = text[3..5] == *b", " && text[7] == b' ' && text[11] == b' ' && text[16] == b' ';
-    if !shape || text[25..] != *b" GMT" {
+    if !shape || !text[25..].eq_ignore_ascii_case(b" GMT") {
         return None;
     }
     let day = number(&text[5..7])?;
@@ -96,7 +97,7 @@ fn rfc850(text: &[u8], now: Date) -> Option<Date> {
     let (weekday, rest) = text.split_at(comma);
     let rest: &[u8; 24] = rest.try_into().ok()?;
     let shape = rest[..2] == *b", " && rest[4] == b'-' && rest[8] == b'-' && rest[11] == b' ';
-    if !shape || rest[20..] != *b" GMT" {
+    if !shape || !rest[20..].eq_ignore_ascii_case(b" GMT") {
         return None;
     }
     let (day, of_century) = (number(&rest[2..4])?, number(&rest[9..11])?);
@@ -129,8 +130,8 @@ fn date(
     day: i64,
     time: &[u8],
 ) -> Option<Date> {
-    let known = names.contains(&weekday);
-    let month = MONTHS.iter().position(|name| *name == month)? as i64 + 1;
+    let known = names.iter().any(|name| name.eq_ignore_ascii_case(weekday));
+    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))? as i64 + 1;
     let (hour, minute) = (number(&time[..2])?, number(&time[3..5])?);
     let second = number(&time[6..8])?;
     let colons = time[2] == b':' && time[5] == b':';

@@ -18,6 +18,22 @@ pub struct Part {
 }
 
 impl Part {
+    /// So many bytes from `first` on; none if there are none, or if they end beyond 2^64.
+    pub(crate) fn of(first: u64, bytes: u64) -> Option<Self> {
+        let behind = bytes.checked_sub(1)?;
+        Some(Self { first, last: first.checked_add(behind)? })
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+
     /// The Content-Range of these bytes of a body that is `length` bytes long.
     #[must_use]
     pub fn to_value(self, length: u64) -> HeaderValue {
@@ -38,8 +54,10 @@ pub enum Ranges {
 
 /// Which bytes of a body of `length` bytes a GET with these fields asks for.
 ///
-/// A Range that can't be read, has another unit, has ranges that overlap, or more than 16 of
-/// them, is ignored (RFC 9110 section 14.2 leaves that to the server).
+/// Two ranges that overlap become one, in the place of the first (RFC 9110 section 15.3.7.2). A
+/// Range that can't be read, has another unit, more than two ranges that overlap others, or more
+/// than 16 of them, is ignored (section 14.2 leaves that to the server). So what is sent is never
+/// more than the body.
 ///
 /// ```
 /// use http::HeaderMap;
@@ -55,11 +73,20 @@ pub fn ranges(request: &HeaderMap, length: u64) -> Ranges {
     let mut lines = request.get_all(RANGE).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return Ranges::Whole };
     let Some(asked) = read(line.as_bytes()) else { return Ranges::Whole };
-    let parts: Vec<Part> = asked.iter().filter_map(|asked| asked.part(length)).collect();
-    let mut sorted: Vec<_> = parts.iter().map(|part| (part.first, part.last)).collect();
-    sorted.sort_unstable();
-    if sorted.windows(2).any(|two| two[1].0 <= two[0].1) {
-        return Ranges::Whole;
+    let mut parts: Vec<Part> = asked.iter().filter_map(|asked| asked.part(length)).collect();
+    let overlaps = |&at: &usize| {
+        let others = parts.iter().enumerate().filter(|(other, _)| *other != at);
+        others.into_iter().any(|(_, other)| parts[at].overlaps(*other))
+    };
+    let overlapping: Vec<usize> = (0..parts.len()).filter(overlaps).collect();
+    match *overlapping {
+        [] => {}
+        [one, other] => {
+            let (one_part, other_part) = (parts[one], parts.remove(other));
+            let first = one_part.first.min(other_part.first);
+            parts[one] = Part { first, last: one_part.last.max(other_part.last) };
+        }
+        _ => return Ranges::Whole,
     }
     if parts.is_empty() { Ranges::Unsatisfiable } else { Ranges::Parts(parts) }
 }

@@ -67,3 +67,8 @@ pub(crate) fn is_same_origin(one: &Uri, other: &Uri) -> bool {
     };
     origin(one).is_some_and(|of_one| origin(other) == Some(of_one))
 }
+
+/// Whether both are one URI, whatever the case of its host and whether its port is written.
+pub(crate) fn is_same(one: &Uri, other: &Uri) -> bool {
+    is_same_origin(one, other) && one.path() == other.path() && one.query() == other.query()
+}

@@ -1,27 +1,32 @@
 //! Whether a response may be stored (RFC 9111 section 3).
 
-use http::header::{AUTHORIZATION, EXPIRES, RANGE, SET_COOKIE, VARY};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{AUTHORIZATION, CONTENT_LOCATION, EXPIRES, RANGE, SET_COOKIE, VARY};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::fields::members;
 use crate::freshness::is_heuristic;
+use crate::reference::{is_same, resolve};
 use crate::{
-    Fields, Lifetime, Origin, RequestControl, Requests, ResponseControl, Rules, SetCookie,
-    effective, groups,
+    ContentRange, Fields, Lifetime, Origin, RequestControl, Requests, ResponseControl, Rules,
+    SetCookie, effective, groups,
 };
 
-/// The statuses whose caching this crate understands, for `must-understand`. 206 isn't among
-/// them, because what is stored here is whole; nor is 304, which is never an answer by itself.
-const UNDERSTOOD: [u16; 16] =
-    [200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 421, 451, 501];
+/// The statuses whose caching this crate understands, for `must-understand`. 304 isn't among them:
+/// it is never an answer by itself.
+const UNDERSTOOD: [u16; 17] =
+    [200, 203, 204, 206, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 421, 451, 501];
 
 /// Why a response isn't stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotStored {
-    /// Only responses to GET are.
+    /// Only responses to GET are, and to POST what [`storable_by_post`] says.
     Method,
-    /// It is interim, partial, or a 304.
+    /// It is interim, a 304, or a part: see [`storable_part`].
     Status,
+    /// It isn't one part, of bytes, of a body of a known length, or it contradicts itself.
+    Part,
+    /// It is no current representation of the POST's own URI, or doesn't say how long it is fresh.
+    Post,
     /// `must-understand`, and its status isn't understood.
     NotUnderstood,
     /// `no-store`, or a Cache-Control that can't be read.
@@ -42,7 +47,7 @@ pub enum NotStored {
     Unsaid,
 }
 
-/// Whether a response to a request with this method and these fields may be stored.
+/// Whether a whole response to a request with this method and these fields may be stored.
 ///
 /// # Errors
 ///
@@ -66,13 +71,80 @@ pub fn storable(
     headers: &HeaderMap,
     rules: &Rules,
 ) -> Result<(), NotStored> {
-    let (control, origin) = effective(headers, rules);
-    let refuse = |when: bool, why: NotStored| if when { Err(why) } else { Ok(()) };
     refuse(method != Method::GET, NotStored::Method)?;
     let partial = status == StatusCode::PARTIAL_CONTENT
         || (status == StatusCode::RANGE_NOT_SATISFIABLE && request.contains_key(RANGE));
     let never = status.is_informational() || status == StatusCode::NOT_MODIFIED || partial;
     refuse(never, NotStored::Status)?;
+    final_storable(request, status, headers, rules)
+}
+
+/// Whether a 206 to a request may be kept as a part of a response (RFC 9111 section 3.3), and which
+/// part of which length it is: see [`Partial`](crate::Partial).
+///
+/// # Errors
+///
+/// [`NotStored`] is the first reason against it. A body of several parts isn't kept, nor one whose
+/// Content-Length isn't that of its Content-Range.
+pub fn storable_part(
+    method: &Method,
+    request: &HeaderMap,
+    headers: &HeaderMap,
+    rules: &Rules,
+) -> Result<ContentRange, NotStored> {
+    refuse(method != Method::GET, NotStored::Method)?;
+    let range = ContentRange::of(headers).filter(|_| request.contains_key(RANGE));
+    let range = range.ok_or(NotStored::Part)?;
+    final_storable(request, StatusCode::PARTIAL_CONTENT, headers, rules)?;
+    Ok(range)
+}
+
+/// Whether a response to POST may be stored, to answer later GETs of the same URI: a 200 that says
+/// how long it is fresh, and whose Content-Location is the target (RFC 9110 section 9.3.3). It
+/// never answers a POST. `target` is the request's absolute URI; what is stored for it before is
+/// invalidated first, as by every POST.
+///
+/// # Errors
+///
+/// [`NotStored`] is the first reason against it.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use larder_http::{Rules, storable_by_post};
+///
+/// let target = "http://a.example/users?q".parse().unwrap();
+/// let (asked, mut headers) = (HeaderMap::new(), HeaderMap::new());
+/// headers.insert("cache-control", "max-age=60".parse().unwrap());
+/// let rules = Rules::shared();
+/// assert!(storable_by_post(&target, &asked, StatusCode::OK, &headers, &rules).is_err());
+/// headers.insert("content-location", "/users?q".parse().unwrap());
+/// storable_by_post(&target, &asked, StatusCode::OK, &headers, &rules).unwrap();
+/// ```
+pub fn storable_by_post(
+    target: &Uri,
+    request: &HeaderMap,
+    status: StatusCode,
+    headers: &HeaderMap,
+    rules: &Rules,
+) -> Result<(), NotStored> {
+    let (control, origin) = effective(headers, rules);
+    let mut lines = headers.get_all(CONTENT_LOCATION).iter();
+    let line = lines.next().filter(|_| lines.next().is_none());
+    let location = line.and_then(|line| resolve(target, line.as_bytes()));
+    let own = location.is_some_and(|location| is_same(&location, target));
+    let fits = status == StatusCode::OK && own && is_explicit(&control, &origin, headers, rules);
+    refuse(!fits, NotStored::Post)?;
+    final_storable(request, status, headers, rules)
+}
+
+/// Whether a response may be stored as far as neither its method nor its being whole matters.
+fn final_storable(
+    request: &HeaderMap,
+    status: StatusCode,
+    headers: &HeaderMap,
+    rules: &Rules,
+) -> Result<(), NotStored> {
+    let (control, origin) = effective(headers, rules);
     if control.must_understand {
         refuse(!UNDERSTOOD.contains(&status.as_u16()), NotStored::NotUnderstood)?;
     } else {
@@ -97,6 +169,10 @@ pub fn storable(
     refuse(!said && !is_heuristic(status), NotStored::Unsaid)
 }
 
+fn refuse(when: bool, why: NotStored) -> Result<(), NotStored> {
+    if when { Err(why) } else { Ok(()) }
+}
+
 /// Whether the response permits a shared cache to reuse what was asked for with an Authorization
 /// (RFC 9111 section 3.5). A malformed `s-maxage` permits nothing.
 fn may_be_shared(control: &ResponseControl) -> bool {
@@ -111,8 +187,18 @@ fn sets_cookie(headers: &HeaderMap, control: &ResponseControl) -> bool {
 
 /// Whether the response itself says that it may be stored.
 fn is_said(control: &ResponseControl, origin: &Origin, headers: &HeaderMap, rules: &Rules) -> bool {
+    let private = !rules.is_shared() && control.private != Fields::Absent;
+    control.public || private || is_explicit(control, origin, headers, rules)
+}
+
+/// Whether it says how long it is fresh.
+fn is_explicit(
+    control: &ResponseControl,
+    origin: &Origin,
+    headers: &HeaderMap,
+    rules: &Rules,
+) -> bool {
     let expires = *origin == Origin::CacheControl && headers.contains_key(EXPIRES);
     let shared = rules.is_shared() && control.s_maxage != Lifetime::Absent;
-    let private = !rules.is_shared() && control.private != Fields::Absent;
-    control.public || expires || shared || private || control.max_age != Lifetime::Absent
+    expires || shared || control.max_age != Lifetime::Absent
 }

@@ -1,14 +1,15 @@
-//! What a validation's answer does to what is stored (RFC 9111 sections 3.2, 4.3.4 and 4.3.5).
+//! What a validation's answer, or a further part, does to what is stored (RFC 9111 sections 3.2,
+//! 3.4, 4.3.4 and 4.3.5).
 
 use http::header::{
     AGE, AsHeaderName, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName,
     LAST_MODIFIED,
 };
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::targeted::effective;
-use crate::validator::EntityTag;
-use crate::{Received, Rules, Stored, storable_fields};
+use crate::validator::{EntityTag, is_modified_strong};
+use crate::{ContentRange, Received, Rules, Stored, storable_fields};
 
 /// What became of a stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,37 @@ fn is_about(stored: &Stored, headers: &HeaderMap) -> bool {
 
 fn is_equal(one: &HeaderMap, other: &HeaderMap, name: impl AsHeaderName + Clone) -> bool {
     one.get_all(name.clone()).iter().eq(other.get_all(name).iter())
+}
+
+/// Freshens a stored response, whole or not, by a 206 to a GET of the same URI (RFC 9111 section
+/// 3.4): it is the same representation if both have the same strong validator. Another strong tag
+/// says that what is stored is not current any more. A 206 that isn't one part of a body as long as
+/// the stored one says nothing about it.
+#[must_use]
+pub fn freshen_by_part(
+    stored: &Stored,
+    request: &HeaderMap,
+    headers: &HeaderMap,
+    received: Received,
+    rules: &Rules,
+) -> Freshened {
+    let length = |range: ContentRange| HeaderValue::from(range.length);
+    let told = stored.headers.get(CONTENT_LENGTH);
+    match ContentRange::of(headers).map(length) {
+        Some(length) if told.is_none_or(|told| *told == length) => {}
+        _ => return Freshened::NotThis,
+    }
+    let same = match (EntityTag::of(&stored.headers), EntityTag::of(headers)) {
+        (Some(ours), Some(theirs)) if ours.is_weak() || theirs.is_weak() => false,
+        (Some(ours), Some(theirs)) if !ours.is_strongly(&theirs) => return Freshened::Outdated,
+        (Some(_), Some(_)) => true,
+        _ => is_equal(&stored.headers, headers, LAST_MODIFIED) && is_modified_strong(stored),
+    };
+    if same {
+        Freshened::Updated(Box::new(updated(stored, request, headers, received, rules)))
+    } else {
+        Freshened::NotThis
+    }
 }
 
 /// Freshens a stored response to GET by a response to HEAD, or finds that it is outdated.

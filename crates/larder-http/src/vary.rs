@@ -1,7 +1,7 @@
 //! Vary: what of its request a stored response depends on, and which one a request selects
 //! (RFC 9111 section 4.1).
 
-use http::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
+use http::header::{ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
 use http::{HeaderMap, HeaderValue};
 
 use crate::Stored;
@@ -11,8 +11,9 @@ use crate::fields::{FIELD_BYTES_MAX, members, trim};
 /// The fields that a response may depend on; one that names more matches nothing.
 const FIELDS_MAX: usize = 32;
 
-/// Lists whose white space between members means nothing.
-const LISTS: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+/// Lists in which case and order mean nothing: what is preferred says so by its weight (RFC 9110
+/// section 12.5).
+const SETS: [HeaderName; 3] = [ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
 /// The request's fields that a response depends on, as they were.
 ///
@@ -34,8 +35,41 @@ pub struct Vary {
     fields: Option<Vec<(HeaderName, Asked)>>,
 }
 
-/// What a request says in a field; none if it isn't there.
-type Asked = Option<Vec<u8>>;
+/// What a request says in a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Asked {
+    /// It isn't there.
+    Nothing,
+    /// It is one line, and this is its normal form.
+    Line(HeaderValue, Vec<u8>),
+    /// It is several lines, and this is their normal form together.
+    Lines(Vec<u8>),
+}
+
+impl Asked {
+    /// What a request says; none if it is too much.
+    fn new(request: &HeaderMap, name: &HeaderName) -> Option<Self> {
+        let mut lines = request.get_all(name).iter();
+        match (lines.next(), lines.next()) {
+            (None, _) => Some(Self::Nothing),
+            (Some(line), None) => Some(Self::Line(line.clone(), normal(request, name)?)),
+            (Some(_), Some(_)) => normal(request, name).map(Self::Lines),
+        }
+    }
+
+    /// Whether a request says the same. Most say it in the same bytes.
+    fn is(&self, request: &HeaderMap, name: &HeaderName) -> bool {
+        let mut lines = request.get_all(name).iter();
+        match (self, lines.next(), lines.next()) {
+            (Self::Nothing, now, _) => now.is_none(),
+            (_, None, _) => false,
+            (Self::Line(line, _), Some(now), None) if line == now => true,
+            (Self::Line(_, text) | Self::Lines(text), ..) => {
+                normal(request, name).is_some_and(|now| now == *text)
+            }
+        }
+    }
+}
 
 impl Vary {
     /// What a response to a request depends on. `*`, a name that is none, more than 32 names, or
@@ -49,7 +83,7 @@ impl Vary {
     #[must_use]
     pub fn matches(&self, request: &HeaderMap) -> bool {
         let Some(fields) = &self.fields else { return false };
-        fields.iter().all(|(name, before)| asked(request, name).is_some_and(|now| now == *before))
+        fields.iter().all(|(name, before)| before.is(request, name))
     }
 
     /// Whether it matches no request at all.
@@ -76,22 +110,58 @@ fn names(response: &HeaderMap) -> Option<Vec<HeaderName>> {
 }
 
 fn fields(names: Vec<HeaderName>, request: &HeaderMap) -> Option<Vec<(HeaderName, Asked)>> {
-    names.into_iter().map(|name| asked(request, &name).map(|asked| (name, asked))).collect()
+    names.into_iter().map(|name| Asked::new(request, &name).map(|asked| (name, asked))).collect()
 }
 
-/// The field's lines as one, and of known lists the members; none if there is too much of it.
-fn asked(request: &HeaderMap, name: &HeaderName) -> Option<Asked> {
-    if !request.contains_key(name) {
-        return Some(None);
-    }
-    let bytes: usize = request.get_all(name).iter().map(HeaderValue::len).sum();
-    if bytes > FIELD_BYTES_MAX {
+/// The field's lines as one, in a form that others with the same meaning share (RFC 9111 section
+/// 4.1); none if there is too much of it.
+fn normal(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines = || request.get_all(name).iter();
+    if lines().map(HeaderValue::len).sum::<usize>() > FIELD_BYTES_MAX {
         return None;
     }
-    let lines = || request.get_all(name).iter().map(|line| trim(line.as_bytes())).collect();
-    let parts: Vec<&[u8]> =
-        if LISTS.contains(name) { members(request, name).ok()? } else { lines() };
-    Some(Some(parts.join(&b", "[..])))
+    if SETS.contains(name) {
+        let mut members: Vec<_> = members(request, name).ok()?.into_iter().map(choice).collect();
+        members.sort_unstable();
+        return Some(members.join(&b","[..]));
+    }
+    let lines: Vec<Vec<u8>> = lines().map(|line| without_space(trim(line.as_bytes()))).collect();
+    Some(lines.join(&b","[..]))
+}
+
+/// A member in lower case, without white space, and without the weight that is meant anyway.
+fn choice(member: &[u8]) -> Vec<u8> {
+    let mut text = member.to_ascii_lowercase();
+    text.retain(|byte| !matches!(byte, b' ' | b'\t'));
+    for weight in [&b";q=1.000"[..], b";q=1.00", b";q=1.0", b";q=1.", b";q=1"] {
+        if text.ends_with(weight) {
+            text.truncate(text.len() - weight.len());
+        }
+    }
+    text
+}
+
+/// A line without the white space around its commas, but for those within a quoted string: lines
+/// of one field may be joined with or without it on their way (RFC 9110 section 5.3). A line in
+/// which a quoted string doesn't end stays as it is.
+fn without_space(line: &[u8]) -> Vec<u8> {
+    let (mut text, mut quoted, mut escaped) = (Vec::with_capacity(line.len()), false, false);
+    for &byte in line {
+        let space = matches!(byte, b' ' | b'\t');
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' if !quoted => {
+                let end = text.iter().rposition(|before| !matches!(before, b' ' | b'\t'));
+                text.truncate(end.map_or(0, |end| end + 1));
+            }
+            _ if space && !quoted && text.last() == Some(&b',') => continue,
+            _ => {}
+        }
+        text.push(byte);
+    }
+    if quoted { line.to_vec() } else { text }
 }
 
 /// The stored response for a request: of those that match, the one with the latest Date, and of

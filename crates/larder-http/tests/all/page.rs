@@ -3,13 +3,15 @@
 
 use larder_test::assert_page;
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     include_str!("rfc9110.rs"),
     include_str!("rfc9110_dates.rs"),
+    include_str!("rfc9110_partial.rs"),
     include_str!("rfc9111.rs"),
     include_str!("rfc9111_age.rs"),
     include_str!("rfc9111_control.rs"),
     include_str!("rfc9111_invalidation.rs"),
+    include_str!("rfc9111_partial.rs"),
     include_str!("rfc9111_reuse.rs"),
     include_str!("rfc9111_validation.rs"),
     include_str!("rfc9213.rs"),

@@ -1,9 +1,7 @@
-//! RFC 9110: validators, conditions and ranges, as far as they concern a cache.
+//! RFC 9110: validators and conditions, as far as they concern a cache.
 
 use http::{HeaderMap, Method, StatusCode};
-use larder_http::{
-    EntityTag, Evaluated, Part, Ranges, Rules, Stored, evaluate, not_modified, ranges, unsatisfied,
-};
+use larder_http::{EntityTag, Evaluated, Rules, Stored, evaluate, not_modified};
 
 use crate::kit::{date, fields, received, stored};
 
@@ -66,6 +64,50 @@ fn if_none_match_counts_before_if_modified_since() {
     assert_eq!(judge(&one, &format!("{since}\nif-none-match: \"2\"")), Evaluated::Send);
 }
 
+/// RFC 9110 §13.1.2: `*` in If-None-Match means any representation, tagged or not
+#[test]
+fn any_representation_is_one() {
+    assert_eq!(judge(&stored(""), "if-none-match: *"), Evaluated::NotModified);
+    assert_eq!(judge(&stored("etag: W/\"1\""), "if-none-match:  * "), Evaluated::NotModified);
+    // Beside tags it is malformed.
+    assert_eq!(judge(&stored("etag: \"1\""), "if-none-match: \"1\", *"), Evaluated::Send);
+}
+
+/// RFC 9110 §13.1.1: If-Match is the origin's to judge, whether what is stored matches or not
+#[test]
+fn if_match_goes_to_the_origin() {
+    for text in ["\"1\"", "\"2\"", "*", "x"] {
+        let judged = judge(&stored("etag: \"1\""), &format!("if-match: {text}"));
+        assert_eq!(judged, Evaluated::Forward, "{text}");
+    }
+}
+
+/// RFC 9110 §13.1.4: If-Unmodified-Since is the origin's to judge
+#[test]
+fn if_unmodified_since_goes_to_the_origin() {
+    let one = stored(&format!("last-modified: {}", date(-9)));
+    for since in [date(-20), date(0), "x".to_owned()] {
+        let judged = judge(&one, &format!("if-unmodified-since: {since}"));
+        assert_eq!(judged, Evaluated::Forward, "{since}");
+    }
+}
+
+/// RFC 9110 §13.2.2: the origin's conditions count first, then whether it changed, then If-Range
+#[test]
+fn conditions_have_an_order() {
+    let one = stored(&format!("etag: \"1\"\nlast-modified: {}", date(-99)));
+    let range = "range: bytes=0-1\nif-range: \"2\"";
+    let since = format!("if-modified-since: {}\n{range}", date(0));
+    let none = format!("if-none-match: \"1\"\n{range}");
+    assert_eq!(judge(&one, &format!("if-match: \"1\"\n{none}")), Evaluated::Forward);
+    let unmodified = format!("if-unmodified-since: {}\n{none}", date(0));
+    assert_eq!(judge(&one, &unmodified), Evaluated::Forward);
+    assert_eq!(judge(&one, &none), Evaluated::NotModified);
+    assert_eq!(judge(&one, &since), Evaluated::NotModified);
+    assert_eq!(judge(&one, &format!("if-none-match: \"2\"\n{since}")), Evaluated::SendWhole);
+    assert_eq!(judge(&one, range), Evaluated::SendWhole);
+}
+
 /// RFC 9110 §13.1.3: an If-Modified-Since that is no date, or is there twice, is ignored
 #[test]
 fn a_since_that_is_no_date_is_ignored() {
@@ -114,48 +156,4 @@ fn if_range_compares_strongly() {
     let young = stored(&format!("last-modified: {}", date(-59)));
     assert_eq!(range(&young, &date(-59)), Evaluated::SendWhole);
     assert_eq!(judge(&tagged, "if-range: \"2\""), Evaluated::Send);
-}
-
-/// RFC 9110 §14.1.2: ranges are cut at the end of what there is
-#[test]
-fn ranges_are_cut_at_the_end() {
-    let parts = |text: &str, length| ranges(&fields(&format!("range: {text}")), length);
-    let some = |list: &[(u64, u64)]| {
-        Ranges::Parts(list.iter().map(|&(first, last)| Part { first, last }).collect())
-    };
-    assert_eq!(parts("bytes=0-4", 10), some(&[(0, 4)]));
-    assert_eq!(parts("Bytes=5-", 10), some(&[(5, 9)]));
-    assert_eq!(parts("bytes=5-99999999999999999999999", 10), some(&[(5, 9)]));
-    assert_eq!(parts("bytes=-3", 10), some(&[(7, 9)]));
-    assert_eq!(parts("bytes=-30", 10), some(&[(0, 9)]));
-    assert_eq!(parts("bytes=8-9,10-, 0-0", 10), some(&[(8, 9), (0, 0)]));
-    for text in ["bytes=10-", "bytes=-0", "bytes=10-11,12-"] {
-        assert_eq!(parts(text, 10), Ranges::Unsatisfiable, "{text}");
-    }
-    assert_eq!(parts("bytes=0-", 0), Ranges::Unsatisfiable);
-    assert_eq!(Part { first: 0, last: 4 }.to_value(10), "bytes 0-4/10");
-    assert_eq!(unsatisfied(10), "bytes */10");
-}
-
-/// RFC 9110 §14.2: a Range that can't be read, overlaps or asks for much is ignored
-#[test]
-fn an_odd_range_is_ignored() {
-    let whole = |text: &str| ranges(&fields(text), 100) == Ranges::Whole;
-    for text in [
-        "",
-        "bytes=",
-        "bytes=4-3",
-        "bytes=a-b",
-        "bytes=-",
-        "lines=0-1",
-        "bytes 0-1",
-        "bytes=0-4,4-5",
-        "bytes=+0-1",
-    ] {
-        assert!(whole(&format!("range: {text}")), "{text}");
-    }
-    assert!(whole("range: bytes=0-1\nrange: bytes=3-4") && whole(""));
-    let many = |count| (0..count).map(|at| format!("{at}-{at}")).collect::<Vec<_>>().join(",");
-    assert!(!whole(&format!("range: bytes={}", many(16))));
-    assert!(whole(&format!("range: bytes={}", many(17))));
 }

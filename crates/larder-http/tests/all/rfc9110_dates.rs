@@ -33,13 +33,27 @@ fn only_the_three_forms_are_dates() {
         "",
         "Sun, 06 Nov 1994 08:49:37 +0000",
         "Sun, 06 Nov 1994 08:49:37",
-        "sun, 06 nov 1994 08:49:37 gmt",
         "Sun Nov 6 08:49:37 1994",
         "Sun, 00 Nov 1994 08:49:37 GMT",
         "Sunday, 06-Nov-1994 08:49:37 GMT",
     ];
     for text in bad {
         assert_eq!(read(text), None, "{text}");
+    }
+}
+
+/// RFC 9111 §4.2: the case of a date's letters means nothing to a cache
+#[test]
+fn dates_are_read_in_any_case() {
+    for text in [
+        "SUN, 06 Nov 1994 08:49:37 GMT",
+        "Sun, 06 NOV 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 gMT",
+        "sunday, 06-nov-94 08:49:37 gmt",
+        "sun nov  6 08:49:37 1994",
+    ] {
+        let read = Date::parse(text.as_bytes(), Date::from_unix(WALL));
+        assert_eq!(read, Some(Date::from_unix(WALL)), "{text}");
     }
 }
 

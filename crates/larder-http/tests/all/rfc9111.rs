@@ -1,9 +1,11 @@
 //! RFC 9111 section 3: what may be stored.
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use larder_http::{Fields, NotStored, Rules, storable as storable_by, strip_hop_by_hop};
+use larder_http::{
+    Fields, NotStored, Rules, Stored, storable as storable_by, storable_by_post, strip_hop_by_hop,
+};
 
-use crate::kit::{fields, obeying, storable, storable_as, stored, stored_by};
+use crate::kit::{fields, obeying, received, storable, storable_as, stored, stored_by};
 
 /// RFC 9111 §3: only a method whose responses are understood is stored
 #[test]
@@ -26,6 +28,60 @@ fn interim_partial_and_not_modified_are_no_answers() {
     let status = StatusCode::RANGE_NOT_SATISFIABLE;
     let judged = storable_as(status, "range: bytes=9-", "cache-control: max-age=9");
     assert_eq!(judged, Err(NotStored::Status));
+}
+
+/// RFC 9110 §9.3.3: a POST's fresh 200 for its own URI is stored, and its other responses aren't
+#[test]
+fn a_post_is_stored_under_its_own_uri() {
+    let target = "http://a.example/x/y?q".parse().unwrap();
+    let judge = |status, text: &str| {
+        let (asked, headers) = (HeaderMap::new(), fields(text));
+        storable_by_post(&target, &asked, status, &headers, &Rules::shared())
+    };
+    let ok = |text: &str| judge(StatusCode::OK, text);
+    for own in ["/x/y?q", "y?q", "HTTP://A.example:80/x/y?q", "", "#f"] {
+        let text = format!("content-location: {own}\ncache-control: max-age=9");
+        assert_eq!(ok(&text), Ok(()), "{own}");
+    }
+    for other in ["/x/y", "/x/y?r", "/x/z?q", "https://a.example/x/y?q", "http://b.example/x/y?q"] {
+        let text = format!("content-location: {other}\ncache-control: max-age=9");
+        assert_eq!(ok(&text), Err(NotStored::Post), "{other}");
+    }
+    let own = "content-location: /x/y?q";
+    for fresh in ["expires: 0", "cache-control: s-maxage=1", "cdn-cache-control: max-age=1"] {
+        assert_eq!(ok(&format!("{own}\n{fresh}")), Ok(()), "{fresh}");
+    }
+    for none in ["", "cache-control: public", "last-modified: x", own] {
+        assert_eq!(ok(&format!("{own}\n{none}")), Err(NotStored::Post), "{none}");
+    }
+    assert_eq!(ok("cache-control: max-age=9"), Err(NotStored::Post));
+    let fresh = format!("{own}\ncache-control: max-age=9");
+    assert_eq!(judge(StatusCode::CREATED, &fresh), Err(NotStored::Post));
+    assert_eq!(ok(&format!("{fresh}, no-store")), Err(NotStored::NoStore));
+}
+
+/// RFC 9111 §3: redirections are stored, with their Location
+#[test]
+fn redirections_keep_their_location() {
+    for status in [301, 302, 303, 307, 308] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let headers = fields("location: /z\ncache-control: max-age=9");
+        let (asked, rules) = (HeaderMap::new(), Rules::shared());
+        storable_by(&Method::GET, &asked, status, &headers, &rules).unwrap();
+        let one = Stored::new(&asked, status, &headers, received(0), &rules);
+        assert_eq!((one.status(), &one.headers()["location"]), (status, &headers["location"]));
+    }
+}
+
+/// RFC 9111 §3: errors are stored if they say that they may be
+#[test]
+fn errors_are_stored_on_demand() {
+    for status in [400, 403, 404, 405, 410, 414, 451, 499, 500, 501, 502, 503, 504, 599] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(storable_as(status, "", "cache-control: max-age=9"), Ok(()));
+        let heuristic = [404, 405, 410, 414, 501].contains(&status.as_u16());
+        assert_eq!(storable_as(status, "", "").is_ok(), heuristic, "{status}");
+    }
 }
 
 /// RFC 9111 §5.2.2.5: `no-store` forbids to store, in any case and on any line

@@ -64,10 +64,10 @@ fn the_heuristic_is_for_some_statuses() {
         let one = Stored::new(&HeaderMap::new(), status, &headers, received(0), &rules);
         lifetime_by(&one, &rules).as_secs()
     };
-    for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+    for status in [200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501] {
         assert_eq!(judge(status, ""), 100);
     }
-    for status in [201, 302, 303, 307, 400, 403, 500, 503, 599] {
+    for status in [201, 302, 303, 307, 400, 403, 416, 451, 500, 503, 599] {
         assert_eq!(judge(status, ""), 0);
         assert_eq!(judge(status, "cache-control: public"), 100);
     }

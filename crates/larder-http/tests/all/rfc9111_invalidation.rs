@@ -24,8 +24,14 @@ fn unsafe_and_unknown_methods_invalidate() {
         assert_eq!(struck(method, 303, "").len(), 1);
         assert!(struck(method, 404, "").is_empty() && struck(method, 500, "").is_empty());
     }
+}
+
+/// RFC 9111 §4.4: a safe method invalidates nothing
+#[test]
+fn safe_methods_invalidate_nothing() {
     for method in ["GET", "HEAD", "OPTIONS", "TRACE"] {
-        assert!(struck(method, 200, "location: /z").is_empty());
+        let headers = "location: /z\ncontent-location: /w";
+        assert!(struck(method, 200, headers).is_empty() && struck(method, 301, headers).is_empty());
     }
 }
 

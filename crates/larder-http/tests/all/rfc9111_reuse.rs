@@ -131,9 +131,65 @@ fn each_field_that_vary_names_must_match() {
         assert!(!matches(other), "{other}");
     }
     assert!(!matches("a: 1, 2\naccept-language: de,en\nb:"));
-    assert!(!matches("a: 1, 2\naccept-language: en,de"));
-    // What isn't known to be a list is compared to the byte.
-    assert!(!matches("a: 1,2\naccept-language: de,en"));
+}
+
+/// RFC 9111 §4.1: fields are compared in a normal form: lines joined, without white space
+#[test]
+fn white_space_means_nothing() {
+    let same = |one: &str, other: &str| {
+        Vary::new(&fields("vary: a"), &fields(one)).matches(&fields(other))
+    };
+    for other in ["a: 1,2", "a: 1\na: 2", "a:  1 ,\t2 "] {
+        assert!(same("a: 1, 2", other), "{other}");
+        assert!(same(other, "a: 1, 2"), "{other}");
+    }
+    for (one, other) in [
+        ("a: 1 2", "a: 1  2"),
+        ("a: \"1, 2\"", "a: \"1,2\""),
+        ("a: \"\\\", 2\"", "a: \"\\\",2\""),
+        ("a: 1, \"2", "a: 1,\"2"),
+        ("a: 1,,2", "a: 1,2"),
+        ("a: x", "a: X"),
+        ("a: 1,2", "a: 2,1"),
+    ] {
+        assert!(!same(one, other) && !same(other, one), "{one} {other}");
+        assert!(same(one, one) && same(other, other), "{one} {other}");
+    }
+}
+
+/// RFC 9111 §4.1: where case and order mean nothing, they aren't compared
+#[test]
+fn sets_of_choices_are_compared_as_sets() {
+    for name in ["accept-language", "accept-encoding", "accept-charset"] {
+        let vary =
+            Vary::new(&fields(&format!("vary: {name}")), &fields(&format!("{name}: en, de")));
+        let same = |text: &str| vary.matches(&fields(&format!("{name}: {text}")));
+        for other in ["de, en", "eN,,De", " en ,   de", "en; q=1.0,de;q=1", "DE ; Q=1.000, en"] {
+            assert!(same(other), "{name} {other}");
+        }
+        assert!(vary.matches(&fields(&format!("{name}: de\n{name}: en"))));
+        for other in ["en", "en, de;q=0.9", "en, de, fr", "en, de, de", "ende", ""] {
+            assert!(!same(other), "{name} {other}");
+        }
+    }
+    // Of types, servers prefer the first one.
+    let vary = Vary::new(&fields("vary: accept"), &fields("accept: a/b, c/d"));
+    assert!(vary.matches(&fields("accept: a/b,c/d")));
+    assert!(
+        !vary.matches(&fields("accept: c/d, a/b")) && !vary.matches(&fields("accept: A/b, c/d"))
+    );
+}
+
+/// RFC 9842 §6.2: an answer made with a dictionary is for who has that dictionary
+#[test]
+fn a_dictionary_is_part_of_the_request() {
+    let (response, has) = ("vary: accept-encoding, available-dictionary", "available-dictionary: ");
+    let coded = "accept-encoding: br, dcb";
+    let one = stored_for(&format!("{coded}\n{has}:pZGm1A==:"), response, &Rules::shared());
+    let matches = |text: &str| one.vary().matches(&fields(text));
+    assert!(matches(&format!("{coded}\n{has}:pZGm1A==:")));
+    assert!(!matches(coded) && !matches(&format!("{coded}\n{has}:PZGm1A==:")));
+    assert!(!matches(&format!("accept-encoding: br\n{has}:pZGm1A==:")));
 }
 
 /// RFC 9111 §4.1: a Vary with `*` in any place matches nothing
