@@ -114,7 +114,7 @@ impl Partial {
         let (mut pieces, mut first) = (self.pieces.clone(), first);
         for bytes in bytes {
             let length = bytes.len() as u64;
-            if !pieces.add(first, bytes) {
+            if !pieces.add(first, &bytes) {
                 return None;
             }
             first += length;
@@ -171,6 +171,10 @@ impl Partial {
     /// representation, and for the whole if it isn't: If-Range validates what is held, too, so a
     /// stale one needs nothing else. The client's conditions are removed, as by
     /// [`condition`](crate::condition).
+    ///
+    /// # Panics
+    ///
+    /// Never: a range is a word, digits and marks.
     pub fn ask(&self, missing: Part, request: &mut HeaderMap) {
         for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE] {
             request.remove(name);

@@ -15,11 +15,11 @@ const PIECES_MAX: usize = 1024;
 /// use larder_http::{Part, Pieces};
 ///
 /// let mut pieces = Pieces::new(10);
-/// assert!(pieces.add(0, "01234".into()) && pieces.add(7, "789".into()));
+/// assert!(pieces.add(0, &"01234".into()) && pieces.add(7, &"789".into()));
 /// assert_eq!(pieces.missing(Part { first: 3, last: 9 }), [Part { first: 5, last: 6 }]);
 /// assert_eq!(pieces.slices(Part { first: 8, last: 9 }).unwrap(), ["89"]);
 /// assert_eq!(pieces.slices(Part { first: 4, last: 5 }), None);
-/// pieces.add(4, "456".into());
+/// pieces.add(4, &"456".into());
 /// assert!(pieces.is_complete());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Pieces {
     /// Takes in the bytes from `first` on, as far as they aren't held yet: both are the same, or
     /// they weren't parts of one representation. Returns whether they are all held now. Bytes
     /// beyond the end are not taken in, nor is what would make more than 1,024 pieces.
-    pub fn add(&mut self, first: u64, bytes: Bytes) -> bool {
+    pub fn add(&mut self, first: u64, bytes: &Bytes) -> bool {
         let Some(part) = Part::of(first, bytes.len() as u64) else { return true };
         let missing = self.missing(part);
         if part.last >= self.length || self.held.len() + missing.len() > PIECES_MAX {

@@ -4,6 +4,7 @@
 
 mod fuzz;
 mod kit;
+mod no_vary_search;
 mod oracle;
 mod page;
 mod rfc9110;

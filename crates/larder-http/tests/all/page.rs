@@ -3,7 +3,8 @@
 
 use larder_test::assert_page;
 
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
+    include_str!("no_vary_search.rs"),
     include_str!("rfc9110.rs"),
     include_str!("rfc9110_dates.rs"),
     include_str!("rfc9110_partial.rs"),
@@ -23,36 +24,31 @@ const HEAD: &str = "# HTTP caching: requirements and their tests
 
 <!-- Generated from the tests by `UPDATE_DOCS=1 cargo test -p larder-http reference`. -->
 
-What `larder-http` decides, by the sections of the RFCs, and the test that holds it to each. The crate
-judges heads of requests and responses; it is a library of functions, and nothing serves HTTP with it
-yet. Where an RFC leaves a choice, decision [0027](decisions/0027-http-semantics.md) says which one was
-made.
+What `larder-http` decides, by the sections of the RFCs, and the test that holds it to each. Where an RFC
+leaves a choice, the decisions [0027](decisions/0027-http-semantics.md) and
+[0040](decisions/0040-partial-responses.md) say which one was made.
 
 | RFC | section | requirement | test |
 |---|---|---|---|
 ";
 
-/// The RFC, the section, the requirement and the name of each test of a file.
-fn rows(source: &str) -> Vec<(u32, Vec<u32>, String, String)> {
+/// The RFC or draft, the section, the requirement and the name of each test of a file.
+fn rows(source: &str) -> Vec<(String, Vec<u32>, String, String)> {
     let lines: Vec<&str> = source.lines().collect();
     let tests = lines.iter().enumerate().filter(|(_, line)| **line == "#[test]");
     tests
         .map(|(at, _)| {
-            let said = lines[at - 1].strip_prefix("/// RFC ").expect("a test names its RFC");
+            let said = lines[at - 1].strip_prefix("/// ").expect("a test names its RFC or draft");
             let (place, requirement) = said.split_once(": ").expect("a requirement");
-            let (rfc, section) = place.split_once(" §").expect("a section");
+            let (document, section) = place.split_once(" §").expect("a section");
+            let document = document.strip_prefix("RFC ").unwrap_or(document);
             let section =
                 section.split('.').map(|part| part.parse().expect("written in a test")).collect();
             let name = lines[at + 1]
                 .strip_prefix("fn ")
                 .expect("written in a test")
                 .trim_end_matches("() {");
-            (
-                rfc.parse().expect("written in a test"),
-                section,
-                requirement.to_owned(),
-                name.to_owned(),
-            )
+            (document.to_owned(), section, requirement.to_owned(), name.to_owned())
         })
         .collect()
 }
@@ -62,9 +58,9 @@ fn the_reference_names_every_requirement() {
     let mut rows: Vec<_> = SOURCES.iter().flat_map(|source| rows(source)).collect();
     rows.sort();
     let mut page = HEAD.to_owned();
-    for (rfc, section, requirement, test) in rows {
+    for (document, section, requirement, test) in rows {
         let section: Vec<_> = section.iter().map(u32::to_string).collect();
-        page += &format!("| {rfc} | {} | {requirement} | `{test}` |\n", section.join("."));
+        page += &format!("| {document} | {} | {requirement} | `{test}` |\n", section.join("."));
     }
     assert_page("http-caching.md", &page, "larder-http");
 }

@@ -247,13 +247,13 @@ fn what_broke_off_is_a_part() {
 #[test]
 fn pieces_have_a_bound() {
     let mut pieces = larder_http::Pieces::new(10_000);
-    assert!((0..1024).all(|at| pieces.add(3 * at, "a".into())));
-    assert!(!pieces.add(9_000, "a".into()) && pieces.add(3, "b".into()));
+    assert!((0..1024).all(|at| pieces.add(3 * at, &"a".into())));
+    assert!(!pieces.add(9_000, &"a".into()) && pieces.add(3, &"b".into()));
     assert_eq!(pieces.held(), 1024);
     assert_eq!(pieces.slices(part(3, 3)).unwrap(), ["a"]);
     let mut pieces = larder_http::Pieces::new(10_000);
     let large = bytes::Bytes::from(vec![0; 5_000]);
-    assert!(pieces.add(0, large.clone()) && pieces.add(1, large.clone()));
+    assert!(pieces.add(0, &large) && pieces.add(1, &large));
     let slices = pieces.slices(part(0, 5_000)).unwrap();
     let within = large.as_ptr_range();
     let shares = |slice: &bytes::Bytes| within.contains(&slice.as_ptr());
