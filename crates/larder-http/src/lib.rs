@@ -2,8 +2,9 @@
 //!
 //! What a cache may store (RFC 9111 section 3), for how long it is fresh (4.2), which stored
 //! response answers a request (4.1), how one is validated and freshened (4.3), and what an unsafe
-//! request invalidates (4.4); with RFC 5861, 8246, 9211, 9213 and 9875, and the conditional and range
-//! requests of RFC 9110 as far as they concern a cache. It knows no connection, body, tier or key.
+//! request invalidates (4.4); with RFC 5861, 8246, 9211, 9213 and 9875, No-Vary-Search, and the
+//! conditional and range requests of RFC 9110 as far as they concern a cache. It knows no
+//! connection, tier or key, and of bodies only the bytes of parts.
 //!
 //! It works on bytes: field values needn't be text, and a field's repeated lines all count. Every
 //! parser has a bound, and what lies beyond it is read in the way that stores and reuses less.

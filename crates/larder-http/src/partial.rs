@@ -39,7 +39,8 @@ use crate::{
 /// let partial = partial.with(0, ["01234".into()]).unwrap();
 ///
 /// asked.insert("range", "bytes=1-2".parse().unwrap());
-/// assert_eq!(partial.answers(&Method::GET, &asked), Held::Parts(vec![Part { first: 1, last: 2 }]));
+/// let within = vec![Part { first: 1, last: 2 }];
+/// assert_eq!(partial.answers(&Method::GET, &asked), Held::Parts(within));
 /// asked.remove("range");
 /// let Held::Missing(gap) = partial.answers(&Method::GET, &asked) else { unreachable!() };
 /// partial.ask(gap, &mut asked);

@@ -29,7 +29,7 @@ pub enum Reuse {
 /// Why a stored response isn't used as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// It says `no-cache`.
+    /// It says `no-cache`, or since it was stored a 304 said that it mustn't be.
     NoCache,
     /// The request asks for it.
     Request,
@@ -59,7 +59,7 @@ pub fn reuse(stored: &Stored, request: &HeaderMap, now: Moment, rules: &Rules) -
 fn judge(stored: &Stored, request: &RequestControl, now: Moment, rules: &Rules) -> Reuse {
     let (age, lifetime) = (stored.age(now), lifetime(stored, rules));
     let control = &stored.control;
-    if control.no_cache == Fields::All {
+    if is_validated_always(stored, rules) {
         return Reuse::Validate { why: Why::NoCache };
     }
     if request.no_cache {
@@ -121,7 +121,17 @@ pub fn reuse_after(
 fn is_stale_forbidden(stored: &Stored, rules: &Rules) -> bool {
     let control = &stored.control;
     let shared = control.proxy_revalidate || control.s_maxage.or_stale().is_some();
-    control.must_revalidate || control.no_cache == Fields::All || (rules.is_shared() && shared)
+    let always = is_validated_always(stored, rules);
+    control.must_revalidate || always || (rules.is_shared() && shared)
+}
+
+/// Whether it is never used without validation: it says `no-cache`, or it mustn't have been stored
+/// any more since a 304 said so.
+fn is_validated_always(stored: &Stored, rules: &Rules) -> bool {
+    let control = &stored.control;
+    let unstored = control.no_store && !control.must_understand;
+    let private = rules.is_shared() && control.private == Fields::All;
+    control.no_cache == Fields::All || unstored || private
 }
 
 /// What of a request's directives counts.

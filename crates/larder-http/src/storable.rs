@@ -85,7 +85,8 @@ pub fn storable(
 /// # Errors
 ///
 /// [`NotStored`] is the first reason against it. A body of several parts isn't kept, nor one whose
-/// Content-Length isn't that of its Content-Range.
+/// Content-Length isn't that of its Content-Range; nor is one that has no Content-Length and turns
+/// out to end elsewhere, unless it broke off.
 pub fn storable_part(
     method: &Method,
     request: &HeaderMap,

@@ -18,6 +18,19 @@ fn no_cache_is_validated_while_fresh() {
     }
 }
 
+/// RFC 9111 §5.2.2.5: a newer response with `no-store` takes nothing from what is stored
+#[test]
+fn no_store_concerns_its_own_response() {
+    let (one, rules) = (stored("cache-control: max-age=9\nnumber: 1"), Rules::shared());
+    let (none, newer) = (HeaderMap::new(), fields("cache-control: no-store, max-age=0"));
+    let target = "http://a.example/".parse().unwrap();
+    let (get, ok) = (http::Method::GET, StatusCode::OK);
+    larder_http::storable(&get, &none, ok, &newer, &rules).unwrap_err();
+    assert!(larder_http::invalidated(&get, &target, ok, &newer).is_empty());
+    assert_eq!(select([&one], &none).unwrap().headers()["number"], "1");
+    assert_eq!(reuse(&one, "", 8, &rules), Reuse::Fresh);
+}
+
 /// RFC 9111 §4.2.4: a directive that forbids stale forbids it when the origin fails, too
 #[test]
 fn stale_is_not_used_where_it_is_forbidden() {

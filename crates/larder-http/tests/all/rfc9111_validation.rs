@@ -86,6 +86,31 @@ fn a_304_freshens_what_it_names() {
     assert_eq!(updated(&one, "etag: \"1\"\nage: 3").age(at(100)).as_secs(), 3);
 }
 
+/// RFC 9111 §4.3.4: what a 304 forbids to store isn't used without validation, nor stale
+#[test]
+fn a_304_may_forbid_to_store() {
+    let text = format!("etag: \"1\"\nlast-modified: {}\ncache-control: max-age=9", date(-999));
+    let one = stored(&text);
+    let rules = Rules { stale_unreached: std::time::Duration::MAX, ..Rules::shared() };
+    for control in ["no-store", "private", "no-store, max-age=9"] {
+        let new = updated(&one, &format!("etag: \"1\"\ncache-control: {control}"));
+        assert_ne!(reuse(&new, "", 100, &rules), Reuse::Fresh, "{control}");
+        let unreached = larder_http::Failure::Unreached;
+        let stale = larder_http::reuse_after(unreached, &new, &HeaderMap::new(), at(999), &rules);
+        assert!(!stale, "{control}");
+        let headers = new.headers();
+        let again =
+            larder_http::storable(&Method::GET, &HeaderMap::new(), new.status(), headers, &rules);
+        assert!(again.is_err(), "{control}");
+    }
+    let understood =
+        updated(&one, "etag: \"1\"\ncache-control: no-store, must-understand, max-age=9");
+    assert_eq!(reuse(&understood, "", 100, &rules), Reuse::Fresh);
+    let own = Rules::private();
+    let private = updated(&one, "etag: \"1\"\ncache-control: private, max-age=9");
+    assert_eq!(reuse(&private, "", 100, &own), Reuse::Fresh);
+}
+
 /// RFC 9111 §3.2: what describes the stored bytes isn't updated, nor what is of a connection
 #[test]
 fn a_304_does_not_touch_the_bytes() {
