@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::Stored;
 use crate::age::date_value;
-use crate::fields::{FIELD_BYTES_MAX, members, trim};
+use crate::fields::{FIELD_BYTES_MAX, MEMBERS_MAX, members, trim};
 
 /// The fields that a response may depend on; one that names more matches nothing.
 const FIELDS_MAX: usize = 32;
@@ -35,41 +35,8 @@ pub struct Vary {
     fields: Option<Vec<(HeaderName, Asked)>>,
 }
 
-/// What a request says in a field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Asked {
-    /// It isn't there.
-    Nothing,
-    /// It is one line, and this is its normal form.
-    Line(HeaderValue, Vec<u8>),
-    /// It is several lines, and this is their normal form together.
-    Lines(Vec<u8>),
-}
-
-impl Asked {
-    /// What a request says; none if it is too much.
-    fn new(request: &HeaderMap, name: &HeaderName) -> Option<Self> {
-        let mut lines = request.get_all(name).iter();
-        match (lines.next(), lines.next()) {
-            (None, _) => Some(Self::Nothing),
-            (Some(line), None) => Some(Self::Line(line.clone(), normal(request, name)?)),
-            (Some(_), Some(_)) => normal(request, name).map(Self::Lines),
-        }
-    }
-
-    /// Whether a request says the same. Most say it in the same bytes.
-    fn is(&self, request: &HeaderMap, name: &HeaderName) -> bool {
-        let mut lines = request.get_all(name).iter();
-        match (self, lines.next(), lines.next()) {
-            (Self::Nothing, now, _) => now.is_none(),
-            (_, None, _) => false,
-            (Self::Line(line, _), Some(now), None) if line == now => true,
-            (Self::Line(_, text) | Self::Lines(text), ..) => {
-                normal(request, name).is_some_and(|now| now == *text)
-            }
-        }
-    }
-}
+/// What a request says in a field, in its normal form; none if it isn't there.
+type Asked = Option<Vec<u8>>;
 
 impl Vary {
     /// What a response to a request depends on. `*`, a name that is none, more than 32 names, or
@@ -83,7 +50,7 @@ impl Vary {
     #[must_use]
     pub fn matches(&self, request: &HeaderMap) -> bool {
         let Some(fields) = &self.fields else { return false };
-        fields.iter().all(|(name, before)| before.is(request, name))
+        fields.iter().all(|(name, before)| asked(request, name).is_some_and(|now| now == *before))
     }
 
     /// Whether it matches no request at all.
@@ -110,58 +77,83 @@ fn names(response: &HeaderMap) -> Option<Vec<HeaderName>> {
 }
 
 fn fields(names: Vec<HeaderName>, request: &HeaderMap) -> Option<Vec<(HeaderName, Asked)>> {
-    names.into_iter().map(|name| Asked::new(request, &name).map(|asked| (name, asked))).collect()
+    names.into_iter().map(|name| asked(request, &name).map(|asked| (name, asked))).collect()
 }
 
-/// The field's lines as one, in a form that others with the same meaning share (RFC 9111 section
-/// 4.1); none if there is too much of it.
-fn normal(request: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+/// The field's lines as one, in a form that all with the same meaning share (RFC 9111 section 4.1);
+/// none if there is too much of it. The normal form of a normal form is itself.
+fn asked(request: &HeaderMap, name: &HeaderName) -> Option<Asked> {
+    if !request.contains_key(name) {
+        return Some(None);
+    }
     let lines = || request.get_all(name).iter();
-    if lines().map(HeaderValue::len).sum::<usize>() > FIELD_BYTES_MAX {
+    let bytes: usize = lines().map(HeaderValue::len).sum();
+    if bytes > FIELD_BYTES_MAX {
         return None;
     }
-    if SETS.contains(name) {
-        let mut members: Vec<_> = members(request, name).ok()?.into_iter().map(choice).collect();
-        members.sort_unstable();
-        return Some(members.join(&b","[..]));
-    }
-    let lines: Vec<Vec<u8>> = lines().map(|line| without_space(trim(line.as_bytes()))).collect();
-    Some(lines.join(&b","[..]))
-}
-
-/// A member in lower case, without white space, and without the weight that is meant anyway.
-fn choice(member: &[u8]) -> Vec<u8> {
-    let mut text = member.to_ascii_lowercase();
-    text.retain(|byte| !matches!(byte, b' ' | b'\t'));
-    for weight in [&b";q=1.000"[..], b";q=1.00", b";q=1.0", b";q=1.", b";q=1"] {
-        if text.ends_with(weight) {
-            text.truncate(text.len() - weight.len());
+    let mut text = Vec::with_capacity(bytes);
+    for (at, line) in lines().enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        if SETS.contains(name) {
+            text.extend(line.as_bytes().iter().filter(|byte| !is_space(**byte)));
+        } else {
+            add_line(&mut text, trim(line.as_bytes()));
         }
     }
-    text
+    if SETS.contains(name) { set(text).map(Some) } else { Some(Some(text)) }
 }
 
-/// A line without the white space around its commas, but for those within a quoted string: lines
-/// of one field may be joined with or without it on their way (RFC 9110 section 5.3). A line in
-/// which a quoted string doesn't end stays as it is.
-fn without_space(line: &[u8]) -> Vec<u8> {
-    let (mut text, mut quoted, mut escaped) = (Vec::with_capacity(line.len()), false, false);
+/// The members in lower case and in order, without the weight that is meant anyway; none if they
+/// are too many.
+fn set(mut text: Vec<u8>) -> Option<Vec<u8>> {
+    text.make_ascii_lowercase();
+    let members = text.split(|&byte| byte == b',').map(without_one);
+    let mut members: Vec<_> = members.filter(|member| !member.is_empty()).collect();
+    members.sort_unstable();
+    (members.len() <= MEMBERS_MAX).then(|| members.join(&b","[..]))
+}
+
+fn without_one(mut member: &[u8]) -> &[u8] {
+    const ONE: [&[u8]; 5] = [b";q=1", b";q=1.", b";q=1.0", b";q=1.00", b";q=1.000"];
+    while let Some(rest) = ONE.iter().find_map(|weight| member.strip_suffix(*weight)) {
+        member = rest;
+    }
+    member
+}
+
+/// Adds a line without the white space around its commas, but for those within a quoted string:
+/// lines of one field may be joined with or without it on their way (RFC 9110 section 5.3). A line
+/// in which a quoted string doesn't end is added as it is.
+fn add_line(text: &mut Vec<u8>, line: &[u8]) {
+    let begun = text.len();
+    let (mut quoted, mut escaped, mut separated) = (false, false, false);
     for &byte in line {
-        let space = matches!(byte, b' ' | b'\t');
+        if separated && is_space(byte) {
+            continue;
+        }
+        separated = byte == b',' && !quoted;
+        if separated {
+            let end = text[begun..].iter().rposition(|before| !is_space(*before));
+            text.truncate(begun + end.map_or(0, |end| end + 1));
+        }
         match byte {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
-            b',' if !quoted => {
-                let end = text.iter().rposition(|before| !matches!(before, b' ' | b'\t'));
-                text.truncate(end.map_or(0, |end| end + 1));
-            }
-            _ if space && !quoted && text.last() == Some(&b',') => continue,
             _ => {}
         }
         text.push(byte);
     }
-    if quoted { line.to_vec() } else { text }
+    if quoted {
+        text.truncate(begun);
+        text.extend_from_slice(line);
+    }
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// The stored response for a request: of those that match, the one with the latest Date, and of

@@ -185,6 +185,11 @@ fn sets_of_choices_are_compared_as_sets() {
             assert!(!same(other), "{name} {other}");
         }
     }
+    let many = |count: usize| {
+        let asked = fields(&format!("accept-language: {}", "a,".repeat(count)));
+        Vary::new(&fields("vary: accept-language"), &asked).is_any()
+    };
+    assert!(!many(256) && many(257));
     // Of types, servers prefer the first one.
     let vary = Vary::new(&fields("vary: accept"), &fields("accept: a/b, c/d"));
     assert!(vary.matches(&fields("accept: a/b,c/d")));

@@ -69,6 +69,7 @@ fn an_invalid_target_is_ignored() {
         "max-age=1 \t,\tx=1.5",
         "x=(a \"b\\\"\";c 1);d=?0, max-age=1",
         "max-age=1, x=:aGk=:",
+        "x=a/b:c, max-age=1",
         "x=@-1, y=%\"%c3%a4\", max-age=1",
         "*a/b, max-age=1",
     ] {
