@@ -14,8 +14,8 @@ use crate::{ContentRange, Received, Rules, Stored, storable_fields};
 /// What became of a stored response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Freshened {
-    /// This is the answer, and is stored in its place if [`storable`](crate::storable) finds nothing
-    /// against its new fields; otherwise what is stored goes.
+    /// This is the answer, and is stored in its place if [`storable`](crate::storable) finds
+    /// nothing against its new fields; otherwise what is stored goes.
     Updated(Box<Stored>),
     /// The answer is about another one: it stays as it is. If no stored response is the one that
     /// is meant, the 304 can't be used, and the request is sent again without a condition.
