@@ -79,6 +79,9 @@ pub fn freshen_by_part(
         Some(length) if told.is_none_or(|told| *told == length) => {}
         _ => return Freshened::NotThis,
     }
+    if !stored.vary.matches(request) {
+        return Freshened::NotThis;
+    }
     let same = match (EntityTag::of(&stored.headers), EntityTag::of(headers)) {
         (Some(ours), Some(theirs)) if ours.is_weak() || theirs.is_weak() => false,
         (Some(ours), Some(theirs)) if !ours.is_strongly(&theirs) => return Freshened::Outdated,

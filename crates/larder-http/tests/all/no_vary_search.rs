@@ -86,6 +86,9 @@ fn parameters_are_compared_decoded() {
     assert!(is_same(&some, "a", "a=") && is_same(&some, "a=+", "%61=%20"));
     assert!(is_same(&some, "a=%zz", "a=%25zz") && is_same(&some, "a=%4", "a=%254"));
     assert!(is_same(&some, "a=%FF", "a=%EF%BF%BD"));
+    // What is safe in a query is written as it is, all else in percent.
+    let normal = variance("key-order").normal(Some("b=%2d._~%2F%41&a=+")).unwrap();
+    assert_eq!(normal, "a=%20&b=-._~%2FA");
 }
 
 /// draft-ietf-httpbis-no-vary-search-10 §6: a query with more parameters than are read is compared as it is

@@ -78,6 +78,7 @@ fn a_content_range_must_be_right() {
     let range = ContentRange { part: part(4, 9), length: 10 };
     assert_eq!(read("bytes 4-9/10"), Some(range));
     assert_eq!(read("BYTES 4-9/10\ncontent-length: 6"), Some(range));
+    assert_eq!(read("bytes 0-0/1").map(|range| range.part.bytes()), Some(1));
     for bad in [
         "bytes 4-9/*",
         "bytes */10",

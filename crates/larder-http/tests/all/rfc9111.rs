@@ -189,6 +189,10 @@ fn a_requests_no_store_is_obeyed_by_who_obeys() {
 fn cookies_are_shared_only_on_demand() {
     let text = "cache-control: max-age=9\nset-cookie: a=b\nset-cookie: c=d";
     assert_eq!(storable("", text), Err(NotStored::SetCookie));
+    // What isn't kept sets no cookie.
+    let with = |control: &str| storable("", &text.replace("max-age=9", control));
+    assert_eq!(with("max-age=9, no-cache=\"x, Set-Cookie\""), Ok(()));
+    assert_eq!(with("max-age=9, no-cache=x, private=\"y\""), Err(NotStored::SetCookie));
     let rules = Rules { set_cookie: larder_http::SetCookie::Stored, ..Rules::shared() };
     let (asked, headers) = (HeaderMap::new(), fields(text));
     storable_by(&Method::GET, &asked, StatusCode::OK, &headers, &rules).unwrap();

@@ -5,7 +5,7 @@ use larder_http::{
     Freshened, Held, NotStored, Part, Partial, Reuse, Rules, freshen_by_part, storable_part,
 };
 
-use crate::kit::{at, date, fields, received, storable_as, stored};
+use crate::kit::{at, date, fields, received, storable_as, stored, stored_for};
 
 const TAGGED: &str = "etag: \"1\"\ncache-control: max-age=9";
 
@@ -225,7 +225,15 @@ fn a_part_freshens_the_whole() {
     );
     assert_eq!(new.headers()["content-length"], "10");
     assert_eq!(by("content-range: bytes 0-1/10\netag: \"2\""), Freshened::Outdated);
+    assert_eq!(by("content-range: bytes 0-1/10\netag: W/\"1\""), Freshened::NotThis);
     assert_eq!(by("content-range: bytes 0-1/9\netag: \"1\""), Freshened::NotThis);
+    let (varied, rules) =
+        (stored_for("a: 1", "vary: a\netag: \"1\"", &Rules::shared()), Rules::shared());
+    for (asked, same) in [("a: 1", true), ("a: 2", false)] {
+        let part = fields("content-range: bytes 0-1/10\netag: \"1\"");
+        let judged = freshen_by_part(&varied, &fields(asked), &part, received(100), &rules);
+        assert_eq!(matches!(judged, Freshened::Updated(_)), same, "{asked}");
+    }
     assert_eq!(by("etag: \"1\""), Freshened::NotThis);
 }
 

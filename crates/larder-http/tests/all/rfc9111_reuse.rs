@@ -224,6 +224,7 @@ fn a_star_never_matches() {
     let long = fields(&format!("a: {}", "x".repeat(16 * 1024 + 1)));
     let one = Vary::new(&fields("vary: a"), &long);
     assert!(one.is_any() && !one.matches(&long));
+    assert!(!Vary::new(&fields("vary: a"), &fields("a: x")).matches(&long));
 }
 
 /// RFC 9111 §4.1: of several that match, the most recent by Date is selected

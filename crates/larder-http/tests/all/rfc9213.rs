@@ -57,6 +57,9 @@ fn an_invalid_target_is_ignored() {
         "max-age=1, x=:=",
         "max-age=1, x=%\"%ff\"",
         "max-age=1, x=@1.5",
+        "max-age=1, x=1234567890123.1",
+        "max-age=1, x=1.1234",
+        "max-age=1, x=1.",
         "max-age= 1",
         "=1",
     ] {
@@ -70,6 +73,7 @@ fn an_invalid_target_is_ignored() {
         "x=(a \"b\\\"\";c 1);d=?0, max-age=1",
         "max-age=1, x=:aGk=:",
         "x=a/b:c, max-age=1",
+        "max-age=000000000000001, x=123456789012.123",
         "x=@-1, y=%\"%c3%a4\", max-age=1",
         "*a/b, max-age=1",
     ] {

@@ -44,6 +44,17 @@ fn what_has_too_many_groups_is_not_stored() {
     }
 }
 
+/// RFC 9651 §3: a structured field of up to 16 KiB is read, and none that is longer
+#[test]
+fn structured_fields_have_a_bound() {
+    let long = |bytes: usize| {
+        let text = format!("\"a\";x=\"{}\"", "x".repeat(bytes - 8));
+        groups(&fields(&format!("cache-groups: {text}")))
+    };
+    assert_eq!(long(16 * 1024).unwrap(), ["a"]);
+    long(16 * 1024 + 1).unwrap_err();
+}
+
 /// RFC 9875 §3: what an unsafe request's response names is invalidated, and a safe one's isn't
 #[test]
 fn only_unsafe_requests_invalidate_groups() {
