@@ -28,6 +28,9 @@ fn interim_partial_and_not_modified_are_no_answers() {
     let status = StatusCode::RANGE_NOT_SATISFIABLE;
     let judged = storable_as(status, "range: bytes=9-", "cache-control: max-age=9");
     assert_eq!(judged, Err(NotStored::Status));
+    // Where the range isn't what it is about, it is an answer like others.
+    assert_eq!(storable_as(status, "", "cache-control: max-age=9"), Ok(()));
+    assert_eq!(storable("range: bytes=9-", "cache-control: max-age=9"), Ok(()));
 }
 
 /// RFC 9110 §9.3.3: a POST's fresh 200 for its own URI is stored, and its other responses aren't
