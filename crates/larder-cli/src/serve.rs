@@ -55,7 +55,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    raise_descriptors(config.listen.clients_max);
+    let listeners = [&config.listen.resp, &config.listen.http].into_iter().flatten().count();
+    raise_descriptors(config.listen.clients_max * listeners.max(1));
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tell(&format!("can't start the runtime: {error}")),
@@ -63,12 +64,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let served = runtime.block_on(async {
         let stop = Stop::listen().map_err(|error| format!("can't listen for signals: {error}"))?;
         let server = Server::open(&config).await.map_err(|error| error.chain())?;
-        let (resp, admin) = server.addresses().map_err(|error| error.chain())?;
-        if let Some(address) = resp {
-            tracing::info!(%address, "RESP listens");
-        }
-        if let Some(address) = admin {
-            tracing::info!(%address, "admin listens");
+        let at = server.addresses().map_err(|error| error.chain())?;
+        for (name, address) in [("RESP", at.resp), ("HTTP", at.http), ("admin", at.admin)] {
+            if let Some(address) = address {
+                tracing::info!(%address, "{name} listens");
+            }
         }
         // Boxed: everything that a server holds would otherwise lie on the stack.
         Box::pin(server.serve(stop.asked())).await.map_err(|error| error.chain())
@@ -129,8 +129,8 @@ fn raise_descriptors(clients_max: usize) {
     let raised = Rlimit { current: Some(reach), maximum: limit.maximum };
     if setrlimit(Resource::Nofile, raised).is_err() || reach < wanted {
         tracing::warn!(
-            "the system allows {reach} open descriptors and clients_max = {clients_max} needs \
-             {wanted}: raise the limit (ulimit -n) or lower clients_max"
+            "the system allows {reach} open descriptors and {clients_max} clients (clients_max of \
+             each listener) need {wanted}: raise the limit (ulimit -n) or lower clients_max"
         );
     }
 }

@@ -51,6 +51,42 @@ pub fn evaluate(method: &Method, request: &HeaderMap, stored: &Stored) -> Evalua
     }
 }
 
+/// Whether If-Match and If-None-Match let a write of a resource go on, at its origin: `current` is
+/// the tag of what it is now, none where there is nothing (RFC 9110 sections 13.1.1, 13.1.2). If
+/// not, the answer is 412.
+///
+/// What can't be read isn't fulfilled: a write that was meant to be conditional isn't made
+/// without its condition.
+///
+/// ```
+/// use http::HeaderMap;
+/// use larder_http::{EntityTag, permits};
+///
+/// let now = EntityTag::parse(b"\"2\"");
+/// let mut request = HeaderMap::new();
+/// request.insert("if-match", "\"1\"".parse().unwrap());
+/// assert!(!permits(&request, now.as_ref()));
+/// request.insert("if-match", "\"2\"".parse().unwrap());
+/// assert!(permits(&request, now.as_ref()));
+/// ```
+#[must_use]
+pub fn permits(request: &HeaderMap, current: Option<&EntityTag>) -> bool {
+    let matches = !request.contains_key(IF_MATCH)
+        || match (Tags::read(request, IF_MATCH), current) {
+            (_, None) | (None, _) => false,
+            (Some(Tags::Any), Some(_)) => true,
+            (Some(Tags::List(tags)), Some(now)) => tags.iter().any(|one| one.is_strongly(now)),
+        };
+    let differs = !request.contains_key(IF_NONE_MATCH)
+        || match (Tags::read(request, IF_NONE_MATCH), current) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(Tags::Any), Some(_)) => false,
+            (Some(Tags::List(tags)), Some(now)) => !tags.iter().any(|one| one.is_weakly(now)),
+        };
+    matches && differs
+}
+
 fn has_any(request: &HeaderMap, stored: &Stored) -> bool {
     let tag = EntityTag::of(&stored.headers);
     match (Tags::read(request, IF_NONE_MATCH), tag) {

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{AsHeaderName, DATE, ETAG, HeaderValue, LAST_MODIFIED};
+use sha2::{Digest as _, Sha256};
 
 use crate::fields::{FIELD_BYTES_MAX, MEMBERS_MAX};
 use crate::{Date, Stored, date_field};
@@ -36,6 +37,26 @@ impl EntityTag {
         let mut lines = headers.get_all(ETAG).iter();
         let line = lines.next().filter(|_| lines.next().is_none())?;
         Self::parse(crate::fields::trim(line.as_bytes()))
+    }
+
+    /// The strong tag of a representation: of the kind of content that it is, and of its bytes.
+    ///
+    /// Whoever makes it of the same gets the same, in whatever process: it is the beginning of
+    /// SHA-256, so nobody can make two contents with one tag.
+    ///
+    /// ```
+    /// use larder_http::EntityTag;
+    ///
+    /// let tag = EntityTag::of_content("application/json", b"{}");
+    /// assert!(tag.is_strongly(&EntityTag::of_content("application/json", b"{}")));
+    /// assert!(!tag.is_weakly(&EntityTag::of_content("text/plain", b"{}")));
+    /// ```
+    #[must_use]
+    pub fn of_content(kind: &str, content: &[u8]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let hash = Sha256::new().chain_update(kind).chain_update([0]).chain_update(content);
+        let digits = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+        Self { weak: false, opaque: hash.finalize()[..16].iter().flat_map(digits).collect() }
     }
 
     /// The tag at the beginning of `text`, and what follows it.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use larder_core::{
     Answer, Error, ErrorKind, Key, KeyTemplate, Moment, Result, Terms, Value, Written,
 };
-use larder_engine::{Cache, Fill, Invalidation, Lookup, Plain, PlainChange, PlainHeld, Token};
+use larder_engine::{Cache, Fill, Lookup, Plain, PlainChange, PlainHeld, Token};
 
 use crate::companion::Companions;
 use crate::key_log::{KeyLog, Op, size};
@@ -329,21 +329,6 @@ impl Keyspace {
             log.plain(Op::Write, key.as_bytes(), size, until, now);
         }
         Some(filled)
-    }
-
-    /// Invalidates a key of a cache: see [`Cache::invalidate_here`]. What is only marked stale is
-    /// still held.
-    pub(crate) fn invalidate(
-        &self,
-        declared: &Declared,
-        key: &Key,
-        what: Invalidation,
-    ) -> Result<bool> {
-        let was_held = declared.cache.invalidate_here(std::slice::from_ref(key), what)? > 0;
-        if let (Some(log), Invalidation::Drop) = (&self.key_log, what) {
-            log.removed(key.as_bytes());
-        }
-        Ok(was_held)
     }
 
     /// Notes what the write of a row has left in memory: what was written, or nothing.

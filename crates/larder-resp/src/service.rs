@@ -75,6 +75,12 @@ impl Service {
         &self.keyspace
     }
 
+    /// The engine that its caches belong to.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// The parts of memory that its caches and plain keys use.
     pub fn pools(&self) -> &[Pool] {
         &self.pools

@@ -32,4 +32,4 @@ pub mod serve;
 pub mod upstream;
 pub mod warm;
 
-pub use serve::Server;
+pub use serve::{Addresses, Server};

@@ -5,6 +5,7 @@
 
 mod behind;
 mod feed;
+mod http;
 mod shared;
 mod warm;
 
@@ -31,6 +32,7 @@ pub use behind::Writers;
 
 use crate::compose::Source;
 use crate::feed::SourceFeed;
+use crate::listen::http::HttpCounts;
 use crate::warm::Warmings;
 
 /// Beside its service, what a server has that is counted.
@@ -44,6 +46,8 @@ pub struct Parts {
     pub writers: Writers,
     /// What tells of the sources' changes.
     pub feeds: Vec<SourceFeed>,
+    /// What is asked over HTTP, if there is such a listener.
+    pub http: Option<Arc<HttpCounts>>,
 }
 
 /// The numbers of a server.
@@ -63,8 +67,7 @@ impl Metrics {
     ) -> Self {
         let mut registry = Registry::with_prefix("larder");
         let (service, engine) = (Arc::clone(service), engine.clone());
-        let Parts { sources, warmings, writers, feeds } = parts;
-        let numbers = Numbers { service, engine, sources, warmings, writers, feeds, host, clock };
+        let numbers = Numbers { service, engine, parts, host, clock };
         registry.register_collector(Box::new(numbers));
         Self { registry }
     }
@@ -90,10 +93,7 @@ impl fmt::Debug for Metrics {
 struct Numbers {
     service: Arc<Service>,
     engine: Engine,
-    sources: Vec<Source>,
-    warmings: Warmings,
-    writers: Writers,
-    feeds: Vec<SourceFeed>,
+    parts: Parts,
     host: Arc<dyn Host>,
     clock: Arc<dyn Clock>,
 }
@@ -111,13 +111,14 @@ impl Collector for Numbers {
         self.worths(&mut page)?;
         self.filters(&mut page)?;
         shared::write(&self.service, &mut page)?;
-        warm::write(&self.warmings, &mut page)?;
-        behind::write(&self.service, &self.writers, &mut page)?;
-        feed::write(&self.feeds, &self.engine, &mut page)?;
+        warm::write(&self.parts.warmings, &mut page)?;
+        behind::write(&self.service, &self.parts.writers, &mut page)?;
+        feed::write(&self.parts.feeds, &self.engine, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;
         self.breakers(&mut page)?;
         self.resp(&mut page)?;
+        http::write(self.parts.http.as_deref(), &mut page)?;
         self.process(&mut page)
     }
 }
@@ -370,13 +371,13 @@ impl Numbers {
     fn sources(&self, page: &mut Page<'_>) -> fmt::Result {
         let help = "Loads that run or wait for their turn";
         page.family("source_loads", help, MetricType::Gauge, |family| {
-            self.sources.iter().try_for_each(|source| {
+            self.parts.sources.iter().try_for_each(|source| {
                 family.gauge(&[("source", &source.name)], source.guard.occupied() as f64)
             })
         })?;
         let help = "Loads refused because too many waited";
         page.family("source_shed", help, MetricType::Counter, |family| {
-            self.sources.iter().try_for_each(|source| {
+            self.parts.sources.iter().try_for_each(|source| {
                 family.counter(&[("source", &source.name)], &source.guard.shed())
             })
         })
@@ -386,6 +387,7 @@ impl Numbers {
     fn breakers(&self, page: &mut Page<'_>) -> fmt::Result {
         let now = self.clock.now();
         let breakers: Vec<(&str, &Breaker)> = self
+            .parts
             .sources
             .iter()
             .filter_map(|source| Some((source.name.as_str(), source.guard.breaker()?)))

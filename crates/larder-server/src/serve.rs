@@ -22,6 +22,7 @@ use crate::feed::{self, SourceFeed};
 use crate::host::ThisProcess;
 use crate::key_log::KeyLogFile;
 use crate::listen::admin::{Admin, AdminListener};
+use crate::listen::http::{Api, HttpListener};
 use crate::listen::resp::{RespListener, Setup};
 use crate::metrics::{Metrics, Parts, Writers};
 use crate::ready::Readiness;
@@ -42,6 +43,7 @@ pub struct Server {
     composition: Composition,
     engine: Engine,
     resp: Option<RespListener>,
+    http: Option<(HttpListener, Arc<Api>)>,
     admin: Option<(AdminListener, Arc<Admin>)>,
     readiness: Readiness,
     warmings: Warmings,
@@ -49,6 +51,17 @@ pub struct Server {
     journal: Option<OpenJournal>,
     /// Where larder keeps what was applied, of each source that is written behind.
     tables: Vec<(String, WriteTables)>,
+}
+
+/// Where a server listens; `None` where a listener isn't opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// For the Redis protocol.
+    pub resp: Option<SocketAddr>,
+    /// For HTTP.
+    pub http: Option<SocketAddr>,
+    /// For the administration.
+    pub admin: Option<SocketAddr>,
 }
 
 impl Server {
@@ -88,6 +101,14 @@ impl Server {
             Some(address) => Some(RespListener::bind(resolve(address).await?, setup(config))?),
             None => None,
         };
+        let http = match &config.listen.http {
+            Some(address) => {
+                let clients_max = config.listen.clients_max;
+                let listener = HttpListener::bind(resolve(address).await?, clients_max).await?;
+                Some((listener, Arc::new(Api::new(config, &composition.service))))
+            }
+            None => None,
+        };
         let admin = match &config.listen.admin {
             Some(address) => {
                 let listener = AdminListener::bind(resolve(address).await?).await?;
@@ -96,7 +117,8 @@ impl Server {
                 let service = &composition.service;
                 let writers = writers(&composition.questions, journal.as_ref());
                 let feeds = composition.feeds.clone();
-                let parts = Parts { sources, warmings, writers, feeds };
+                let http = http.as_ref().map(|(_, api)| Arc::clone(api.counts()));
+                let parts = Parts { sources, warmings, writers, feeds, http };
                 let metrics = Metrics::new(service, &engine, parts, host, clock);
                 let token = config.listen.token.as_ref().map(Secret::expose);
                 let intake =
@@ -115,18 +137,30 @@ impl Server {
             (Some(trace), Some(notes)) => Some(KeyLogFile::create(&trace.file, notes)?),
             _ => None,
         };
-        Ok(Self { composition, engine, resp, admin, readiness, warmings, key_log, journal, tables })
+        Ok(Self {
+            composition,
+            engine,
+            resp,
+            http,
+            admin,
+            readiness,
+            warmings,
+            key_log,
+            journal,
+            tables,
+        })
     }
 
-    /// The addresses that it listens on: RESP, admin.
+    /// The addresses that it listens on.
     ///
     /// # Errors
     ///
     /// `Internal` when the system can't tell.
-    pub fn addresses(&self) -> Result<(Option<SocketAddr>, Option<SocketAddr>)> {
+    pub fn addresses(&self) -> Result<Addresses> {
         let resp = self.resp.as_ref().map(RespListener::address).transpose()?;
+        let http = self.http.as_ref().map(|(http, _)| http.address()).transpose()?;
         let admin = self.admin.as_ref().map(|(admin, _)| admin.address()).transpose()?;
-        Ok((resp, admin))
+        Ok(Addresses { resp, http, admin })
     }
 
     /// What the RESP listener serves.
@@ -165,19 +199,30 @@ impl Server {
             std::future::pending::<Result<()>>().await
         };
         let mut is_stopping = stopped.clone();
-        let resp = async {
+        let clients = async {
             if is_owing {
                 tokio::select! {
                     _ = is_replayed.wait_for(|replayed| *replayed) => {}
                     _ = is_stopping.wait_for(|stopping| *stopping) => return Ok(()),
                 }
             }
-            match self.resp {
-                Some(resp) => {
-                    resp.serve(Arc::clone(&self.composition.service), stopped.clone()).await
+            let resp = async {
+                match self.resp {
+                    Some(resp) => {
+                        resp.serve(Arc::clone(&self.composition.service), stopped.clone()).await
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            }
+            };
+            let http = async {
+                match self.http {
+                    Some((listener, api)) => {
+                        listener.serve(api, stopped.clone(), STOP_WITHIN).await
+                    }
+                    None => Ok(()),
+                }
+            };
+            tokio::try_join!(resp, http).map(|_| ())
         };
         let admin = async {
             match self.admin {
@@ -187,7 +232,7 @@ impl Server {
                 None => Ok(()),
             }
         };
-        let listeners = async { tokio::try_join!(resp, admin).map(|_| ()) };
+        let listeners = async { tokio::try_join!(clients, admin).map(|_| ()) };
         let warmed = self.warmings.run(&self.readiness);
         let fed = feed::tell(&self.composition.feeds, &self.engine);
         let background = async { tokio::join!(prepared, freed, warmed, fed) };

@@ -3,11 +3,12 @@
 
 use larder_test::assert_page;
 
-const SOURCES: [&str; 14] = [
+const SOURCES: [&str; 15] = [
     include_str!("no_vary_search.rs"),
     include_str!("rfc9110.rs"),
     include_str!("rfc9110_dates.rs"),
     include_str!("rfc9110_partial.rs"),
+    include_str!("rfc9110_writes.rs"),
     include_str!("rfc9111.rs"),
     include_str!("rfc9111_age.rs"),
     include_str!("rfc9111_control.rs"),

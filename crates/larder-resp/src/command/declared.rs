@@ -1,5 +1,5 @@
 //! What the families have in common where a key may belong to a cache: finding the plain keys, and
-//! saying what is to be done instead where a command isn't for rows, or a write not declared.
+//! saying what is to be done instead where a command isn't for rows.
 
 use larder_core::{Error, ErrorKind, Key, Result, Value};
 use larder_engine::Plain;
@@ -30,34 +30,4 @@ pub(super) fn refused(call: &Call<'_>, declared: &Declared, key: &Key, instead: 
         declared.cache.name()
     );
     Error::new(ErrorKind::Refused, message).for_key(String::from_utf8_lossy(key.as_bytes()))
-}
-
-/// A write of a row, as the configuration names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Statement {
-    Store,
-    Delete,
-    Add,
-}
-
-impl Statement {
-    /// Checks that a cache has it.
-    pub(super) fn check(self, declared: &Declared, key: &Key) -> Result<()> {
-        let abilities = declared.cache.abilities();
-        let (is_there, option) = match self {
-            Self::Store => (abilities.store, "store"),
-            Self::Delete => (abilities.delete, "delete"),
-            Self::Add => (abilities.add, "add"),
-        };
-        if is_there {
-            return Ok(());
-        }
-        let name = declared.cache.name();
-        let message = format!(
-            "no {option} declared for the cache {name}: declare {option} = \"...\" in \
-             [cache.{name}], or write to the database, then DEL the key"
-        );
-        let key = String::from_utf8_lossy(key.as_bytes());
-        Err(Error::new(ErrorKind::Refused, message).for_key(key))
-    }
 }

@@ -5,12 +5,9 @@
 //! journal, those of different keys that follow each other are put into it together, in their
 //! order, and wait for one sync of its disk.
 
-use std::sync::Arc;
-
 use larder_core::{Error, ErrorKind, Key, Result, Value, Write, Written};
-use larder_engine::{Cache, WriteMode};
+use larder_engine::WriteMode;
 
-use super::declared::Statement;
 use super::writes::{Condition, Put, value};
 use super::{Call, Outcome};
 use crate::codec::{Request, Writer};
@@ -18,14 +15,8 @@ use crate::counter::Counter;
 use crate::fault;
 use crate::keyspace::{Declared, Home, Whose, shown};
 use crate::reads::{Later, Waiting};
+use crate::row::{Row, Statement};
 use crate::service::Service;
-
-/// A row to be written.
-struct Row {
-    service: Arc<Service>,
-    cache: Cache<Key, Value>,
-    key: Key,
-}
 
 /// Puts the argument at `at` into a row under a condition, and has the reply written of what came
 /// of it. The value that was held before is told only if it `wants_old`.
@@ -36,22 +27,23 @@ pub(super) fn put(
     (condition, wants_old): (Condition, bool),
     write: impl FnOnce(&Put, &mut Writer<'_>) + Send + 'static,
 ) -> Outcome {
-    if let Err(error) = Statement::Store.check(declared, &key) {
+    if let Err(error) = Statement::Store.check(&declared.cache, &key) {
         return call.fail(&error);
     }
-    let (row, value) = (Row::new(call, declared, key), value(&call.request[at]));
+    let (row, value) = (Row::new(call.service, declared, key), value(&call.request[at]));
     let write = move |put: Put, reply: &mut Writer<'_>| write(&put, reply);
     match condition {
-        Condition::Always if !wants_old => {
-            row.wait(write, |row| async move { row.put(value).await })
-        }
-        _ => Outcome::Wait(waiting(write, async move { row.swap(value, condition).await })),
+        Condition::Always if !wants_old => wait(row, write, |row| async move {
+            row.put(value).await?;
+            Ok(Put { set: true, old: None })
+        }),
+        _ => Outcome::Wait(waiting(write, swap(row, value, condition))),
     }
 }
 
 /// Adds to the number in a row, and replies with the sum.
 pub(super) fn add(call: &mut Call<'_>, declared: &Declared, key: Key, amount: i64) -> Outcome {
-    if let Err(error) = Statement::Add.check(declared, &key) {
+    if let Err(error) = Statement::Add.check(&declared.cache, &key) {
         return call.fail(&error);
     }
     let counter = Counter::new(&declared.template, declared.counter.as_deref());
@@ -67,8 +59,8 @@ pub(super) fn add(call: &mut Call<'_>, declared: &Declared, key: Key, amount: i6
             ),
         ),
     };
-    let row = Row::new(call, declared, key);
-    row.wait(write, |row| async move { row.add(amount, &counter).await })
+    let row = Row::new(call.service, declared, key);
+    wait(row, write, |row| async move { add_to(&row, amount, &counter).await })
 }
 
 /// `LARDER.DELETE key [key …]`: deletes rows, each by itself, and replies how many it was asked to.
@@ -88,7 +80,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
         return Outcome::Wait(waiting(write, delete_all(rows)));
     }
     match rows.pop() {
-        Some(row) => row.wait(write, |row| async move { row.delete().await.map(|()| 1) }),
+        Some(row) => wait(row, write, |row| async move { row.delete().await.map(|_| 1) }),
         None => call.syntax(),
     }
 }
@@ -98,8 +90,8 @@ fn row_to_delete(call: &Call<'_>, at: usize) -> Result<Row> {
     let lives_upstream = keyspace.upstream().is_some();
     match keyspace.home(key) {
         Ok(Home::Declared(declared, key)) => {
-            Statement::Delete.check(declared, &key)?;
-            return Ok(Row::new(call, declared, key));
+            Statement::Delete.check(&declared.cache, &key)?;
+            return Ok(Row::new(call.service, declared, key));
         }
         Err(error) if !lives_upstream || matches!(keyspace.whose(key), Whose::Cache(_)) => {
             return Err(error);
@@ -116,95 +108,62 @@ async fn delete_all(rows: Vec<Row>) -> Result<usize> {
         row.delete().await.map_err(|error| {
             let message = format!("{done} of {count} rows were deleted before this one");
             let after = error.retry_delay();
-            let key = String::from_utf8_lossy(row.key.as_bytes()).into_owned();
-            let failed = Error::new(error.kind(), message).caused_by(error).for_key(key);
+            let failed = row.blame(Error::new(error.kind(), message).caused_by(error));
             after.into_iter().fold(failed, Error::retry_after)
         })?;
     }
     Ok(count)
 }
 
-impl Row {
-    fn new(call: &Call<'_>, declared: &Declared, key: Key) -> Self {
-        Self { service: Arc::clone(call.service), cache: declared.cache.clone(), key }
+/// Has a row written, and the reply when that is done. Others may be written with it if a journal
+/// keeps them in order.
+fn wait<R: Send + 'static, F: Future<Output = Result<R>> + Send + 'static>(
+    row: Row,
+    write: impl FnOnce(R, &mut Writer<'_>) + Send + 'static,
+    doing: impl FnOnce(Row) -> F,
+) -> Outcome {
+    let key = row.is_pushed().then(|| row.key().clone());
+    let waiting = waiting(write, doing(row));
+    match key {
+        Some(key) => Outcome::Push(key, waiting),
+        None => Outcome::Wait(waiting),
     }
+}
 
-    /// Has it written, and the reply when that is done. Others may be written with it if a
-    /// journal keeps them in order.
-    fn wait<R: Send + 'static, F: Future<Output = Result<R>> + Send + 'static>(
-        self,
-        write: impl FnOnce(R, &mut Writer<'_>) + Send + 'static,
-        doing: impl FnOnce(Self) -> F,
-    ) -> Outcome {
-        let key = is_pushed(&self.cache).then(|| self.key.clone());
-        let waiting = waiting(write, doing(self));
-        match key {
-            Some(key) => Outcome::Push(key, waiting),
-            None => Outcome::Wait(waiting),
-        }
-    }
+/// Puts a value if what is held meets the condition, and nobody else writes in between.
+async fn swap(row: Row, value: Value, condition: Condition) -> Result<Put> {
+    let mut put = Put { set: false, old: None };
+    let change = |held: Option<Value>| {
+        let set = condition.is_met(held.is_some());
+        put = Put { set, old: held };
+        set.then(|| Write::Store(value.clone()))
+    };
+    row.update(change).await?;
+    Ok(put)
+}
 
-    async fn put(&self, value: Value) -> Result<Put> {
-        let wrote = self.cache.put(&self.key, value).await?;
-        self.note(&wrote.written);
-        Ok(Put { set: true, old: None })
-    }
+/// The sum, if the value has a number.
+async fn add_to(row: &Row, amount: i64, counter: &Counter) -> Result<Option<i64>> {
+    let value = match row.add(amount).await?.written {
+        Written::Value(value) => Some(value),
+        Written::Absent => None,
+        Written::Unsaid => read_sum(row).await?,
+    };
+    let value = value.ok_or_else(|| {
+        let message = "there is no row that could be added to, and nothing changed: SET the key \
+                       first, or declare an add that inserts the row";
+        row.blame(Error::new(ErrorKind::Refused, message))
+    })?;
+    Ok(counter.number(&value))
+}
 
-    /// Puts a value if what is held meets the condition, and nobody else writes in between.
-    async fn swap(&self, value: Value, condition: Condition) -> Result<Put> {
-        let mut put = Put { set: false, old: None };
-        let change = |held: Option<Value>| {
-            let set = condition.is_met(held.is_some());
-            put = Put { set, old: held };
-            set.then(|| Write::Store(value.clone()))
-        };
-        let wrote = self.cache.update(&self.key, change).await?;
-        if put.set {
-            self.note(&wrote.written);
-        }
-        Ok(put)
-    }
-
-    async fn delete(&self) -> Result<()> {
-        let wrote = self.cache.delete(&self.key).await?;
-        self.note(&wrote.written);
-        Ok(())
-    }
-
-    /// The sum, if the value has a number.
-    async fn add(&self, amount: i64, counter: &Counter) -> Result<Option<i64>> {
-        let wrote = self.cache.increment(&self.key, amount).await?;
-        self.note(&wrote.written);
-        let value = match wrote.written {
-            Written::Value(value) => Some(value),
-            Written::Absent => None,
-            Written::Unsaid => self.read_sum().await?,
-        };
-        let value = value.ok_or_else(|| {
-            let message = "there is no row that could be added to, and nothing changed: SET the \
-                           key first, or declare an add that inserts the row";
-            self.blame(Error::new(ErrorKind::Refused, message))
-        })?;
-        Ok(counter.number(&value))
-    }
-
-    /// What is read after something was added to it and nobody said what that makes.
-    async fn read_sum(&self) -> Result<Option<Value>> {
-        let answer = self.cache.ask(&self.key).await.map_err(|error| {
-            let message = "it is written, and counts: don't repeat it. But what it makes can't be \
-                           read";
-            self.blame(Error::new(error.kind(), message).caused_by(error))
-        })?;
-        Ok(answer.value)
-    }
-
-    fn blame(&self, error: Error) -> Error {
-        error.for_key(String::from_utf8_lossy(self.key.as_bytes()))
-    }
-
-    fn note(&self, written: &Written<Value>) {
-        self.service.keyspace.note_written(&self.cache, &self.key, written);
-    }
+/// What is read after something was added to it and nobody said what that makes.
+async fn read_sum(row: &Row) -> Result<Option<Value>> {
+    let answer = row.cache().ask(row.key()).await.map_err(|error| {
+        let message = "it is written, and counts: don't repeat it. But what it makes can't be read";
+        row.blame(Error::new(error.kind(), message).caused_by(error))
+    })?;
+    Ok(answer.value)
 }
 
 /// Does something, and then has the reply written of what came of it.
@@ -222,11 +181,6 @@ fn waiting<R: Send + 'static>(
     })
 }
 
-/// Whether a journal acknowledges the writes of a cache, and gives them their order.
-fn is_pushed(cache: &Cache<Key, Value>) -> bool {
-    cache.write_mode() == Some(WriteMode::Behind)
-}
-
 /// The key of a write that a journal acknowledges, if that is all that a request is.
 pub(crate) fn pushed_key(service: &Service, request: &Request<'_>) -> Option<Key> {
     let is = |name: &str| request.name().eq_ignore_ascii_case(name.as_bytes());
@@ -236,7 +190,11 @@ pub(crate) fn pushed_key(service: &Service, request: &Request<'_>) -> Option<Key
         _ => false,
     };
     match service.keyspace.home(request.get(1).filter(|_| pushes)?) {
-        Ok(Home::Declared(declared, key)) if is_pushed(&declared.cache) => Some(key),
+        Ok(Home::Declared(declared, key))
+            if declared.cache.write_mode() == Some(WriteMode::Behind) =>
+        {
+            Some(key)
+        }
         _ => None,
     }
 }

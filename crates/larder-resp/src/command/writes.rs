@@ -7,11 +7,11 @@ use bytes::Bytes;
 use larder_core::{Key, Moment, Result, Value};
 use larder_engine::{Invalidation, Occupant, Plain, PlainChange, PlainHeld};
 
-use super::declared::Statement;
 use super::expiry::{self, Lifetime, Unit};
 use super::{Call, Outcome, Says, declared, rows};
 use crate::codec::Writer;
 use crate::keyspace::{Declared, Home};
+use crate::row::Statement;
 
 /// On which keys SET sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
 
 /// SET of a declared key, whose lifetime is declared, too.
 fn store(call: &mut Call<'_>, declared: &Declared, key: Key, options: &Options) -> Outcome {
-    let refusal = Statement::Store.check(declared, &key).err().or_else(|| {
+    let refusal = Statement::Store.check(&declared.cache, &key).err().or_else(|| {
         let option = options.lifetime?.option();
         let instead =
             format!("how long it is held is declared with the cache: SET it without {option}");

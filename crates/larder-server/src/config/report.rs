@@ -19,7 +19,7 @@ use super::journal::JournalConfig;
 use super::shared::SharedConfig;
 use super::source::SourceConfig;
 use super::value::size_text;
-use super::{Address, Config, MemoryConfig, Secret, TraceConfig};
+use super::{Address, Config, HttpReads, Listen, MemoryConfig, Secret, TraceConfig};
 
 impl Config {
     /// What each cache promises, and within which limits, in words and without secrets. Each
@@ -82,6 +82,10 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
             Some(workers) => format!("{workers} threads serve them"),
         };
         writeln!(out, "  at most {} clients at once; {workers}", listen.clients_max)?;
+    }
+    write_door("http", listen.http.as_ref(), "token", listen.token.as_ref(), out)?;
+    if listen.http.is_some() {
+        write_http(listen, out)?;
     }
     write_door("admin", listen.admin.as_ref(), "token", listen.token.as_ref(), out)?;
     match &config.trace {
@@ -434,6 +438,20 @@ fn write_door(
     let reach = if address.is_loopback() { "this machine only" } else { "other machines, no TLS" };
     let guard = if given.is_some() { "with a" } else { "without a" };
     writeln!(out, "{name}: {address} ({reach}, {guard} {credential})")
+}
+
+/// Who may do what over HTTP, and who is answered at all.
+fn write_http(listen: &Listen, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let guard = match (&listen.token, listen.http_reads) {
+        (None, _) => "whoever reaches it reads, writes and invalidates",
+        (Some(_), HttpReads::Anyone) => {
+            "whoever reaches it reads; who writes or invalidates sends the token"
+        }
+        (Some(_), HttpReads::Token) => "only who sends the token reads, writes or invalidates",
+    };
+    let hosts = listen.hosts.join(", ");
+    writeln!(out, "  caches are at /cache/NAME/KEY; {guard}")?;
+    writeln!(out, "  requests must be for this machine's own names, or for {hosts}")
 }
 
 fn show(duration: Duration) -> humantime::FormattedDuration {

@@ -167,6 +167,7 @@ memory: 512MiB
   64MiB for keys of no cache; lru decides which of those with an expiry are evicted; the others stay
 resp: 127.0.0.1:7379 (this machine only, without a password)
   at most 10000 clients at once; a thread for every two cores serves them
+http: not opened
 admin: 127.0.0.1:7381 (this machine only, without a token)
 trace: what is asked of 0.05 of the keys, without the keys themselves, to /var/log/larder/keys
 "
@@ -214,6 +215,24 @@ fn the_report_tells_the_other_cases_too() {
                 .to_owned(),
             "resp: [::]:1 (other machines, no TLS, with a password)\n  at most 10000 clients at \
              once; one thread serves them",
+        ),
+        (
+            "[listen]\nhttp = \"127.0.0.1:7380\"".to_owned(),
+            "http: 127.0.0.1:7380 (this machine only, without a token)\n  caches are at \
+             /cache/NAME/KEY; whoever reaches it reads, writes and invalidates\n  requests must be \
+             for this machine's own names, or for 127.0.0.1\n",
+        ),
+        (
+            "[listen]\nhttp = \"127.0.0.1:1\"\ntoken = \"t\"".to_owned(),
+            "whoever reaches it reads; who writes or invalidates sends the token\n",
+        ),
+        (
+            "[listen]\nhttp = \"[::]:1\"\ntoken = \"t\"\nplaintext = true\n\
+             hosts = [\"Cache.Internal\"]"
+                .to_owned(),
+            "http: [::]:1 (other machines, no TLS, with a token)\n  caches are at /cache/NAME/KEY; \
+             only who sends the token reads, writes or invalidates\n  requests must be for this \
+             machine's own names, or for ::, cache.internal\n",
         ),
     ] {
         let report = parse(&text).unwrap_or_else(|problems| panic!("{problems}")).report();
@@ -295,7 +314,8 @@ fn every_default_is_the_one_of_the_reference() {
     assert_eq!(checked, resolved.len());
 
     // Those that are given in words.
-    assert!(config.listen.resp.is_none() && config.listen.admin.is_none());
+    let listen = &config.listen;
+    assert!(listen.resp.is_none() && listen.http.is_none() && listen.admin.is_none());
     assert!(config.listen.password.is_none() && config.listen.token.is_none());
     assert_eq!(config.listen.workers, None);
     assert_eq!(source.loads_max, source.connections);
@@ -462,6 +482,9 @@ fn a_listener_is_not_open_to_strangers() {
         "resp = \"[::1]:0\"\nadmin = \"[::1]:0\"",
         "resp = \"0.0.0.0:1\"\npassword = \"p\"\nplaintext = true",
         "admin = \"10.0.0.1:1\"\ntoken = \"t\"\nplaintext = true",
+        "http = \"127.0.0.1:1\"",
+        "http = \"127.0.0.1:1\"\ntoken = \"t\"\nhttp_reads = \"token\"",
+        "http = \"10.0.0.1:1\"\ntoken = \"t\"\nplaintext = true\nhosts = [\"cache.internal\"]",
     ] {
         let config = parse(&listen(text)).unwrap_or_else(|problems| panic!("{problems}"));
         assert!(config.listen.require_one().is_ok() && config.warnings.is_empty());
@@ -479,9 +502,21 @@ fn a_listener_is_not_open_to_strangers() {
         ("admin = \"127.0.0.1:1\"\ntoken = \"a b\"", "a bearer token can't have"),
         ("resp = \"127.0.0.1:1\"\nadmin = \"127.0.0.1:1\"", "`resp` and `admin` have one address"),
         ("resp = \":1\"", "`resp` is no address"),
+        ("http = \"0.0.0.0:1\"\nplaintext = true", "reach `http`, and it has no `token`"),
+        ("http = \"0.0.0.0:1\"\ntoken = \"t\"", "reach `http`, and it would have no TLS"),
+        ("http = \"[::1]:1\"\nadmin = \"[::1]:1\"", "`http` and `admin` have one address"),
+        ("resp = \"[::1]:1\"\nhttp = \"[::1]:1\"", "`resp` and `http` have one address"),
+        ("http = \"[::1]:1\"\nhttp_reads = \"token\"", "asks for a token, and there is none"),
+        ("http = \"[::1]:1\"\nhttp_reads = \"all\"", "must be `anyone` or `token`"),
+        ("http = \"[::1]:1\"\nhosts = [\"http://a\"]", "`hosts` holds what is no host"),
     ] {
         check(&listen(text), part);
     }
+    check_warning(
+        &listen("resp = \"[::1]:1\"\ntoken = \"t\""),
+        "neither `http` nor `admin` is opened",
+    );
+    check_warning(&listen("http = \"[::1]:1\"\npassword = \"p\""), "because `resp` isn't opened");
     check_warning(&listen("resp = \"[::1]:1\"\ntoken = \"t\""), "`token` protects nothing");
     let none = parse(SMALL).unwrap().listen.require_one().unwrap_err();
     assert_eq!(none.kind(), larder_core::ErrorKind::Config);

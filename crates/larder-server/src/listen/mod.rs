@@ -2,4 +2,5 @@
 
 pub mod admin;
 mod connection;
+pub mod http;
 pub mod resp;

@@ -139,8 +139,8 @@ pub(crate) fn run<T>(
     });
     Runtime::new().unwrap().block_on(async {
         let server = Server::open(&config).await?;
-        let (resp, admin) = server.addresses().unwrap();
-        let (resp, admin) = (resp.unwrap().port(), admin.unwrap().port());
+        let at = server.addresses().unwrap();
+        let (resp, admin) = (at.resp.unwrap().port(), at.admin.unwrap().port());
         let running = Running { service: Arc::clone(server.service()), resp, admin };
         let (stop, stopped) = oneshot::channel::<()>();
         let mut serving = Box::pin(server.serve(async {

@@ -1,6 +1,6 @@
 //! The `larder` binary as a server for tests.
 //!
-//! It knows the command line, the two listeners and the process; what the configuration means is
+//! It knows the command line, the listeners and the process; what the configuration means is
 //! the test's business. The binary comes as a path, because only the crate that builds it knows
 //! where it is.
 
@@ -35,17 +35,17 @@ pub struct Larder {
 }
 
 impl Larder {
-    /// Runs `binary serve larder.toml` with the text `config`, in which `{resp}` and `{admin}`
-    /// stand for addresses (`127.0.0.1:PORT`) that the kit finds, and waits until each of them
-    /// that the text names accepts connections.
+    /// Runs `binary serve larder.toml` with the text `config`, in which `{resp}`, `{admin}` and
+    /// `{http}` stand for addresses (`127.0.0.1:PORT`) that the kit finds, and waits until each of
+    /// them that the text names accepts connections.
     ///
     /// # Panics
     ///
     /// When the text names none of them, or when larder doesn't come up.
     #[must_use]
     pub fn start(binary: &Path, config: &str) -> Self {
-        let names = ["{resp}", "{admin}"].map(|name| config.contains(name));
-        assert!(names.contains(&true), "the configuration names neither {{resp}} nor {{admin}}");
+        let names = ["{resp}", "{admin}", "{http}"].map(|name| config.contains(name));
+        assert!(names.contains(&true), "the configuration names no address of a listener");
         let program = LarderProgram { binary: binary.to_owned(), config: config.to_owned() };
         Self { server: Server::start(program) }
     }
@@ -60,6 +60,12 @@ impl Larder {
     #[must_use]
     pub fn admin_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.place().ports()[1])
+    }
+
+    /// `http://127.0.0.1:PORT` of the HTTP listener.
+    #[must_use]
+    pub fn http_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.place().ports()[2])
     }
 
     /// The sum of the samples of this name that have a label, such as `cache="user"`, or any label,
@@ -124,9 +130,9 @@ struct LarderProgram {
 
 impl LarderProgram {
     /// The names that the configuration may use, with what they stand for.
-    fn addresses(place: &Place) -> [(&'static str, String); 2] {
+    fn addresses(place: &Place) -> [(&'static str, String); 3] {
         let address = |at: usize| format!("127.0.0.1:{}", place.ports()[at]);
-        [("{resp}", address(0)), ("{admin}", address(1))]
+        [("{resp}", address(0)), ("{admin}", address(1)), ("{http}", address(2))]
     }
 }
 
@@ -136,7 +142,7 @@ impl Program for LarderProgram {
     }
 
     fn ports(&self) -> usize {
-        2
+        3
     }
 
     fn command(&self, place: &Place) -> Command {

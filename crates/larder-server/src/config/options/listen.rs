@@ -1,8 +1,9 @@
 //! `[listen]`: who may connect, where and how.
 
 use super::super::address::Address;
+use super::super::http::{HostName, HttpReads};
 use super::super::secret::{Password, Token};
-use super::super::value::Count;
+use super::super::value::{Count, List};
 use super::{Default, Heads, Opt, Section};
 
 pub(in super::super) static SECTION: Section = Section {
@@ -13,9 +14,12 @@ pub(in super::super) static SECTION: Section = Section {
             credential, and `plaintext = true`, because this version has no TLS of its own.",
     options: &[
         &RESP.about,
+        &HTTP.about,
         &ADMIN.about,
         &PASSWORD.about,
         &TOKEN.about,
+        &HTTP_READS.about,
+        &HOSTS.about,
         &PLAINTEXT.about,
         &CLIENTS_MAX.about,
         &WORKERS.about,
@@ -25,6 +29,14 @@ pub(in super::super) static SECTION: Section = Section {
 pub(in super::super) static RESP: Opt<Address> =
     Opt::new("resp", Default::Words("not opened"), "Where clients of the Redis protocol connect.")
         .elsewhere(&["bind", "port", "address", "redis"]);
+
+pub(in super::super) static HTTP: Opt<Address> = Opt::new(
+    "http",
+    Default::Words("not opened"),
+    "Where the caches are resources of HTTP: `GET /cache/NAME/KEY` and `POST /invalidate`, \
+     described at `/openapi.json`.",
+)
+.elsewhere(&["rest", "api"]);
 
 pub(in super::super) static ADMIN: Opt<Address> = Opt::new(
     "admin",
@@ -43,9 +55,29 @@ pub(in super::super) static PASSWORD: Opt<Password> = Opt::new(
 pub(in super::super) static TOKEN: Opt<Token> = Opt::new(
     "token",
     Default::Words("none"),
-    "What clients of `admin` send as `Authorization: Bearer`. Required off loopback.",
+    "What clients of `admin`, and who writes and invalidates over `http`, send as `Authorization: \
+     Bearer`. Required off loopback.",
 )
 .elsewhere(&["bearer", "admin_token"]);
+
+pub(in super::super) static HTTP_READS: Opt<HttpReads> = Opt::new(
+    "http_reads",
+    Default::Words("`anyone` where `http` is on loopback, else `token`"),
+    "Who may read over `http` without the token. What only the token opens is marked `private`, so \
+     that no proxy shares it.",
+);
+
+/// The most hosts that a listener is known by.
+const HOSTS_MAX: u32 = 64;
+
+pub(in super::super) static HOSTS: Opt<List<HostName, HOSTS_MAX>> = Opt::new(
+    "hosts",
+    Default::Words("the one of `http`"),
+    "By which names clients of `http` know it, beside those of this machine (`localhost`, \
+     `127.0.0.0/8`, `::1`). A request with another `Host` is refused: a page from elsewhere could \
+     otherwise reach it through a name that is made to point here.",
+)
+.elsewhere(&["server_name", "allowed_hosts"]);
 
 pub(in super::super) static PLAINTEXT: Opt<bool> = Opt::new(
     "plaintext",
@@ -59,7 +91,7 @@ pub(in super::super) static CLIENTS_MAX: Opt<Count<1, 1_000_000>> = Opt::new(
     "clients_max",
     Default::Value("10000"),
     "How many clients of `resp` at once; one more is told `ERR max number of clients reached`, \
-     as by Redis.",
+     as by Redis. And how many connections of `http`, where one more waits.",
 )
 .elsewhere(&["maxclients", "max_clients", "connections_max"]);
 
