@@ -96,6 +96,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         &self.0.name
     }
 
+    /// The engine that it belongs to.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
     /// The windows that this cache promises.
     #[must_use]
     pub fn window(&self) -> &Window {

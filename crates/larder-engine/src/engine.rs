@@ -175,7 +175,8 @@ impl Engine {
         self.0.clock.about_now()
     }
 
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task to its end, whatever becomes of who began it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn.spawn(Box::pin(task));
     }
 

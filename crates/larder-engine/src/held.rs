@@ -37,6 +37,55 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Some(result)
     }
 
+    /// Reads what is held of `key` if it could be served at `now`, fresh or stale, for who decides
+    /// himself what he takes: without waiting, without a copy, without touching the source, and
+    /// without a refresh. Where `read` returns `None` it couldn't use what it saw, and nothing is
+    /// counted.
+    ///
+    /// `now` and the key are as for [`fresh`](Self::fresh).
+    ///
+    /// ```
+    /// # use larder_engine::{Cache, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let pages: Cache<String, u32> =
+    /// #     Cache::builder("page").max_staleness(Duration::from_secs(60)).build()?;
+    /// # let Lookup::Miss(ticket) = pages.lookup(&"/".to_owned()).await else { panic!() };
+    /// # let _ = ticket.fill(Some(7));
+    /// let now = pages.engine().clock().now();
+    /// let young = |age: Duration| age < Duration::from_secs(1);
+    /// let read = pages.servable("/", now, |held| {
+    ///     young(now - held.loaded_at).then(|| held.value.copied())
+    /// });
+    /// assert_eq!(read, Some(Some(7)));
+    /// # Ok(()) }
+    /// ```
+    pub fn servable<Q, R>(
+        &self,
+        key: &Q,
+        now: Moment,
+        read: impl FnOnce(Servable<'_, V>) -> Option<R>,
+    ) -> Option<R>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let parts = &*self.0;
+        let ground = parts.ground();
+        let look = |slot: &Slot<V>| {
+            let calm = slot.is_calm(ground, now);
+            let state = if calm { State::Fresh } else { slot.state(ground, now) };
+            if state == State::Gone {
+                return None;
+            }
+            let (value, loaded_at) = (slot.value.as_ref(), slot.times.loaded_at());
+            Some((state, loaded_at, read(Servable { value, state, loaded_at })?))
+        };
+        let (state, loaded_at, result) = parts.memory.get_with(key, now, look).flatten()?;
+        parts.counters.hit(state, now - loaded_at);
+        Some(result)
+    }
+
     /// What is held of `key` and could be served, without loading, counting, or keeping the
     /// entry from eviction.
     #[must_use]
@@ -58,6 +107,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         };
         parts.memory.peek(key, now, until).flatten()
     }
+}
+
+/// What is held, for who decides himself whether he takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Servable<'a, V> {
+    /// The value; `None` is a remembered absence.
+    pub value: Option<&'a V>,
+    /// Fresh, or stale: past its time, or marked.
+    pub state: State,
+    /// When its load began.
+    pub loaded_at: Moment,
 }
 
 /// What a look into memory found.
@@ -109,6 +169,23 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) fn fresh_answer(&self, key: &K, start: Moment) -> Option<Answer<V>> {
         match self.look(key, start)? {
             Seen::Served { answer, .. } if answer.state == State::Fresh => {
+                Some(self.served(answer))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same if its load began later than `than`; otherwise nothing is counted.
+    pub(crate) fn fresh_answer_newer(
+        &self,
+        key: &K,
+        start: Moment,
+        than: Moment,
+    ) -> Option<Answer<V>> {
+        match self.look(key, start)? {
+            Seen::Served { answer, .. }
+                if answer.state == State::Fresh && start.before(answer.age) > than =>
+            {
                 Some(self.served(answer))
             }
             _ => None,

@@ -107,6 +107,7 @@ pub use engine::Engine;
 pub use engine::Omit;
 pub use fill::Fill;
 pub use guard::{BreakerBounds, BreakerState, Guard, GuardBounds};
+pub use held::Servable;
 pub use invalidate::{Invalidated, Invalidation};
 pub use keys::{AnyKeyList, AnyKeyPages};
 pub use memory::{MemoryTier, memory_tier};

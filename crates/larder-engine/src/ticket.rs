@@ -79,7 +79,21 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// Dropping the future leaves nothing but, with a shared tier, a lease until its end.
     pub async fn lookup(&self, key: &K) -> Lookup<K, V> {
-        let ticket = match self.lookup_here(key) {
+        self.look_up(key, None).await
+    }
+
+    /// The same for who has seen what was loaded at `than`, and can't use it: a hit is what was
+    /// loaded later, and the ticket replaces what is held.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`lookup`](Self::lookup).
+    pub async fn lookup_newer(&self, key: &K, than: Moment) -> Lookup<K, V> {
+        self.look_up(key, Some(than)).await
+    }
+
+    async fn look_up(&self, key: &K, than: Option<Moment>) -> Lookup<K, V> {
+        let ticket = match self.look_up_here(key, than) {
             Lookup::Miss(ticket) => ticket,
             hit @ Lookup::Hit(_) => return hit,
         };
@@ -91,7 +105,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
                 None => Lookup::Miss(ticket),
             };
         }
-        match self.0.look_in_tier(key).await {
+        match self.0.look_in_tier(key, than).await {
             Looked::Found(opened) => {
                 let landed = self.0.promote(key, opened, State::Fresh, ticket.permit.fence);
                 Lookup::Hit(self.0.answer(landed, false))
@@ -106,9 +120,21 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// The part of a lookup that concerns this process, without waiting. Its ticket fills this
     /// process's memory, and no shared tier.
     pub fn lookup_here(&self, key: &K) -> Lookup<K, V> {
+        self.look_up_here(key, None)
+    }
+
+    /// The same for who can't use what was loaded at `than`.
+    pub fn lookup_newer_here(&self, key: &K, than: Moment) -> Lookup<K, V> {
+        self.look_up_here(key, Some(than))
+    }
+
+    fn look_up_here(&self, key: &K, than: Option<Moment>) -> Lookup<K, V> {
         let taken_at = self.0.engine.now();
         let fence = self.0.fence(key);
-        let held = self.0.dirty_answer(key).or_else(|| self.0.fresh_answer(key, taken_at));
+        let held = self.0.dirty_answer(key).or_else(|| match than {
+            None => self.0.fresh_answer(key, taken_at),
+            Some(than) => self.0.fresh_answer_newer(key, taken_at, than),
+        });
         if let Some(answer) = held {
             return Lookup::Hit(answer);
         }
@@ -134,6 +160,32 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
     #[must_use]
     pub fn key(&self) -> &K {
         &self.key
+    }
+
+    /// When it was given: what is filled with it was read no earlier.
+    #[must_use]
+    pub fn taken_at(&self) -> Moment {
+        self.permit.taken_at
+    }
+
+    /// A ticket for another key whose value was read together with this one's: it was given when
+    /// this one was, and what struck tags, a prefix or the whole cache since then voids it. What
+    /// invalidated that key alone before this call isn't noticed. It fills this process's memory,
+    /// and no shared tier. With the same key it is the same permission once more.
+    #[must_use]
+    pub fn beside(&self, key: &K) -> Self {
+        let Permit { mut fence, taken_at } = self.permit;
+        if *key != self.key {
+            fence = Fence { born: fence.born, ..self.cache.0.fence(key) };
+        }
+        Self::new(&self.cache, key, Permit { fence, taken_at })
+    }
+
+    /// Whether nothing has invalidated the key since it was given, as far as is known at this
+    /// moment: what is filled may be refused all the same. Tags are judged by the fill alone.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.cache.0.fence_holds(self.permit.fence)
     }
 
     /// For how long, at most, another one has the lease of the key in the shared tier: who waits

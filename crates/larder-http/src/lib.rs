@@ -40,6 +40,7 @@ mod freshness;
 mod groups;
 mod hop;
 mod invalidation;
+mod layer;
 mod partial;
 mod partial_content;
 mod pieces;
@@ -68,6 +69,11 @@ pub use freshness::lifetime;
 pub use groups::{GROUP_BYTES_MAX, GROUPS_MAX, TooManyGroups, groups, invalidated_groups};
 pub use hop::{storable_fields, strip_hop_by_hop};
 pub use invalidation::invalidated;
+pub use layer::{
+    BodyStore, BodyWriter, Bypass, CacheBody, CacheFuture, CacheLayer, CacheService, Etags, Purge,
+    Query, RESPONSE_ENCODING, ResponseCache, ResponseCacheBuilder, ResponseCodec, ResponseEntry,
+    ResponseStats, Selection, StoredBody,
+};
 pub use partial::{Held, Partial};
 pub use partial_content::{PartialContent, partial_content};
 pub use pieces::Pieces;

@@ -50,7 +50,46 @@ impl Vary {
     #[must_use]
     pub fn matches(&self, request: &HeaderMap) -> bool {
         let Some(fields) = &self.fields else { return false };
-        fields.iter().all(|(name, before)| asked(request, name).is_some_and(|now| now == *before))
+        fields.iter().all(|(name, before)| {
+            // Most clients write a field in one line, and in the same way each time.
+            let mut lines = request.get_all(name).iter();
+            if let (Some(line), None, Some(before)) = (lines.next(), lines.next(), before)
+                && line.as_bytes() == &before[..]
+            {
+                return true;
+            }
+            asked(request, name).is_some_and(|now| now == *before)
+        })
+    }
+
+    /// What depended on these fields, as it was written down.
+    pub(crate) fn of(fields: Vec<(HeaderName, Asked)>) -> Self {
+        Self { fields: Some(fields) }
+    }
+
+    /// The request's fields that it depends on, each with what was asked; none in one that
+    /// matches no request.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&HeaderName, Option<&[u8]>)> {
+        let fields = self.fields.iter().flatten();
+        fields.map(|(name, asked)| (name, asked.as_deref()))
+    }
+
+    /// What tells the values of a request in these fields from others, the same in every process;
+    /// `None` if there is too much of them. Two that have one fingerprint are still to be compared.
+    pub(crate) fn fingerprint(names: &[HeaderName], request: &HeaderMap) -> Option<u64> {
+        let mut text = Vec::with_capacity(128);
+        for name in names {
+            text.extend_from_slice(name.as_str().as_bytes());
+            match asked(request, name)? {
+                Some(value) => {
+                    text.push(b':');
+                    text.extend_from_slice(&value);
+                }
+                None => text.push(b';'),
+            }
+            text.push(b'\n');
+        }
+        Some(rapidhash::v3::rapidhash_v3(&text))
     }
 
     /// Whether it matches no request at all.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use larder_core::envelope::Envelope;
 use larder_core::shared::{Lease, LeaseAsk, SharedEntry, SharedRead};
-use larder_core::{CacheKey, KeyText, State};
+use larder_core::{CacheKey, KeyText, Moment, State};
 
 use super::sealed::Opened;
 use super::seek::Passed;
@@ -25,8 +25,9 @@ pub(crate) enum Looked<V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// Looks a key up in the tier, and asks for its lease if nothing fresh is held.
-    pub(crate) async fn look_in_tier(self: &Arc<Self>, key: &K) -> Looked<V> {
+    /// Looks a key up in the tier, and asks for its lease if nothing fresh is held, or nothing that
+    /// was loaded later than `than`.
+    pub(crate) async fn look_in_tier(self: &Arc<Self>, key: &K, than: Option<Moment>) -> Looked<V> {
         let (Some(shared), Some(part)) = (self.engine.shared(), &self.part) else {
             return Looked::Unasked;
         };
@@ -45,14 +46,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let mut seen = None;
         if let Some(entry) = held {
             seen = Envelope::stamp_of(&entry.envelope);
-            if let Some(opened) = view.fresh(&text, &entry, before) {
+            if let Some(opened) = view.fresh(&text, &entry, before, than) {
                 return Looked::Found(opened);
             }
         }
         let Some(before) = view.before() else { return Looked::Unasked };
         let ask = LeaseAsk { key: &name, seen };
         match shared.link.lease_many(&[ask], self.lease_time()).await.pop() {
-            Some(Ok(SharedRead::Hit(entry))) => match view.fresh(&text, &entry, before) {
+            Some(Ok(SharedRead::Hit(entry))) => match view.fresh(&text, &entry, before, than) {
                 Some(opened) => Looked::Found(opened),
                 None => missing(name, None, before, Keeps::Fully),
             },
@@ -76,12 +77,19 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
-    /// An entry, if it is fresh.
-    fn fresh(&self, key: &str, entry: &SharedEntry, before: Before) -> Option<Opened<V>> {
+    /// An entry, if it is fresh and was loaded later than `than`.
+    fn fresh(
+        &self,
+        key: &str,
+        entry: &SharedEntry,
+        before: Before,
+        than: Option<Moment>,
+    ) -> Option<Opened<V>> {
         let opened = self.open(key, entry, before)?;
         let now = self.parts.engine.now();
         let state = self.parts.window.state(&opened.times, before.horizon, now);
-        let fresh = state == State::Fresh && !self.quarantines(key);
+        let newer = than.is_none_or(|than| opened.times.loaded_at() > than);
+        let fresh = newer && state == State::Fresh && !self.quarantines(key);
         if fresh {
             self.parts.counters.shared_hit(now - opened.times.loaded_at());
         }

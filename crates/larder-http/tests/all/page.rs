@@ -21,12 +21,25 @@ const SOURCES: [&str; 15] = [
     include_str!("rfcs_beside.rs"),
 ];
 
+/// The tests of the layer; those that name an RFC hold it to a requirement too.
+const LAYER: [&str; 9] = [
+    include_str!("../layer/coalescing.rs"),
+    include_str!("../layer/conditions.rs"),
+    include_str!("../layer/fields.rs"),
+    include_str!("../layer/invalidation.rs"),
+    include_str!("../layer/passing.rs"),
+    include_str!("../layer/ranges.rs"),
+    include_str!("../layer/reusing.rs"),
+    include_str!("../layer/storing.rs"),
+    include_str!("../layer/variants.rs"),
+];
+
 const HEAD: &str = "# HTTP caching: requirements and their tests
 
 <!-- Generated from the tests by `UPDATE_DOCS=1 cargo test -p larder-http reference`. -->
 
-What `larder-http` decides, by the sections of the RFCs, and the test that holds it to each. Where an RFC
-leaves a choice, the decisions [0027](decisions/0027-http-semantics.md) and
+What `larder-http` decides, and what its layer does by that ([HTTP responses](concepts/http.md)), by the
+sections of the RFCs, and the test that holds it to each. Where an RFC leaves a choice, the decisions [0027](decisions/0027-http-semantics.md) and
 [0040](decisions/0040-partial-responses.md) say which one was made.
 
 | RFC | section | requirement | test |
@@ -36,19 +49,20 @@ leaves a choice, the decisions [0027](decisions/0027-http-semantics.md) and
 /// The RFC or draft, the section, the requirement and the name of each test of a file.
 fn rows(source: &str) -> Vec<(String, Vec<u32>, String, String)> {
     let lines: Vec<&str> = source.lines().collect();
-    let tests = lines.iter().enumerate().filter(|(_, line)| **line == "#[test]");
+    let asynchronous =
+        |at: usize| lines[at] == "#[tokio::test]" && lines[at - 1].starts_with("/// RFC ");
+    let tests = (1..lines.len()).filter(|&at| lines[at] == "#[test]" || asynchronous(at));
     tests
-        .map(|(at, _)| {
+        .map(|at| {
             let said = lines[at - 1].strip_prefix("/// ").expect("a test names its RFC or draft");
             let (place, requirement) = said.split_once(": ").expect("a requirement");
             let (document, section) = place.split_once(" §").expect("a section");
             let document = document.strip_prefix("RFC ").unwrap_or(document);
             let section =
                 section.split('.').map(|part| part.parse().expect("written in a test")).collect();
-            let name = lines[at + 1]
-                .strip_prefix("fn ")
-                .expect("written in a test")
-                .trim_end_matches("() {");
+            let name = lines[at + 1].strip_prefix("async ").unwrap_or(lines[at + 1]);
+            let name = name.strip_prefix("fn ").expect("written in a test");
+            let name = name.trim_end_matches("() {");
             (document.to_owned(), section, requirement.to_owned(), name.to_owned())
         })
         .collect()
@@ -56,7 +70,7 @@ fn rows(source: &str) -> Vec<(String, Vec<u32>, String, String)> {
 
 #[test]
 fn the_reference_names_every_requirement() {
-    let mut rows: Vec<_> = SOURCES.iter().flat_map(|source| rows(source)).collect();
+    let mut rows: Vec<_> = SOURCES.iter().chain(&LAYER).flat_map(|source| rows(source)).collect();
     rows.sort();
     let mut page = HEAD.to_owned();
     for (document, section, requirement, test) in rows {

@@ -17,6 +17,8 @@ pub(crate) mod early_refresh;
 pub(crate) mod entity_cache;
 #[path = "../../examples/functions.rs"]
 pub(crate) mod functions;
+#[path = "../../examples/http_cache.rs"]
+pub(crate) mod http_cache;
 #[path = "../../examples/keys.rs"]
 pub(crate) mod keys;
 #[path = "../../examples/next_steps.rs"]

@@ -4,6 +4,7 @@
 
 mod files;
 mod http;
+mod http_cache;
 mod next_steps;
 mod pages;
 mod shared_tier;
@@ -33,7 +34,7 @@ runs! {
 }
 
 /// Those that serve HTTP or need a server have tests of their own, in a file of the same name.
-const SERVERS: &[&str] = &["next_steps", "shared_tier", "start"];
+const SERVERS: &[&str] = &["http_cache", "next_steps", "shared_tier", "start"];
 
 #[test]
 fn no_example_is_left_out() {

@@ -1,0 +1,137 @@
+//! From a stored response to the one that is sent: conditions, ranges, HEAD, Age and Cache-Status.
+
+use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::asked::Asked;
+use super::body::{CacheBody, Piece, Pieces};
+use super::entry::{Kept, KeptBody};
+use super::store::Store;
+use crate::{
+    Evaluated, Outcome, Part, Ranges, evaluate, not_modified, partial_content, ranges, unsatisfied,
+};
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// A stored response, so long after its load began.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) kept: Arc<Kept>,
+    pub(super) since: Duration,
+}
+
+/// The response to a request from a stored one; `None` where its conditions are for the origin to
+/// judge.
+pub(super) fn answer(
+    store: &Store,
+    held: &Held,
+    asked: Asked,
+    headers: &HeaderMap,
+    outcome: Outcome,
+) -> Option<Response<CacheBody>> {
+    let kept = &*held.kept;
+    let method = if asked.head { &Method::HEAD } else { &Method::GET };
+    let evaluated = match asked.conditions {
+        true => evaluate(method, headers, &kept.stored),
+        false => Evaluated::Send,
+    };
+    let status = kept.stored.status();
+    let mut response = match evaluated {
+        Evaluated::Forward => return None,
+        Evaluated::NotModified => {
+            respond(StatusCode::NOT_MODIFIED, not_modified(&kept.stored), CacheBody::empty())
+        }
+        Evaluated::Send if asked.range && !asked.head && status == StatusCode::OK => {
+            match ranges(headers, kept.length) {
+                Ranges::Whole => whole(kept, asked),
+                Ranges::Parts(parts) => partial(kept, headers, &parts),
+                Ranges::Unsatisfiable => {
+                    let mut fields = not_modified(&kept.stored);
+                    fields.insert(CONTENT_RANGE, unsatisfied(kept.length));
+                    fields.insert(CONTENT_LENGTH, HeaderValue::from(0));
+                    respond(StatusCode::RANGE_NOT_SATISFIABLE, fields, CacheBody::empty())
+                }
+            }
+        }
+        Evaluated::Send | Evaluated::SendWhole => whole(kept, asked),
+    };
+    let fields = response.headers_mut();
+    fields.insert(AGE, HeaderValue::from(kept.age(held.since).as_secs()));
+    store.say(fields, outcome, Some(kept.ttl(held.since)));
+    Some(response)
+}
+
+fn whole(kept: &Kept, asked: Asked) -> Response<CacheBody> {
+    let body = match &kept.body {
+        _ if asked.head => CacheBody::empty(),
+        KeptBody::Memory(bytes) => CacheBody::whole(bytes.clone()),
+        KeptBody::Apart(_) => CacheBody::pieces(Pieces::new([piece(kept, 0, kept.length)])),
+    };
+    respond(kept.stored.status(), kept.stored.headers().clone(), body)
+}
+
+fn partial(kept: &Kept, request: &HeaderMap, parts: &[Part]) -> Response<CacheBody> {
+    let content = partial_content(&kept.stored, request, parts, kept.length, boundary());
+    let mut pieces: VecDeque<Piece> = VecDeque::new();
+    let mut frames = content.frames.into_iter();
+    for part in parts {
+        pieces.extend(frames.next().map(Piece::Bytes));
+        pieces.push_back(piece(kept, part.first, part.bytes()));
+    }
+    pieces.extend(frames.next().map(Piece::Bytes));
+    let body = CacheBody::pieces(Pieces::new(pieces));
+    respond(StatusCode::PARTIAL_CONTENT, content.headers, body)
+}
+
+/// A random number, by the keys that a process draws for its hash maps.
+fn boundary() -> u128 {
+    let draw = || u128::from(RandomState::new().hash_one(0));
+    draw() << 64 | draw()
+}
+
+fn piece(kept: &Kept, at: u64, left: u64) -> Piece {
+    match &kept.body {
+        KeptBody::Memory(bytes) => {
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            Piece::Bytes(bytes.slice(place(at)..place(at.saturating_add(left))))
+        }
+        KeptBody::Apart(body) => Piece::Apart { body: Arc::clone(body), at, left },
+    }
+}
+
+/// A response that no origin sent.
+pub(super) fn own(status: StatusCode) -> Response<CacheBody> {
+    let mut fields = HeaderMap::new();
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(0));
+    respond(status, fields, CacheBody::empty())
+}
+
+pub(super) fn respond(
+    status: StatusCode,
+    fields: HeaderMap,
+    body: CacheBody,
+) -> Response<CacheBody> {
+    let mut response = Response::new(body);
+    (*response.status_mut(), *response.headers_mut()) = (status, fields);
+    response
+}
+
+impl Store {
+    /// Says in Cache-Status what became of a request.
+    pub(super) fn say(&self, fields: &mut HeaderMap, outcome: Outcome, ttl: Option<i64>) {
+        if let (Outcome::Hit, Some(ttl)) = (outcome, ttl) {
+            let text = Bytes::from(format!("{}{ttl}", self.hit));
+            if let Ok(value) = HeaderValue::from_maybe_shared(text) {
+                fields.append(CACHE_STATUS, value);
+            }
+            return;
+        }
+        crate::CacheStatus { ttl, ..crate::CacheStatus::new(&self.name, outcome) }.append(fields);
+    }
+}

@@ -1,0 +1,336 @@
+//! The request to the origin whose response may be stored: in a task of the engine, so that no
+//! client that goes away ends it for others.
+//!
+//! 1. Capture the fence, and look once more: another process may have stored it meanwhile.
+//! 2. Ask the origin: with the conditions of what is stored, if something is, and never with the
+//!    client's own conditions or range.
+//! 3. A 304 freshens what is stored. Another response is published to all who wait as soon as its
+//!    head has come, if it is one to be stored; else it is its own client's alone.
+//! 4. Read the body, and store the whole when all of it has come.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_LENGTH, DATE, ETAG, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, RANGE,
+};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
+use larder_core::{Error, Key, LoadError, Moment};
+use larder_engine::Fill;
+use tower_service::Service;
+
+use super::answer::respond;
+use super::arriving::Arriving;
+use super::body::CacheBody;
+use super::builder::Etags;
+use super::entry::{Kept, KeptBody};
+use super::find::Found;
+use super::flight::{Coming, Flight, FlightKey, Landed, Own};
+use super::keep::Berth;
+use super::key;
+use super::pump::{Landing, Pump};
+use super::selection::Selection;
+use super::store::Store;
+use super::tags;
+use super::waiting::within;
+use crate::fields::digits;
+use crate::{
+    Date, Freshened, NotStored, Received, Stored, condition, freshen, storable, strip_hop_by_hop,
+};
+
+/// A fetch that is about to begin.
+pub(super) struct Fetch<S> {
+    pub(super) store: Arc<Store>,
+    pub(super) service: S,
+    /// The request, as it selects a response.
+    pub(super) parts: Parts,
+    pub(super) key: Key,
+    pub(super) selection: Arc<Selection>,
+    /// What is stored and can't be used as it is.
+    pub(super) found: Option<Found>,
+    /// When the URI's own entry was loaded, if there is one.
+    pub(super) loaded_at: Option<Moment>,
+    pub(super) authorization: bool,
+    pub(super) flight: Arc<Flight>,
+    /// Under what others may join it, if they may.
+    pub(super) joined_by: Option<FlightKey>,
+}
+
+impl<S> Fetch<S> {
+    /// Fetches, lands the flight, and stores.
+    pub(super) async fn run<B, RB>(self)
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+        S::Error: Into<LoadError>,
+        B: Default,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<LoadError>,
+    {
+        let Self { store, mut service, mut parts, key, selection, found, flight, .. } = self;
+        let mut landing = Landing {
+            store: Arc::clone(&store),
+            flight: Arc::clone(&flight),
+            joined_by: self.joined_by,
+            body: None,
+        };
+        let known = found.as_ref().map(|found| (&found.key, found.loaded_at));
+        let headers = parts.headers.clone();
+        let berth = match store.berth(&key, &headers, self.loaded_at, known).await {
+            Ok(berth) => berth,
+            Err(landed) => return flight.land(landed, None),
+        };
+        store.counters.fetches.add(1);
+        parts.headers.remove(RANGE);
+        let mut conditional = match &found {
+            Some(found) => condition(&mut parts.headers, &found.kept.as_sent(), []),
+            None => false,
+        };
+        let ask = Ask { store: &store, berth: &berth };
+        let response = loop {
+            if !conditional {
+                let of_client =
+                    [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE];
+                of_client.iter().for_each(|name| drop(parts.headers.remove(name)));
+            }
+            let response = match ask.send::<S, B, RB>(&mut service, &parts).await {
+                Ok(response) => response,
+                Err(status) => {
+                    berth.give_back();
+                    return flight.land(Landed::Failed { status }, None);
+                }
+            };
+            if response.0.status() != StatusCode::NOT_MODIFIED {
+                break response;
+            }
+            let (Some(found), true) = (&found, conditional) else {
+                // Nobody asked for it, so it says nothing about anything.
+                berth.give_back();
+                let status = StatusCode::BAD_GATEWAY;
+                return flight.land(Landed::Failed { status }, None);
+            };
+            let (response, received) = response;
+            let fields = response.headers();
+            match freshen(&found.kept.as_sent(), &headers, fields, received, &store.rules) {
+                Freshened::Updated(stored) => {
+                    let kept = Arc::new(found.kept.freshened(*stored, &store.rules));
+                    let landed =
+                        store.freshened(berth, kept, &found.key, &headers, &selection).await;
+                    return flight.land(landed, None);
+                }
+                // It is about another response: ask for this one.
+                Freshened::NotThis | Freshened::Outdated => conditional = false,
+            }
+        };
+        let (response, received) = response;
+        let (mut head, body) = response.into_parts();
+        strip_hop_by_hop(&mut head.headers);
+        if !head.headers.contains_key(DATE) {
+            head.headers.insert(DATE, received.wall.to_value());
+        }
+        let stored = Stored::new(&headers, head.status, &head.headers, received, &store.rules);
+        let length = length_of(&head.headers).or(body.size_hint().exact());
+        let tags = match store.judge(&headers, &stored, &head.headers, length, &selection, &key) {
+            Ok(tags) => tags,
+            Err(lasting) => {
+                if lasting {
+                    store.passes.note(key.as_bytes(), self.authorization, store.now());
+                }
+                berth.give_back();
+                let own = respond(head.status, head.headers, CacheBody::passed(body));
+                return flight
+                    .land(Landed::Apart { status: head.status }, Some(Own::Response(own)));
+            }
+        };
+        store.passes.forget(key.as_bytes(), self.authorization);
+        let arriving = Arriving::new();
+        landing.body = Some(Arc::clone(&arriving));
+        let Some(reader) = arriving.reader() else { return };
+        let coming = Coming {
+            stored: Arc::new(stored.clone()),
+            loaded_at: berth.taken_at(),
+            body: Arc::clone(&arriving),
+            length,
+        };
+        flight.land(Landed::Coming(coming), Some(Own::Head(head.headers, reader)));
+        let makes_etag = store.etags == Etags::Made && !stored.headers().contains_key(ETAG);
+        let pump = Pump { store: &store, body: &arriving, declared: length };
+        let Some((body, length, hash)) = pump.run(body, makes_etag, &mut landing).await else {
+            store.counters.refused.add(1);
+            return berth.give_back();
+        };
+        let kept = Kept::new(stored, body, length, &store.rules);
+        let kept = Arc::new(match hash {
+            Some(hash) => kept.with_etag(hash),
+            None => kept,
+        });
+        store.keep(berth, &kept, &headers, tags).await;
+        arriving.complete();
+    }
+}
+
+impl Store {
+    /// The permission to store what is about to be fetched; or what somebody else has stored
+    /// meanwhile, if it answers this request.
+    async fn berth(
+        &self,
+        key: &Key,
+        headers: &HeaderMap,
+        loaded_at: Option<Moment>,
+        known: Option<(&Key, Moment)>,
+    ) -> Result<Berth, Landed> {
+        let failed = || Landed::Failed { status: StatusCode::BAD_GATEWAY };
+        let uri = self.ticket(key, loaded_at).await.ok_or_else(failed)?;
+        let mut berth = Berth { uri, place: None };
+        let list = self.list(key.as_bytes(), self.now());
+        let max = self.bounds.variants_max;
+        if let Some(place) = list.and_then(|list| list.expected(key.as_bytes(), headers, max)) {
+            let than = known.filter(|(known, _)| **known == place).map(|(_, at)| at);
+            berth.place = self.ticket(&place, than).await;
+        }
+        let now = self.now();
+        let found = self.find(key.as_bytes(), headers, now).found;
+        let newer = found.filter(|found| known.is_none_or(|(_, at)| found.loaded_at > at));
+        match newer {
+            Some(found) if !found.marked && found.kept.is_fresh(now - found.loaded_at) => {
+                berth.give_back();
+                let Found { kept, loaded_at, .. } = found;
+                Err(Landed::Whole { kept, loaded_at, fetched: None, stored: true })
+            }
+            _ => Ok(berth),
+        }
+    }
+
+    /// What came of a validation of what is stored under `own`.
+    async fn freshened(
+        &self,
+        berth: Berth,
+        kept: Arc<Kept>,
+        own: &Key,
+        headers: &HeaderMap,
+        selection: &Selection,
+    ) -> Landed {
+        self.counters.validated.add(1);
+        let (loaded_at, fetched) = (berth.taken_at(), Some(StatusCode::NOT_MODIFIED));
+        let sent = kept.as_sent();
+        let key = berth.uri.key().clone();
+        let length = Some(kept.length);
+        let judged = self.judge(headers, &sent, sent.headers(), length, selection, &key);
+        let stored = match judged {
+            Ok(tags) => self.keep(berth, &kept, headers, tags).await == Fill::Stored,
+            Err(_) => {
+                // Its new fields say that it isn't to be stored: then the old ones aren't either.
+                berth.give_back();
+                self.forget(own);
+                false
+            }
+        };
+        Landed::Whole { kept, loaded_at, fetched, stored }
+    }
+
+    /// The tags with which a response to a request with these fields is stored. If it isn't:
+    /// whether the next one won't be either.
+    fn judge(
+        &self,
+        request: &HeaderMap,
+        stored: &Stored,
+        headers: &HeaderMap,
+        length: Option<u64>,
+        selection: &Selection,
+        key: &Key,
+    ) -> Result<Vec<Box<str>>, bool> {
+        let fleeting = stored.status().is_server_error();
+        let refused = Err(!fleeting);
+        match storable(&Method::GET, request, stored.status(), headers, &self.rules) {
+            Ok(()) => {}
+            Err(NotStored::RequestNoStore) => return Err(false),
+            Err(_) => return refused,
+        }
+        if stored.vary().is_any() || !selection.permits(stored.vary().fields().map(|(n, _)| n)) {
+            return refused;
+        }
+        let bodies = self.bodies.as_ref().map_or(0, |_| self.bounds.stored_max);
+        let longest = bodies.max(self.bounds.object_max as u64);
+        if length.is_some_and(|length| length > longest) {
+            return refused;
+        }
+        // What could never be used isn't worth its place.
+        let probe = Kept::new(stored.clone(), KeptBody::Memory(Bytes::new()), 0, &self.rules);
+        if probe.lasts(&self.rules, self.bounds.validated_for).is_zero() {
+            return refused;
+        }
+        tags::of(headers, key::origin(key.as_bytes())).map_err(|_| {
+            self.counters.refused.add(1);
+            !fleeting
+        })
+    }
+}
+
+/// What an attempt to reach the origin needs.
+struct Ask<'a> {
+    store: &'a Store,
+    berth: &'a Berth,
+}
+
+impl Ask<'_> {
+    /// What the origin answers, and when that came; the status that says why it doesn't.
+    async fn send<S, B, RB>(
+        &self,
+        service: &mut S,
+        parts: &Parts,
+    ) -> Result<(Response<RB>, Received), StatusCode>
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+        S::Error: Into<LoadError>,
+        B: Default,
+    {
+        let store = self.store;
+        let clock = &**store.clock();
+        let asked = store.now();
+        let until = asked + store.bounds.answer_within;
+        let answer = async {
+            poll_fn(|context| service.poll_ready(context)).await?;
+            service.call(Request::from_parts(parts.clone(), B::default())).await
+        };
+        let failed = |status| {
+            store.counters.failed.add(1);
+            Err(status)
+        };
+        match within(clock, until, answer).await {
+            None => failed(StatusCode::GATEWAY_TIMEOUT),
+            Some(Err(error)) => failed(status_of(&error.into())),
+            Some(Ok(response)) => {
+                let taken_at = self.berth.taken_at();
+                let own = |moment: Moment| Moment::ZERO + (moment - taken_at);
+                let wall = store.wall();
+                let received = Received { asked: own(asked), came: own(store.now()), wall };
+                Ok((response, received))
+            }
+        }
+    }
+}
+
+impl Store {
+    /// The calendar's time.
+    pub(super) fn wall(&self) -> Date {
+        let since = self.clock().wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Date::from_unix(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The status that an origin's failure stands for.
+pub(super) fn status_of(error: &LoadError) -> StatusCode {
+    let own = error.downcast_ref::<Error>().map(|error| error.kind().http_status());
+    own.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
+/// What Content-Length says.
+fn length_of(fields: &HeaderMap) -> Option<u64> {
+    let mut lines = fields.get_all(CONTENT_LENGTH).iter();
+    let line = lines.next().filter(|_| lines.next().is_none())?;
+    digits(line.as_bytes(), u64::MAX)
+}

@@ -1,0 +1,90 @@
+//! A request that is sent on by itself, as it is.
+
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::header::DATE;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body;
+use larder_core::{LoadError, Moment};
+use tower_service::Service;
+
+use super::answer::own;
+use super::body::CacheBody;
+use super::fetch::status_of;
+use super::find::Found;
+use super::store::Store;
+use crate::{Forwarded, Freshened, Outcome, Received, freshen_by_head, strip_hop_by_hop};
+
+/// A request that is sent on by itself.
+pub(super) struct Passing<'a, S> {
+    pub(super) store: &'a Store,
+    pub(super) service: S,
+    pub(super) why: Forwarded,
+}
+
+impl<S> Passing<'_, S> {
+    /// Sends it, strikes what its response invalidates under `key`, and freshens what is `found` by
+    /// the response to a HEAD.
+    pub(super) async fn send<B, RB>(
+        mut self,
+        request: Request<B>,
+        key: Option<&[u8]>,
+        found: Option<(Found, HeaderMap)>,
+    ) -> Response<CacheBody>
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+        S::Error: Into<LoadError>,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<LoadError>,
+    {
+        let store = self.store;
+        store.counters.passed.add(1);
+        let method = request.method().clone();
+        let head = found.filter(|_| method == Method::HEAD);
+        let ticket = head.as_ref().and_then(|(found, _)| store.ticket_here(&found.key));
+        let asked = store.now();
+        let service = &mut self.service;
+        let answer = async {
+            poll_fn(|context| service.poll_ready(context)).await?;
+            service.call(request).await
+        };
+        let outcome =
+            Outcome::Forwarded { why: self.why, status: None, stored: false, collapsed: false };
+        let response = match answer.await {
+            Ok(response) => response,
+            Err(error) => {
+                store.counters.failed.add(1);
+                let mut response = own(status_of(&error.into()));
+                store.say(response.headers_mut(), outcome, None);
+                return response;
+            }
+        };
+        let (mut parts, body) = response.into_parts();
+        if let Some(key) = key {
+            store.strike(&method, key, parts.status, &parts.headers);
+        }
+        if let (Some((found, headers)), Some(ticket)) = (head, ticket) {
+            let own = |moment: Moment| Moment::ZERO + (moment - ticket.taken_at());
+            let received =
+                Received { asked: own(asked), came: own(store.now()), wall: store.wall() };
+            let stored = found.kept.as_sent();
+            let (status, fields) = (parts.status, &parts.headers);
+            match freshen_by_head(&stored, &headers, status, fields, received, &store.rules) {
+                Freshened::Updated(stored) => {
+                    store.update(ticket, &found, *stored);
+                }
+                Freshened::Outdated => store.outdate(&found.key),
+                Freshened::NotThis => {}
+            }
+        }
+        if parts.status != StatusCode::SWITCHING_PROTOCOLS {
+            strip_hop_by_hop(&mut parts.headers);
+        }
+        if !parts.headers.contains_key(DATE) && !parts.status.is_informational() {
+            parts.headers.insert(DATE, store.wall().to_value());
+        }
+        store.say(&mut parts.headers, outcome, None);
+        Response::from_parts(parts, CacheBody::passed(body))
+    }
+}

@@ -1,0 +1,20 @@
+//! The layer: requests through a response cache to an origin, under a clock that the test turns.
+#![allow(clippy::unwrap_used)]
+
+mod kit;
+
+mod bodies;
+mod coalescing;
+mod codec;
+mod conditions;
+mod fields;
+mod fuzz;
+mod hits;
+mod invalidation;
+mod passing;
+mod purging;
+mod ranges;
+mod reusing;
+mod sharing;
+mod storing;
+mod variants;

@@ -1,0 +1,139 @@
+//! Purges: by URI, tag, prefix and all; hard and soft.
+
+use http::{Method, Response};
+use larder_core::ErrorKind;
+use larder_engine::Invalidation::{Drop, MarkStale};
+use larder_http::Purge;
+use tokio::sync::oneshot;
+
+use crate::kit::{App, Origin, OriginBody, Said, request, response, until};
+
+/// An origin whose responses have tags, validate, and vary by `a` below `/vary`.
+fn origin() -> Origin {
+    Origin::new(|got| {
+        if got.headers.contains_key("if-none-match") {
+            return response("304\netag: \"1\"");
+        }
+        let vary = if got.uri.starts_with("/vary") { "vary: a\n" } else { "" };
+        let tag =
+            if got.uri.contains("tagged") { "cache-tag: t, u\nsurrogate-key: v w\n" } else { "" };
+        response(&format!("200\ncache-control: max-age=60\netag: \"1\"\n{vary}{tag}\nx"))
+    })
+}
+
+const ASKED: [(&str, &str); 6] = [
+    ("/a", ""),
+    ("/a/b", ""),
+    ("/vary", "a: 1"),
+    ("/vary", "a: 2"),
+    ("/tagged", ""),
+    ("/vary/tagged", "a: 1"),
+];
+
+/// What is still a hit after a purge: in a hard one and in a soft one, which must be the same.
+async fn left(what: &Purge) -> [bool; 6] {
+    let mut lefts = Vec::new();
+    for how in [Drop, MarkStale] {
+        let app = App::new(&origin());
+        for (path, fields) in ASKED {
+            app.get_with(path, fields).await;
+            assert!(app.get_with(path, fields).await.is_hit());
+        }
+        app.cache.purge(what, how).await.unwrap();
+        let mut left = [false; 6];
+        for ((path, fields), left) in ASKED.iter().zip(&mut left) {
+            let reply = app.get_with(path, fields).await;
+            *left = reply.is_hit();
+            let validated = reply.cache().contains("fwd-status=304");
+            assert!(*left || (how == MarkStale) == validated || *path == "/vary", "{path} {how:?}");
+            assert!(app.get_with(path, fields).await.is_hit());
+        }
+        lefts.push(left);
+    }
+    assert_eq!(lefts[0], lefts[1]);
+    lefts[0]
+}
+
+#[tokio::test]
+async fn a_uri_is_purged_with_all_its_variants() {
+    let uri = |uri: &str| Purge::Url(uri.parse().unwrap());
+    assert_eq!(left(&uri("http://x.example/a")).await, [false, true, true, true, true, true]);
+    assert_eq!(
+        left(&uri("http://X.example:80/vary")).await,
+        [true, true, false, false, true, true]
+    );
+    assert_eq!(left(&uri("https://x.example/a")).await, [true; 6]);
+    let app = App::new(&origin());
+    let fault = app.cache.purge(&uri("/a"), Drop).await.unwrap_err();
+    assert_eq!(fault.kind(), ErrorKind::BadKey);
+}
+
+#[tokio::test]
+async fn tags_are_purged_wherever_they_stand() {
+    for tag in ["t", "u", "v", "w"] {
+        assert_eq!(left(&Purge::tag(tag)).await, [true, true, true, true, false, false], "{tag}");
+    }
+    assert_eq!(left(&Purge::tag("none")).await, [true; 6]);
+}
+
+#[tokio::test]
+async fn prefixes_and_all_are_purged() {
+    let prefix = |prefix: &str| Purge::Prefix(prefix.into());
+    assert_eq!(left(&prefix("http://x.example/a")).await, [false, false, true, true, true, true]);
+    assert_eq!(
+        left(&prefix("http://x.example/vary")).await,
+        [true, true, false, false, true, false]
+    );
+    assert_eq!(left(&Purge::All).await, [false; 6]);
+}
+
+/// What was asked for before a purge isn't stored after it, whatever was purged, with or without
+/// variants that are known.
+#[tokio::test]
+async fn what_is_under_way_is_not_stored() {
+    let purges = [
+        Purge::Url("http://x.example/vary/tagged".parse().unwrap()),
+        Purge::tag("t"),
+        Purge::Prefix("http://x.example/vary".into()),
+        Purge::All,
+    ];
+    for (purge, known) in purges.iter().flat_map(|purge| [(purge, false), (purge, true)]) {
+        let (sender, receiver) = oneshot::channel::<Response<OriginBody>>();
+        let mut held = Some(receiver);
+        const HEAD: &str = "200\ncache-control: max-age=60\nvary: a\ncache-tag: t\n\nx";
+        let origin = Origin::new(move |got| {
+            let is_slow = got.headers.get("a").is_some_and(|line| line == "slow");
+            match held.take_if(|_| is_slow) {
+                Some(receiver) => Said::Later(receiver),
+                None => response(HEAD).into(),
+            }
+        });
+        let app = App::new(&origin);
+        if known {
+            app.get_with("/vary/tagged", "a: 1").await;
+        }
+        let before = origin.count();
+        let client = tokio::spawn({
+            let app = app.clone();
+            async move { app.ask(request(Method::GET, "/vary/tagged", "a: slow")).await }
+        });
+        until("it is asked", || origin.count() == before + 1).await;
+        app.cache.purge(purge, Drop).await.unwrap();
+        sender.send(response(HEAD)).ok();
+        assert_eq!(client.await.unwrap().text(), "x");
+        let reply = app.get_with("/vary/tagged", "a: slow").await;
+        assert!(!reply.is_hit(), "{purge:?}, known {known}");
+        assert!(app.get_with("/vary/tagged", "a: slow").await.is_hit());
+    }
+}
+
+/// A response that has more tags than an entry may have isn't stored: no purge would find it.
+#[tokio::test]
+async fn too_many_tags_are_not_stored() {
+    let tags = (0..129).map(|tag| tag.to_string()).collect::<Vec<_>>().join(", ");
+    let app =
+        App::new(&Origin::of(&[&format!("200\ncache-control: max-age=60\ncache-tag: {tags}")]));
+    for _ in 0..2 {
+        assert_eq!(app.get("/").await.cache(), "fwd=uri-miss");
+    }
+}
