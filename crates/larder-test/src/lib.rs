@@ -23,9 +23,10 @@
 //! | [`accounts`] | a workload on Postgres whose commits are numbered |
 //! | [`concurrency`] | how many queries run in Postgres at the same time |
 //! | [`fleet`] | several larders over one Redis and one Postgres, under faults, and while Redis is [away](fleet::outage) |
-//! | [`server`] | real servers: [`Postgres`], [`Mariadb`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Larder`], and the base for more |
+//! | [`server`] | real servers: [`Postgres`], [`Mariadb`], [`Redis`], its [cluster](RedisCluster) and [sentinels](RedisSentinel), [`Nats`], [`Nginx`], [`Varnish`], [`Chromium`], [`Larder`], and the base for more |
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
+//! | [`origin`] | [`Origin`]: an HTTP server that counts, waits and breaks off as told |
 //! | [`clients`] | redis-py and node-redis, as people use them |
 
 pub mod accounts;
@@ -40,6 +41,7 @@ pub mod fleet;
 pub mod history;
 pub mod journal;
 mod missing;
+pub mod origin;
 mod page;
 pub mod proxy;
 pub mod server;
@@ -55,10 +57,12 @@ pub use feed::TestFeed;
 pub use history::History;
 pub use journal::TestJournal;
 pub use missing::{missing, skipped};
+pub use origin::Origin;
 pub use page::assert_page;
 pub use proxy::Proxy;
 pub use server::{
-    Larder, Mariadb, Memcached, Nats, Postgres, Redis, RedisCluster, RedisSentinel, Server,
+    Chromium, Larder, Mariadb, Memcached, Nats, Nginx, Postgres, Redis, RedisCluster,
+    RedisSentinel, Server, Varnish,
 };
 pub use shared::{SimClient, SimShared};
 pub use sink::TestSink;

@@ -2,20 +2,24 @@
 //!
 //! [`Server`] is the base: it starts, stops, kills, pauses and restarts whatever a [`Program`]
 //! describes, and knows nothing of any particular server. [`Postgres`], [`Mariadb`], [`Redis`],
-//! [`Nats`] and [`Larder`] are such programs with their own clients around them; each is a
-//! [`Server`] by `Deref`. [`RedisCluster`] and [`RedisSentinel`] are several of them.
+//! [`Nats`], [`Nginx`], [`Varnish`] and [`Larder`] are such programs with their own clients around
+//! them; each is a [`Server`] by `Deref`. [`RedisCluster`] and [`RedisSentinel`] are several of
+//! them; [`Chromium`] is one that is steered.
 //!
 //! A server dies when its [`Server`] is dropped, and when the test process dies in any way.
 
+mod chromium;
 mod larder;
 mod mariadb;
 mod memcached;
 mod nats;
+mod nginx;
 mod postgres;
 mod process;
 mod program;
 mod redis;
 mod template;
+mod varnish;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -28,14 +32,17 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub use chromium::{Chromium, Delivery, Resource, Tab};
 pub use larder::Larder;
 pub use mariadb::Mariadb;
 pub use memcached::Memcached;
 pub use nats::Nats;
+pub use nginx::Nginx;
 pub use postgres::Postgres;
 pub use process::{Signal, User};
 pub use program::{Place, Program};
 pub use redis::{Migration, Redis, RedisCluster, RedisSentinel};
+pub use varnish::Varnish;
 
 use process::Keeper;
 
