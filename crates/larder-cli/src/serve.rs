@@ -56,7 +56,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         tracing::warn!("{warning}");
     }
     let listeners = [&config.listen.resp, &config.listen.http].into_iter().flatten().count();
-    raise_descriptors(config.listen.clients_max * listeners.max(1));
+    let edges = config.edges.iter().map(|edge| edge.bounds.clients_max + edge.bounds.requests_max);
+    raise_descriptors(config.listen.clients_max * listeners.max(1) + edges.sum::<usize>());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tell(&format!("can't start the runtime: {error}")),
@@ -69,6 +70,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             if let Some(address) = address {
                 tracing::info!(%address, "{name} listens");
             }
+        }
+        for (edge, address) in server.edges().map_err(|error| error.chain())? {
+            tracing::info!(%address, edge = edge.name(), "edge listens");
         }
         // Boxed: everything that a server holds would otherwise lie on the stack.
         Box::pin(server.serve(stop.asked())).await.map_err(|error| error.chain())

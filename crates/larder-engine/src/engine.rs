@@ -37,9 +37,13 @@ struct Inner {
     feeds: Mutex<Vec<Arc<Fed>>>,
     members: Arc<Members>,
     shared: OnceLock<Arc<Shared>>,
+    tags: OnceLock<Box<TagObserver>>,
     #[cfg(shuttle)]
     omit: Omit,
 }
+
+/// Who is told of tags that are invalidated here.
+pub(crate) type TagObserver = dyn Fn(&[&str], Invalidation) + Send + Sync;
 
 /// A protective step that a checker leaves out, to show that the step is needed.
 #[cfg(shuttle)]
@@ -132,6 +136,7 @@ impl Engine {
             feeds: Mutex::default(),
             members: Arc::default(),
             shared: OnceLock::new(),
+            tags: OnceLock::new(),
             #[cfg(shuttle)]
             omit: Omit::Nothing,
         }))
@@ -156,6 +161,7 @@ impl Engine {
             feeds: Mutex::default(),
             members: Arc::default(),
             shared: OnceLock::new(),
+            tags: OnceLock::new(),
             omit,
         }))
     }
@@ -168,6 +174,23 @@ impl Engine {
 
     pub(crate) fn now(&self) -> Moment {
         self.0.clock.now()
+    }
+
+    /// Tells `observer` of every tag that is invalidated or marked stale through this engine, by
+    /// whomever; not of those that others announce. It is called where that happens, so it must be
+    /// quick, must not block, and must not panic. There is one: returns whether this is it.
+    pub fn observe_tags(
+        &self,
+        observer: impl Fn(&[&str], Invalidation) + Send + Sync + 'static,
+    ) -> bool {
+        self.0.tags.set(Box::new(observer)).is_ok()
+    }
+
+    pub(crate) fn tell_of_tags<T: AsRef<str>>(&self, tags: &[T], what: Invalidation) {
+        if let Some(observer) = self.0.tags.get() {
+            let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
+            observer(&tags, what);
+        }
     }
 
     /// Now or a few milliseconds later, for a fraction of the price.

@@ -342,6 +342,7 @@ impl Engine {
             return Begun { entries: 0, beyond: None };
         }
         self.strike_tag_hashes(&hashes, what);
+        self.tell_of_tags(tags, what);
         // What has tags is not in a tier that keeps no marks.
         let concerns = |shared: &&Shared| shared.has_bus() || shared.link.abilities().marks;
         let shared = self.shared().map(|shared| &**shared).filter(concerns);

@@ -10,6 +10,7 @@ use std::sync::mpsc::Receiver;
 use foldhash::quality::RandomState;
 use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
 use larder_engine::behind::WriteBehind;
+use larder_engine::observe::{Event, What};
 use larder_engine::{
     Cache, CacheBuilder, Engine, Guard, MemoryTier, Plain, Raw, WriteMode, memory_tier,
 };
@@ -142,6 +143,9 @@ pub fn compose(
         for feed in &feeds {
             builder = feed.cover(cache, builder);
         }
+        if !config.edges.is_empty() {
+            builder = builder.observe(tag_of_key(engine));
+        }
         if cache.sharing.in_tier {
             builder = builder.shared(Raw).schema(cache.sharing.schema);
         }
@@ -187,6 +191,17 @@ pub fn compose(
         service = service.with_password(password.expose());
     }
     Ok(Composition { service: Arc::new(service), sources, questions, feeds, notes })
+}
+
+/// Strikes the tag that is called like a key which is invalidated: what an edge has of a response
+/// that names the key as its tag goes with it.
+fn tag_of_key(engine: &Engine) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+    let engine = engine.clone();
+    move |event| {
+        if let (Some(key), What::Invalidated(how)) = (event.key, event.what) {
+            engine.invalidate_tags_here(&[key], how);
+        }
+    }
 }
 
 /// A cache that is also written. What its statements return has the tags that its load gives.

@@ -6,6 +6,7 @@
 //! | [`compose`] | a configuration becomes objects that know each other |
 //! | [`serve`] | a running server, opened and ended in good order |
 //! | [`behind`] | acknowledged writes: replayed at the start, applied at the end |
+//! | [`edge`] | a caching reverse proxy in front of a web server |
 //! | [`feed`] | what the databases say was changed, and what that touches |
 //! | [`listen`] | sockets in, sessions and answers out |
 //! | [`key_log`] | what is asked of a sample of the keys, in a file for the simulator |
@@ -22,6 +23,7 @@ pub mod behind;
 pub mod bloom;
 pub mod compose;
 pub mod config;
+pub mod edge;
 pub mod feed;
 pub mod host;
 pub mod key_log;

@@ -4,6 +4,7 @@
 //! the way of a read.
 
 mod behind;
+mod edge;
 mod feed;
 mod http;
 mod shared;
@@ -31,6 +32,7 @@ use prometheus_client::registry::Registry;
 pub use behind::Writers;
 
 use crate::compose::Source;
+use crate::edge::Edge;
 use crate::feed::SourceFeed;
 use crate::listen::http::HttpCounts;
 use crate::warm::Warmings;
@@ -48,6 +50,8 @@ pub struct Parts {
     pub feeds: Vec<SourceFeed>,
     /// What is asked over HTTP, if there is such a listener.
     pub http: Option<Arc<HttpCounts>>,
+    /// The caching reverse proxies.
+    pub edges: Vec<Arc<Edge>>,
 }
 
 /// The numbers of a server.
@@ -114,6 +118,7 @@ impl Collector for Numbers {
         warm::write(&self.parts.warmings, &mut page)?;
         behind::write(&self.service, &self.parts.writers, &mut page)?;
         feed::write(&self.parts.feeds, &self.engine, &mut page)?;
+        edge::write(&self.parts.edges, &mut page)?;
         self.memory(&mut page)?;
         self.sources(&mut page)?;
         self.breakers(&mut page)?;

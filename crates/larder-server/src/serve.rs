@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -18,10 +18,12 @@ use crate::behind::{self, OpenJournal};
 use crate::bloom;
 use crate::compose::{Composition, Question, compose};
 use crate::config::{Address, Beside, Config, Secret, SharedConfig, Tier};
+use crate::edge::{Edge, PurgeOrder};
 use crate::feed::{self, SourceFeed};
 use crate::host::ThisProcess;
 use crate::key_log::KeyLogFile;
 use crate::listen::admin::{Admin, AdminListener};
+use crate::listen::edge::EdgeListener;
 use crate::listen::http::{Api, HttpListener};
 use crate::listen::resp::{RespListener, Setup};
 use crate::metrics::{Metrics, Parts, Writers};
@@ -45,6 +47,7 @@ pub struct Server {
     resp: Option<RespListener>,
     http: Option<(HttpListener, Arc<Api>)>,
     admin: Option<(AdminListener, Arc<Admin>)>,
+    edges: Vec<(EdgeListener, Arc<Edge>)>,
     readiness: Readiness,
     warmings: Warmings,
     key_log: Option<KeyLogFile>,
@@ -73,7 +76,9 @@ impl Server {
     ///
     /// `Config` when something can't be as it is written.
     pub async fn open(config: &Config) -> Result<Self> {
-        config.listen.require_one()?;
+        if config.edges.is_empty() {
+            config.listen.require_one()?;
+        }
         let engine = Engine::on_tokio()?;
         let port = config.listen.resp.as_ref().map_or(0, |address| address.port);
         let host = Arc::new(ThisProcess { port });
@@ -109,6 +114,7 @@ impl Server {
             }
             None => None,
         };
+        let edges = edges(config, &engine).await?;
         let admin = match &config.listen.admin {
             Some(address) => {
                 let listener = AdminListener::bind(resolve(address).await?).await?;
@@ -117,14 +123,17 @@ impl Server {
                 let service = &composition.service;
                 let writers = writers(&composition.questions, journal.as_ref());
                 let feeds = composition.feeds.clone();
+                let fronts: Vec<_> = edges.iter().map(|(_, edge)| Arc::clone(edge)).collect();
                 let http = http.as_ref().map(|(_, api)| Arc::clone(api.counts()));
-                let parts = Parts { sources, warmings, writers, feeds, http };
+                let parts =
+                    Parts { sources, warmings, writers, feeds, http, edges: fronts.clone() };
                 let metrics = Metrics::new(service, &engine, parts, host, clock);
                 let token = config.listen.token.as_ref().map(Secret::expose);
                 let intake =
                     |feed: &SourceFeed| Some((feed.source().to_owned(), feed.intake()?.clone()));
                 let intakes = composition.feeds.iter().filter_map(intake).collect();
-                Some((listener, Arc::new(Admin::new(metrics, readiness.clone(), token, intakes))))
+                let admin = Admin::new(metrics, readiness.clone(), token, intakes);
+                Some((listener, Arc::new(admin.purging(fronts))))
             }
             None => None,
         };
@@ -143,6 +152,7 @@ impl Server {
             resp,
             http,
             admin,
+            edges,
             readiness,
             warmings,
             key_log,
@@ -161,6 +171,16 @@ impl Server {
         let http = self.http.as_ref().map(|(http, _)| http.address()).transpose()?;
         let admin = self.admin.as_ref().map(|(admin, _)| admin.address()).transpose()?;
         Ok(Addresses { resp, http, admin })
+    }
+
+    /// The edges, each with the address that it listens on, in the configuration's order.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the system can't tell.
+    pub fn edges(&self) -> Result<Vec<(Arc<Edge>, SocketAddr)>> {
+        let edges = self.edges.iter();
+        edges.map(|(listener, edge)| Ok((Arc::clone(edge), listener.address()?))).collect()
     }
 
     /// What the RESP listener serves.
@@ -232,7 +252,10 @@ impl Server {
                 None => Ok(()),
             }
         };
-        let listeners = async { tokio::try_join!(clients, admin).map(|_| ()) };
+        let edges = self.edges.into_iter();
+        let edges = edges.map(|(listener, edge)| listener.serve(edge, stopped.clone()));
+        let edges = futures_util::future::try_join_all(edges.collect::<Vec<_>>());
+        let listeners = async { tokio::try_join!(clients, admin, edges).map(|_| ()) };
         let warmed = self.warmings.run(&self.readiness);
         let fed = feed::tell(&self.composition.feeds, &self.engine);
         let background = async { tokio::join!(prepared, freed, warmed, fed) };
@@ -272,6 +295,27 @@ fn writers(questions: &[Question], journal: Option<&OpenJournal>) -> Writers {
         journal: journal.map(|journal| journal.behind().clone()),
         journal_bytes_max: journal.map_or(0, OpenJournal::limit),
     }
+}
+
+/// Opens the edges that `config` describes, and has their webhooks told of tags.
+async fn edges(config: &Config, engine: &Engine) -> Result<Vec<(EdgeListener, Arc<Edge>)>> {
+    let mut edges = Vec::new();
+    for one in &config.edges {
+        let setup = Setup { clients_max: one.bounds.clients_max, ..setup(config) };
+        let listener = EdgeListener::bind(resolve(&one.listen).await?, setup)?;
+        edges.push((listener, Arc::new(Edge::open(one, engine)?)));
+    }
+    let told = edges.iter().map(|(_, edge)| edge).filter(|edge| edge.has_webhook());
+    // The engine outlives no edge by it.
+    let told: Vec<Weak<Edge>> = told.map(Arc::downgrade).collect();
+    if !told.is_empty() {
+        engine.observe_tags(move |tags, how| {
+            for edge in told.iter().filter_map(Weak::upgrade) {
+                tags.iter().for_each(|tag| edge.tell(PurgeOrder::Tag((*tag).to_owned()), how));
+            }
+        });
+    }
+    Ok(edges)
 }
 
 /// Plans a feed. One whose database doesn't answer is planned when it does: until then its entries

@@ -12,6 +12,7 @@ mod clients;
 mod command_line;
 mod database_lost;
 mod descriptors;
+mod edge;
 mod eviction;
 mod examples;
 mod faults;

@@ -1,4 +1,5 @@
-//! What the sections within a cache have in common: whose they are, and a query for its keys.
+//! What the sections within a cache or an edge have in common: whose they are; and a query for the
+//! keys of a cache.
 
 use larder_sql::SqlKeys;
 
@@ -7,15 +8,15 @@ use super::document::{Document, Written};
 use super::findings::{Findings, Reported};
 use super::options::{About, Section};
 
-/// The sections of this kind, each with the place of its cache among those that are `declared`.
+/// The sections of this kind, each with the place of its owner among those that are `declared`.
 pub(super) fn sections<'d>(
     document: &'d Document,
     section: &'static Section,
     declared: &[&Written],
 ) -> impl Iterator<Item = (&'d Written, usize)> {
     document.named(section).map(|written| {
-        let at = declared.iter().position(|cache| cache.name == written.name);
-        // A section within a cache is read with the cache.
+        let at = declared.iter().position(|owner| owner.name == written.name);
+        // A section within another one is read with that one.
         (written, at.unwrap_or(usize::MAX))
     })
 }

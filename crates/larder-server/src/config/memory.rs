@@ -1,5 +1,5 @@
-//! Memory divided: what single caches and the plain keys have as their own, and what is left for
-//! the pool that all other caches share.
+//! Memory divided: what single caches, edges and the plain keys have as their own, and what is left
+//! for the pool that all other caches share.
 //!
 //! Nobody's part is larger than what is there: the parts together are `[memory] limit` or less.
 //! What a policy does is not known here.
@@ -13,9 +13,11 @@ use larder_memory::policy::PolicyKind;
 
 use super::cache::CacheConfig;
 use super::document::Written;
+use super::edge::EdgeConfig;
 use super::findings::{Findings, Reported};
 use super::options::memory::PART_BYTES_MIN;
-use super::options::{About, Opt, cache as cache_options, memory as options, plain};
+use super::options::{About, Opt, cache as cache_options, edge as edge_options};
+use super::options::{memory as options, plain};
 use super::scope::Scope;
 use super::text::Span;
 use super::value::{Size, size_text};
@@ -47,6 +49,13 @@ pub(super) struct Plain {
     bytes: Option<u64>,
     policy: PolicyKind,
     candidates: Candidates,
+}
+
+/// Who has memory of its own or shares the pool, each beside its section.
+#[derive(Clone, Copy)]
+pub(super) struct Owners<'o> {
+    pub(super) caches: &'o [(&'o Written, &'o CacheConfig)],
+    pub(super) edges: &'o [(&'o Written, &'o EdgeConfig)],
 }
 
 /// What the caches without memory of their own share, and what the plain keys have.
@@ -175,16 +184,17 @@ fn alone<T>(
     ))
 }
 
-/// Divides the whole. `memory` and `plain_keys` are the sections `[memory]` and `[plain]`; each
-/// cache stands beside its section.
+/// Divides the whole. `memory` and `plain_keys` are the sections `[memory]` and `[plain]`.
 pub(super) fn divide(
     (memory, whole): (&Written, Whole),
     (plain_keys, plain): (&Written, Option<Plain>),
-    caches: &[(&Written, &CacheConfig)],
+    Owners { caches, edges }: Owners<'_>,
     findings: &mut Findings<'_>,
 ) -> Result<Parts, Reported> {
     let own = |cache: &CacheConfig| cache.memory.map_or(0, |memory| memory.bytes);
-    let given = caches.iter().map(|(_, cache)| own(cache)).fold(0, u64::saturating_add);
+    let given = caches.iter().map(|(_, cache)| own(cache));
+    let given = given.chain(edges.iter().map(|(_, edge)| edge.memory));
+    let given = given.fold(0, u64::saturating_add);
     let shares = caches.iter().any(|(_, cache)| cache.memory.is_none());
     let needs = Needs {
         given: given.saturating_add(plain.and_then(|plain| plain.bytes).unwrap_or(0)),
@@ -196,6 +206,9 @@ pub(super) fn divide(
             .iter()
             .filter_map(|(written, _)| written.value(&cache_options::MEMORY.about))
             .collect();
+        at.extend(
+            edges.iter().filter_map(|(written, _)| written.value(&edge_options::MEMORY.about)),
+        );
         at.extend(plain_keys.value(&plain::MEMORY.about));
         at.extend(memory.value(&options::LIMIT.about));
         return Err(findings.error(&at, needs.lack(whole.limit), needs.cure()));

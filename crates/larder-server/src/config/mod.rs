@@ -25,9 +25,9 @@
 //! It goes in steps, each a file: the text is parsed to TOML and sorted by the table of options
 //! (`document`), each value is read by its kind (`scope`, `value`), each section is resolved and
 //! checked (`listen`, `source`, `breaker`, `cache`, `window`, `patience`, `tags`, `statement`,
-//! `trace`), then all keys together (`keyspace`), and then all memory (`memory`). No step stops at
-//! the first problem. Nothing here asks a database, opens a socket or looks at a clock; only
-//! [`read()`] touches a file and the environment.
+//! `trace`, `edge`), then all keys together (`keyspace`), and then all memory (`memory`). No step
+//! stops at the first problem. Nothing here asks a database, opens a socket or looks at a clock;
+//! only [`read()`] touches a file and the environment.
 
 mod address;
 mod bloom;
@@ -36,9 +36,13 @@ mod bus;
 mod cache;
 mod debezium;
 mod document;
+mod edge;
+mod edge_rule;
+mod edge_webhook;
 mod environment;
 mod feed;
 mod findings;
+mod glob;
 mod http;
 mod inner;
 mod invalidate;
@@ -46,6 +50,7 @@ mod journal;
 mod keyspace;
 mod listen;
 mod memory;
+mod network;
 mod options;
 mod patience;
 mod problem;
@@ -79,12 +84,19 @@ pub use bloom::BloomConfig;
 pub use bus::{Beside, NatsUrl};
 pub use cache::CacheConfig;
 pub use debezium::{Beats, DebeziumConfig, RecordsUrl};
+pub use edge::{
+    EdgeBounds, EdgeConfig, Forwarding, HostName, OriginUrl, Profile, StoreConfig, TlsFiles,
+};
+pub use edge_rule::{EdgeRule, MediaRange, ParameterName, StatusLifetime};
+pub use edge_webhook::{WebhookConfig, WebhookUrl};
 pub use feed::{FeedConfig, FeedKind};
+pub use glob::Glob;
 pub use http::HttpReads;
 pub use invalidate::Invalidate;
 pub use journal::JournalConfig;
 pub use listen::Listen;
 pub use memory::MemoryConfig;
+pub use network::Network;
 pub use problem::{Place, Problem, Problems};
 pub use read::{FILE_BYTES_MAX, read};
 pub use reference::reference;
@@ -99,7 +111,7 @@ pub use write::CacheWrites;
 use cache::{Around, Known};
 use document::{Document, Written};
 use findings::{Findings, Reported};
-use memory::{Plain, Whole};
+use memory::{Owners, Plain, Whole};
 use scope::Scope;
 use text::Text;
 
@@ -131,6 +143,8 @@ pub struct Config {
     /// Where the writes of caches that are written behind are durable until they are applied.
     /// There is one wherever such a cache is.
     pub journal: Option<JournalConfig>,
+    /// The caching reverse proxies, in the file's order.
+    pub edges: Vec<EdgeConfig>,
     /// The log of what is asked, if one is to be written.
     pub trace: Option<TraceConfig>,
     /// What is allowed and probably not meant.
@@ -259,6 +273,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let warm = WarmConfig::resolve_all(document, &declared, scope);
     let bloom = BloomConfig::resolve_all(document, &declared, scope);
     let invalidated = invalidate::resolve_all(document, &declared, scope);
+    let edges = EdgeConfig::resolve_all(document, &listen, scope);
     let trace = TraceConfig::resolve(document.one(&options::trace::SECTION), scope);
 
     keyspace?;
@@ -268,7 +283,10 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
     let warm = WarmConfig::check(warm, &caches, &known, scope.findings);
     let bloom = BloomConfig::check(bloom, &caches, &known, scope.findings);
     let homes: Vec<_> = declared.into_iter().zip(&caches).collect();
-    let parts = memory::divide((memory, whole), (plain, plain_keys), &homes, scope.findings)?;
+    let edges = edges?;
+    let fronts: Vec<_> = document.named(&options::edge::SECTION).zip(&edges).collect();
+    let owners = Owners { caches: &homes, edges: &fronts };
+    let parts = memory::divide((memory, whole), (plain, plain_keys), owners, scope.findings)?;
     let mut sources = sources
         .into_iter()
         .map(|source| source.map(|(source, _)| source))
@@ -297,6 +315,7 @@ fn resolve(document: &Document, scope: &mut Scope<'_, '_>) -> Result<Config, Rep
         warm: warm?,
         bloom: bloom?,
         journal,
+        edges,
         trace: trace?,
         warnings: Vec::new(),
     };

@@ -1,5 +1,6 @@
 //! What a configuration promises, in words: `larder check` prints this.
 
+mod edge;
 mod write;
 
 use std::fmt;
@@ -87,6 +88,7 @@ fn write(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     if listen.http.is_some() {
         write_http(listen, out)?;
     }
+    config.edges.iter().try_for_each(|one| edge::write(one, out))?;
     write_door("admin", listen.admin.as_ref(), "token", listen.token.as_ref(), out)?;
     match &config.trace {
         None => writeln!(out, "trace: none"),
@@ -403,6 +405,9 @@ fn write_memory(config: &Config, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(own) = &cache.memory {
             write_part(&format!("the cache {}", cache.name), own, out)?;
         }
+    }
+    for edge in &config.edges {
+        writeln!(out, "  {} for the edge {}", size_text(edge.memory), edge.name)?;
     }
     match &config.plain {
         Some(plain) => write_part("keys of no cache", plain, out),

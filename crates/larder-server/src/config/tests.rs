@@ -1,5 +1,6 @@
 //! Configurations as users write them: what they resolve to, and what is said about mistakes.
 
+mod edge;
 mod feed;
 mod sharing;
 mod writes;
@@ -300,6 +301,7 @@ fn every_default_is_the_one_of_the_reference() {
         ("warm", "ready_waits", warm.ready_waits.to_string()),
     ]);
     let resolved = resolved.chain(writes::defaults()).chain(feed::defaults());
+    let resolved = resolved.chain(edge::defaults());
     let resolved: Vec<_> = resolved.collect();
     let mut checked = 0;
     for (section, about) in options::all() {
@@ -390,7 +392,7 @@ fn an_unknown_name_is_an_error_with_the_nearest_one() {
     check("max_staleness = \"1s\"", "`max_staleness` belongs to [cache.NAME]");
     check(
         "[zzzzzzzz]",
-        "the sections are [listen], [memory], [plain], [shared], [source.NAME], [source.NAME.debezium], [cache.NAME], [[cache.NAME.invalidate]], [cache.NAME.bloom], [cache.NAME.warm], [journal], [trace]",
+        "the sections are [listen], [memory], [plain], [shared], [source.NAME], [source.NAME.debezium], [cache.NAME], [[cache.NAME.invalidate]], [cache.NAME.bloom], [cache.NAME.warm], [journal], [edge.NAME], [edge.NAME.tls], [[edge.NAME.rules]], [edge.NAME.webhook], [trace]",
     );
     check("\"\\u001b[31m\" = 1", "`\\u{1b}[31m` is no section");
     check("[cache.\"\\u001b[31m\"]", "[cache.\\u{1b}[31m] has no `key`");

@@ -1,4 +1,5 @@
-//! The admin listener: `/metrics`, `/health`, `/ready`, and `/feed/NAME` for what Debezium posts.
+//! The admin listener: `/metrics`, `/health`, `/ready`, `/purge` for what an edge holds, and
+//! `/feed/NAME` for what Debezium posts.
 //!
 //! `/health` says that the process answers. `/ready` says that every cache's load has been
 //! accepted by its database since the start; a database that is lost later doesn't undo it.
@@ -16,13 +17,19 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use larder_core::{Error, ErrorKind, Result};
+use larder_engine::Invalidation;
 use larder_feed::debezium::http::{BODY_BYTES_MAX, HttpIntake};
+use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::edge::{Edge, PurgeOrder};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
+
+/// The longest order to purge, in bytes.
+const PURGE_BYTES_MAX: usize = 64 << 10;
 
 /// What the admin listener shows, and to whom.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ pub struct Admin {
     token: Option<Box<[u8]>>,
     /// Where what is posted goes, by the names of the sources.
     intakes: Vec<(String, HttpIntake)>,
+    edges: Vec<Arc<Edge>>,
 }
 
 impl Admin {
@@ -43,7 +51,15 @@ impl Admin {
         token: Option<&str>,
         intakes: Vec<(String, HttpIntake)>,
     ) -> Self {
-        Self { metrics, readiness, token: token.map(|token| token.as_bytes().into()), intakes }
+        let token = token.map(|token| token.as_bytes().into());
+        Self { metrics, readiness, token, intakes, edges: Vec::new() }
+    }
+
+    /// What is to be purged goes to these.
+    #[must_use]
+    pub fn purging(mut self, edges: Vec<Arc<Edge>>) -> Self {
+        self.edges = edges;
+        self
     }
 }
 
@@ -94,6 +110,7 @@ impl AdminListener {
             .route("/metrics", get(metrics))
             .route("/health", get(|| async { "ok\n" }))
             .route("/ready", get(ready))
+            .route("/purge", post(purge).layer(DefaultBodyLimit::max(PURGE_BYTES_MAX)))
             .route("/feed/{source}", post(feed).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
             .layer(from_fn_with_state(Arc::clone(&admin), authorised))
             .with_state(admin);
@@ -171,5 +188,76 @@ async fn feed(
             };
             (status, format!("{}\n", error.chain())).into_response()
         }
+    }
+}
+
+/// Purges what the body names, of one edge or of all: see [`purge_order`].
+async fn purge(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
+    let bad = |why: String| (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response();
+    let (edge, order, how) = match purge_order(&body) {
+        Ok(read) => read,
+        Err(why) => return bad(why),
+    };
+    let named = |one: &&Arc<Edge>| edge.as_ref().is_none_or(|name| one.name() == name);
+    let edges: Vec<_> = admin.edges.iter().filter(named).collect();
+    if edges.is_empty() {
+        let what = "there is no edge of this name to purge\n";
+        return (StatusCode::NOT_FOUND, what).into_response();
+    }
+    // A tag strikes wherever it stands, so telling one is enough.
+    let many = if matches!(order, PurgeOrder::Tag(_)) { 1 } else { edges.len() };
+    for edge in &edges[..many] {
+        if let Err(error) = edge.purge(&order, how).await {
+            let status = StatusCode::from_u16(error.kind().http_status());
+            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            return (status, format!("{}\n", error.chain())).into_response();
+        }
+    }
+    "purged\n".into_response()
+}
+
+/// What a purge asks for: `{"url": …}`, `{"prefix": …}`, `{"tag": …}` or `{"all": true}`, beside it
+/// `"how": "hard"` or `"soft"`, and `"edge"` for one of several.
+fn purge_order(
+    body: &[u8],
+) -> std::result::Result<(Option<String>, PurgeOrder, Invalidation), String> {
+    const KNOWN: &str = "send one of {\"url\": …}, {\"prefix\": …}, {\"tag\": …}, {\"all\": \
+                         true} as JSON, beside it \"how\": \"hard\" or \"soft\", and \"edge\" \
+                         for one of several";
+    let known = || KNOWN.to_owned();
+    let mut fields: Map<String, Value> = serde_json::from_slice(body).map_err(|_| known())?;
+    let edge = text(&mut fields, "edge").map_err(|()| known())?;
+    let how = match text(&mut fields, "how").map_err(|()| known())?.as_deref() {
+        None | Some("hard") => Invalidation::Drop,
+        Some("soft") => Invalidation::MarkStale,
+        Some(_) => return Err(known()),
+    };
+    let mut fields = fields.into_iter();
+    let (Some((name, value)), None) = (fields.next(), fields.next()) else { return Err(known()) };
+    let order = match (name.as_str(), value) {
+        ("url", Value::String(url)) => {
+            let uri: http::Uri = url.parse().map_err(|_| format!("{url:?} is no URL"))?;
+            if uri.scheme().is_none() || uri.authority().is_none() {
+                return Err(format!("{url:?} has no scheme and host: write all of it"));
+            }
+            PurgeOrder::Url(uri)
+        }
+        ("prefix", Value::String(prefix)) if prefix.contains("://") => PurgeOrder::Prefix(prefix),
+        ("prefix", Value::String(prefix)) => {
+            return Err(format!("{prefix:?} has no scheme and host: write all of it"));
+        }
+        ("tag", Value::String(tag)) if !tag.is_empty() => PurgeOrder::Tag(tag),
+        ("all", Value::Bool(true)) => PurgeOrder::All,
+        _ => return Err(known()),
+    };
+    Ok((edge, order, how))
+}
+
+/// The text of a field, taken out.
+fn text(fields: &mut Map<String, Value>, name: &str) -> std::result::Result<Option<String>, ()> {
+    match fields.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(()),
     }
 }

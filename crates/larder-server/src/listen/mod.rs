@@ -2,5 +2,7 @@
 
 pub mod admin;
 mod connection;
+pub mod edge;
 pub mod http;
 pub mod resp;
+mod workers;

@@ -13,6 +13,9 @@ use std::process::Command;
 
 use super::{PATIENCE, Place, Program, Server};
 
+/// The addresses that a configuration may use, each with a port of its own.
+const NAMES: [&str; 4] = ["{resp}", "{admin}", "{http}", "{edge}"];
+
 /// A running `larder serve`.
 ///
 /// ```no_run
@@ -35,17 +38,17 @@ pub struct Larder {
 }
 
 impl Larder {
-    /// Runs `binary serve larder.toml` with the text `config`, in which `{resp}`, `{admin}` and
-    /// `{http}` stand for addresses (`127.0.0.1:PORT`) that the kit finds, and waits until each of
-    /// them that the text names accepts connections.
+    /// Runs `binary serve larder.toml` with the text `config`, in which `{resp}`, `{admin}`,
+    /// `{http}` and `{edge}` stand for addresses (`127.0.0.1:PORT`) that the kit finds, and waits
+    /// until each of them that the text names accepts connections.
     ///
     /// # Panics
     ///
     /// When the text names none of them, or when larder doesn't come up.
     #[must_use]
     pub fn start(binary: &Path, config: &str) -> Self {
-        let names = ["{resp}", "{admin}", "{http}"].map(|name| config.contains(name));
-        assert!(names.contains(&true), "the configuration names no address of a listener");
+        let named = NAMES.iter().any(|name| config.contains(name));
+        assert!(named, "the configuration names none of {}", NAMES.join(", "));
         let program = LarderProgram { binary: binary.to_owned(), config: config.to_owned() };
         Self { server: Server::start(program) }
     }
@@ -62,10 +65,22 @@ impl Larder {
         format!("http://127.0.0.1:{}", self.place().ports()[1])
     }
 
-    /// `http://127.0.0.1:PORT` of the HTTP listener.
+    /// `http://127.0.0.1:PORT` of the cache API.
     #[must_use]
     pub fn http_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.place().ports()[2])
+    }
+
+    /// The port of the edge.
+    #[must_use]
+    pub fn edge_port(&self) -> u16 {
+        self.place().ports()[3]
+    }
+
+    /// `http://127.0.0.1:PORT` of the edge.
+    #[must_use]
+    pub fn edge_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.edge_port())
     }
 
     /// The sum of the samples of this name that have a label, such as `cache="user"`, or any label,
@@ -130,9 +145,9 @@ struct LarderProgram {
 
 impl LarderProgram {
     /// The names that the configuration may use, with what they stand for.
-    fn addresses(place: &Place) -> [(&'static str, String); 3] {
-        let address = |at: usize| format!("127.0.0.1:{}", place.ports()[at]);
-        [("{resp}", address(0)), ("{admin}", address(1)), ("{http}", address(2))]
+    fn addresses(place: &Place) -> impl Iterator<Item = (&'static str, String)> {
+        let address = |port: &u16| format!("127.0.0.1:{port}");
+        NAMES.into_iter().zip(place.ports().iter().map(address))
     }
 }
 
@@ -142,7 +157,7 @@ impl Program for LarderProgram {
     }
 
     fn ports(&self) -> usize {
-        3
+        NAMES.len()
     }
 
     fn command(&self, place: &Place) -> Command {
@@ -158,8 +173,7 @@ impl Program for LarderProgram {
     }
 
     fn ready(&self, place: &Place) -> bool {
-        let addresses = Self::addresses(place);
-        let mut named = addresses.iter().filter(|(name, _)| self.config.contains(name));
+        let mut named = Self::addresses(place).filter(|(name, _)| self.config.contains(*name));
         named.all(|(_, address)| TcpStream::connect(address).is_ok())
     }
 }

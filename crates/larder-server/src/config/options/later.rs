@@ -36,7 +36,6 @@ const BOUND: &str = "give the cache `memory` of its own: bytes are what runs out
 /// All of it.
 pub(in super::super) static LATER: &[Later] = &[
     section("bus", "leave it out: which bus larders use says `bus` in `[shared]`"),
-    section("proxy", "put a caching reverse proxy of your choice in front of your web server"),
     listen("tls", "put something that ends TLS in front, and say `plaintext = true`"),
     listen("unix", "listen on loopback: `resp = \"127.0.0.1:7379\"`"),
     source("cancel_abandoned", "leave it out: a load goes on when its callers have given up"),

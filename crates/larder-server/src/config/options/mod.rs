@@ -12,6 +12,10 @@ pub(super) mod bloom;
 pub(super) mod breaker;
 pub(super) mod cache;
 pub(super) mod debezium;
+pub(super) mod edge;
+pub(super) mod edge_rule;
+pub(super) mod edge_tls;
+pub(super) mod edge_webhook;
 pub(super) mod feed;
 pub(super) mod invalidate;
 pub(super) mod journal;
@@ -26,7 +30,7 @@ pub(super) mod warm;
 pub(super) mod write;
 
 /// Every section.
-pub(super) static SECTIONS: [&Section; 12] = [
+pub(super) static SECTIONS: [&Section; 16] = [
     &listen::SECTION,
     &memory::SECTION,
     &plain::SECTION,
@@ -38,6 +42,10 @@ pub(super) static SECTIONS: [&Section; 12] = [
     &bloom::SECTION,
     &warm::SECTION,
     &journal::SECTION,
+    &edge::SECTION,
+    &edge_tls::SECTION,
+    &edge_rule::SECTION,
+    &edge_webhook::SECTION,
     &trace::SECTION,
 ];
 
