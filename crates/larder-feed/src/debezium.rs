@@ -31,12 +31,17 @@
 //! | [`http`] | Debezium Server's HTTP sink, whose requests somebody else receives |
 //! | `redis` | its Redis sink: streams (feature `redis`) |
 //! | `kafka` | Debezium on Kafka Connect (feature `kafka`) |
+//! | `nats` | its NATS sink: a stream of `JetStream` (feature `nats`) |
 
 mod beat;
 mod decode;
 pub mod http;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+#[cfg(any(feature = "nats", feature = "redis"))]
+mod marks;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod position;
 pub mod records;
 #[cfg(feature = "redis")]

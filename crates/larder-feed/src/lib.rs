@@ -24,6 +24,7 @@ mod name;
 mod outbox;
 pub mod pgoutput;
 pub mod postgres;
+mod shown;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

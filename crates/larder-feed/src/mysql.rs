@@ -45,6 +45,7 @@ use self::session::Session;
 use self::stream::Stream;
 pub use self::tables::{Problem, TableStanding};
 use crate::name::is_plain;
+use crate::shown;
 
 /// How a MySQL or MariaDB is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,12 +223,8 @@ impl Feed for MysqlFeed {
 }
 
 impl fmt::Debug for MysqlFeed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("MysqlFeed")
-            .field("of", &self.0.address.shown())
-            .field("options", &self.0.options)
-            .finish()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown::debug(f, "MysqlFeed", self.0.address.shown(), &self.0.options)
     }
 }
 

@@ -49,6 +49,7 @@ pub use self::tables::{Problem, TableStanding};
 use self::watch::Watch;
 use crate::name::is_plain;
 use crate::pgoutput::Lsn;
+use crate::shown;
 
 /// What who may not follow the log needs.
 const REPLICATES: &str = "give the user the attribute REPLICATION, or use feed = \"triggers\"";
@@ -284,12 +285,8 @@ impl Feed for PostgresFeed {
 }
 
 impl fmt::Debug for PostgresFeed {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("PostgresFeed")
-            .field("of", &self.0.address.shown())
-            .field("options", &self.0.options)
-            .finish()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown::debug(f, "PostgresFeed", self.0.address.shown(), &self.0.options)
     }
 }
 

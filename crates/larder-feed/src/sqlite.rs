@@ -38,6 +38,7 @@ use self::session::Session;
 pub use self::tables::{Problem, TableStanding};
 use crate::name::is_plain;
 use crate::outbox::{OutboxStanding, Polling};
+use crate::shown;
 
 /// How a SQLite database is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,12 +217,8 @@ impl Feed for SqliteTriggers {
 }
 
 impl fmt::Debug for SqliteTriggers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("SqliteTriggers")
-            .field("of", &self.0.file.shown())
-            .field("options", &self.0.options)
-            .finish()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown::debug(f, "SqliteTriggers", self.0.file.shown(), &self.0.options)
     }
 }
 

@@ -73,11 +73,11 @@
 //!
 //! All off by default. `sql`: SQLite and Postgres as sources and sinks, in the module `sql`.
 //! `feed`: what the database says was changed, in the module `feed`, for caches that are
-//! [covered](engine::feeding) by it; with `sql`, `mysql` and `redis` of their databases, too, and
-//! with `kafka`, which compiles librdkafka, from Debezium over Kafka. `http`: HTTP caching, in the
-//! module `http`: a layer of tower for the responses of an application. `journal`: a durable
-//! journal, in the module `journal`, for caches that are written [behind](engine::behind); with
-//! `redis` there is one in a stream, too. `tracing` and
+//! [covered](engine::feeding) by it; with `sql`, `mysql` and `redis` of their databases, too, with
+//! `nats` from Debezium over NATS, and with `kafka`, which compiles librdkafka, over Kafka. `http`:
+//! HTTP caching, in the module `http`: a layer of tower for the responses of an application.
+//! `journal`: a durable journal, in the module `journal`, for caches that are written
+//! [behind](engine::behind); with `redis` there is one in a stream, too. `tracing` and
 //! `metrics`: [observers](observe) for the crates of these names. `redis` and `memcached`: the
 //! shared tiers, in the modules of these names, and `nats`: another bus. `redis-tls`: `redis`, and
 //! `rediss://` as the scheme of its URLs, which is an error that says so without it. What they are

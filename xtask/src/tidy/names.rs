@@ -87,6 +87,7 @@ const RULES: [Rule; 10] = [
             // A driver keeps its connections by the runtime's own clock, as its timers do; no
             // answer's age depends on it.
             "crates/larder-feed/src/debezium/kafka/",
+            "crates/larder-feed/src/debezium/nats/",
             "crates/larder-memcached/",
             "crates/larder-redis/",
             "crates/larder-sql/",

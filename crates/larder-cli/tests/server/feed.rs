@@ -1,11 +1,13 @@
 //! Feeds: what is changed straight in the database is known within the promise, in every larder,
 //! and what can't be covered is said before it is.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use larder_test::{Larder, Mariadb, Postgres, Redis, Reply, RespClient};
+use larder_test::{Larder, Mariadb, Nats, Postgres, Redis, Reply, RespClient};
 
 use crate::page::Page;
 use crate::support::{binary, connect, get, http_post, run, serve, success, until};
@@ -504,5 +506,39 @@ fn what_debezium_writes_into_a_stream_of_a_redis_is_applied() {
     let value = told_by_debezium(1, "new");
     let mut direct = RespClient::connect(("127.0.0.1", redis.port()));
     direct.command(&["XADD", "shop.public.users", "*", "{\"id\":1}", &value]);
+    sees(&mut client, "user:1", "new");
+}
+
+/// Publishes these to a NATS, by its protocol, and returns when it has taken them.
+fn nats_publishes(nats: &Nats, messages: &[(&str, &str)]) {
+    let mut socket = TcpStream::connect(("127.0.0.1", nats.port())).unwrap();
+    let mut said = "CONNECT {\"verbose\":false}\r\n".to_owned();
+    for (subject, text) in messages {
+        said += &format!("PUB {subject} {}\r\n{text}\r\n", text.len());
+    }
+    socket.write_all((said + "PING\r\n").as_bytes()).unwrap();
+    let (mut answered, mut some) = (String::new(), [0; 4_096]);
+    while !answered.contains("PONG\r\n") {
+        let count = socket.read(&mut some).unwrap();
+        assert!(count > 0, "{answered}");
+        answered += str::from_utf8(&some[..count]).unwrap();
+    }
+    assert!(!answered.contains("-ERR"), "{answered}");
+}
+
+#[test]
+fn what_debezium_publishes_to_a_nats_is_applied() {
+    let (postgres, nats) = (postgres(), Nats::start());
+    let stream = r#"{"name":"DebeziumStream","subjects":["shop.>"]}"#;
+    nats_publishes(&nats, &[("$JS.API.STREAM.CREATE.DebeziumStream", stream)]);
+    let from = format!("from = \"{}\"\ntopics = [\"shop.public.users\"]", nats.url());
+    let larder = serve(&over_debezium(&postgres, &from));
+    let mut client = connect(&larder);
+    until("somebody follows", || {
+        Page::of(&larder).sum("larder_feed_follows", &[("source", "shop")]) == 1
+    });
+    assert!(get(&mut client, "user:1").text().contains("old"));
+    postgres.psql("UPDATE users SET name = 'new'");
+    nats_publishes(&nats, &[("shop.public.users", &told_by_debezium(1, "new"))]);
     sees(&mut client, "user:1", "new");
 }

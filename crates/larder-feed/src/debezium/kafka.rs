@@ -36,6 +36,7 @@ use larder_core::{BoxFuture, Result};
 use self::member::Member;
 pub use self::options::KafkaOptions;
 use super::records::{Reading, Records};
+use crate::shown;
 
 /// Debezium's topics in a Kafka. Clones are the same.
 ///
@@ -98,7 +99,7 @@ impl Records for KafkaRecords {
 }
 
 impl fmt::Debug for KafkaRecords {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("KafkaRecords").field("options", &self.0.options).finish()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown::debug(f, "KafkaRecords", &self.0.name, &self.0.options)
     }
 }

@@ -1,4 +1,4 @@
-//! The contract between Debezium's records and what carries them: Kafka, Redis, HTTP.
+//! The contract between Debezium's records and what carries them: Kafka, NATS, Redis, HTTP.
 //!
 //! A transport delivers records and remembers how far they were acknowledged. It knows nothing of
 //! what a record says, nor of tables, caches and horizons.

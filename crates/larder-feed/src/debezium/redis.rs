@@ -22,7 +22,6 @@ mod place;
 mod reply;
 mod scripts;
 
-use std::collections::VecDeque;
 use std::collections::hash_map::RandomState;
 use std::fmt;
 use std::hash::BuildHasher as _;
@@ -35,7 +34,9 @@ use redis::aio::MultiplexedConnection;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use super::marks::Marks;
 use super::records::{Batch, Place, Reading, Records};
+use crate::shown;
 use place::At;
 use scripts::Scripts;
 
@@ -47,9 +48,6 @@ const LOCKED_FOR: Duration = Duration::from_secs(5);
 const NOTHING_AFTER: Duration = Duration::from_millis(100);
 /// So many streams are read at most.
 pub const STREAMS_MAX: usize = 256;
-/// So many places that may be acknowledged are remembered. Beyond it every other one is forgotten,
-/// so that less is acknowledged at once.
-const MARKS_MAX: usize = 4_096;
 
 /// Which streams are read, and how.
 #[derive(Clone, PartialEq, Eq)]
@@ -174,18 +172,8 @@ impl Records for RedisStreams {
 
 impl fmt::Debug for RedisStreams {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStreams")
-            .field("of", &self.0.shown)
-            .field("options", &self.0.options)
-            .finish_non_exhaustive()
+        shown::debug(f, "RedisStreams", &self.0.shown, &self.0.options)
     }
-}
-
-/// A place of all streams, which may be acknowledged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Mark {
-    number: u64,
-    at: Vec<At>,
 }
 
 struct RedisReading {
@@ -196,11 +184,12 @@ struct RedisReading {
     /// It waits for entries, and so can't be asked anything else.
     waiting: MultiplexedConnection,
     begins: Place,
-    /// What was delivered.
-    delivered: Mark,
-    marks: VecDeque<Mark>,
+    /// The number of what was delivered last, and the place of each stream behind it.
+    number: u64,
+    at: Vec<At>,
+    marks: Marks<Vec<At>>,
     /// What is to be acknowledged with the next read.
-    acknowledged: Option<Mark>,
+    acknowledged: Option<(u64, Vec<At>)>,
     /// Where the streams ended when they were read last.
     ends: Vec<At>,
     /// What is to be delivered until that is caught up with.
@@ -220,16 +209,16 @@ impl RedisReading {
             return Err(streams.taken());
         };
         let opened = opened?;
-        let delivered = Mark { number: opened.begins.number, at: opened.at };
         Ok(Self {
             streams,
             token,
             connection,
             waiting,
             begins: opened.begins,
-            ends: delivered.at.clone(),
-            delivered,
-            marks: VecDeque::new(),
+            ends: opened.at.clone(),
+            number: opened.begins.number,
+            at: opened.at,
+            marks: Marks::default(),
             acknowledged: None,
             target: None,
             first: 0,
@@ -244,7 +233,7 @@ impl RedisReading {
         let wait = self.streams.scripts.wait(
             &mut self.waiting,
             &self.streams.options.streams,
-            &self.delivered.at,
+            &self.at,
             NOTHING_AFTER,
         );
         let Ok(has_come) = timeout(NOTHING_AFTER, wait).await else { return Ok(Batch::Nothing) };
@@ -264,8 +253,8 @@ impl RedisReading {
             options,
             token: &self.token,
             order: &order,
-            at: &self.delivered.at,
-            acknowledge: self.acknowledged.as_ref().map(|mark| (mark.number, &*mark.at)),
+            at: &self.at,
+            acknowledge: self.acknowledged.as_ref().map(|(number, at)| (*number, &**at)),
         };
         let answered = streams.scripts.read(&mut self.connection, &asked).await;
         let Some(read) = answered.map_err(|error| streams.failed(error))? else {
@@ -278,7 +267,7 @@ impl RedisReading {
         self.ends = read.ends;
         if let Some((stream, begins)) = read.lost {
             let name = &options.streams[stream];
-            self.delivered.at[stream] = begins;
+            self.at[stream] = begins;
             self.target = None;
             return Ok(Batch::Lost {
                 reason: format!("entries of the stream {name} are gone that weren't read"),
@@ -287,21 +276,10 @@ impl RedisReading {
         if read.records.is_empty() {
             return Ok(Batch::Nothing);
         }
-        self.delivered.at = read.at;
-        self.delivered.number += read.records.len() as u64;
-        self.remember();
-        Ok(Batch::Records { number: self.delivered.number, records: read.records })
-    }
-
-    fn remember(&mut self) {
-        if self.marks.len() == MARKS_MAX {
-            let mut is_kept = false;
-            self.marks.retain(|_| {
-                is_kept = !is_kept;
-                is_kept
-            });
-        }
-        self.marks.push_back(self.delivered.clone());
+        self.at = read.at;
+        self.number += read.records.len() as u64;
+        self.marks.deliver(self.number, self.at.clone());
+        Ok(Batch::Records { number: self.number, records: read.records })
     }
 }
 
@@ -315,15 +293,15 @@ impl Reading for RedisReading {
     }
 
     fn acknowledge(&mut self, batch: u64) {
-        while self.marks.front().is_some_and(|mark| mark.number <= batch) {
-            self.acknowledged = self.marks.pop_front();
+        if let Some(reached) = self.marks.acknowledge(batch) {
+            self.acknowledged = Some(reached);
         }
     }
 
     fn caught_up(&mut self) -> BoxFuture<'_, Result<bool>> {
         Box::pin(async move {
             let target = self.target.get_or_insert_with(|| self.ends.clone());
-            let reached = self.delivered.at.iter().zip(target.iter());
+            let reached = self.at.iter().zip(target.iter());
             let is_reached = reached.into_iter().all(|(at, end)| at.id >= end.id);
             if is_reached {
                 self.target = None;

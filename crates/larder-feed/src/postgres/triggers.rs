@@ -41,6 +41,7 @@ use super::address::Address;
 use super::control::{Control, internal};
 use super::{check_name, config};
 use crate::outbox::{OutboxStanding, Polling};
+use crate::shown;
 
 /// What who may not do what is asked needs.
 const OWNS: &str = "follow as the user who installed the feed, and install it as the owner of \
@@ -236,12 +237,8 @@ impl Feed for PostgresTriggers {
 }
 
 impl fmt::Debug for PostgresTriggers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("PostgresTriggers")
-            .field("of", &self.0.address.shown())
-            .field("options", &self.0.options)
-            .finish()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        shown::debug(f, "PostgresTriggers", self.0.address.shown(), &self.0.options)
     }
 }
 

@@ -3,7 +3,8 @@
 use larder_core::feed::FeedEvent;
 use larder_core::{Error, ErrorKind, Feed as _};
 
-use crate::kit::{Follower, TestBeat, Wire, beat, change, feed_over, record};
+use crate::Follower;
+use crate::kit::{TestBeat, Wire, beat, change, feed_over, record};
 
 const ADA: &str = r#"{"id":1,"name":"Ada"}"#;
 const TOLD: [&str; 1] = ["public.users +id=1 name=Ada"];

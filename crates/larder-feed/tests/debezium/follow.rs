@@ -3,7 +3,8 @@
 use larder_core::{ErrorKind, Feed as _};
 use larder_feed::debezium::{Batch, DebeziumFeed, DebeziumOptions, Place, Snapshots};
 
-use crate::kit::{Follower, TestBeat, Wire, change, feed_over, record};
+use crate::Follower;
+use crate::kit::{TestBeat, Wire, change, feed_over, record};
 
 const ADA: &str = r#"{"id":1,"name":"Ada"}"#;
 

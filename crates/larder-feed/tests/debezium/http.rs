@@ -8,7 +8,8 @@ use larder_feed::debezium::http::{BODY_BYTES_MAX, HttpIntake, HttpIntakeOptions}
 use larder_feed::debezium::{DebeziumFeed, DebeziumOptions};
 use tokio::time::timeout;
 
-use crate::kit::{Follower, change};
+use crate::Follower;
+use crate::kit::change;
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
@@ -126,5 +127,5 @@ async fn when_who_follows_stops_it_is_to_be_posted_again() {
     assert_eq!(follower.hear(1).await, ["public.users +id=1"]);
     assert!(follower.gaps.is_empty(), "this process knows what it applied: {:?}", follower.gaps);
     assert!(follower.is_idle().await);
-    timeout(crate::kit::LONG, accepting).await.unwrap().unwrap().unwrap();
+    timeout(crate::LONG, accepting).await.unwrap().unwrap().unwrap();
 }

@@ -6,17 +6,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use larder_core::change::{Changed, Field, Row};
-use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
-use larder_core::{BoxFuture, Error, ErrorKind, Feed, Result};
+use larder_core::feed::Notice;
+use larder_core::{BoxFuture, Error, ErrorKind, Result};
 use larder_feed::debezium::{
     Batch, Beat, Catalog, DebeziumFeed, DebeziumOptions, Decoder, Heartbeat, Place, Reading,
     Record, Records, View, What,
 };
 use tokio::sync::Notify;
 use tokio::time::timeout;
-
-/// Whatever is waited for comes much earlier; nothing waits for all of it.
-pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 /// A record of this topic; an empty text is nothing.
 pub(crate) fn record(topic: &str, key: &str, value: &str) -> Record {
@@ -242,58 +239,4 @@ pub(crate) fn feed_over(wire: &Wire, beat: Option<TestBeat>) -> DebeziumFeed {
     let mut options = DebeziumOptions::new(["public.users"]);
     options.heartbeat = beat.map(Heartbeat::by);
     DebeziumFeed::new("shop", wire.clone(), options)
-}
-
-/// Who follows, and notes what he is told.
-pub(crate) struct Follower {
-    pub(crate) following: Box<dyn Following>,
-    pub(crate) told: Vec<String>,
-    pub(crate) gaps: Vec<String>,
-    pub(crate) position: FeedPosition,
-}
-
-impl Follower {
-    pub(crate) async fn follow(feed: &dyn Feed, since: Option<FeedPosition>) -> Result<Self> {
-        let following = feed.follow(since).await?;
-        let position = FeedPosition::default();
-        Ok(Self { following, told: Vec::new(), gaps: Vec::new(), position })
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<FeedEvent> {
-        let event = timeout(LONG, self.following.next()).await.expect("it comes at some time")?;
-        match &event {
-            FeedEvent::Notices { notices, position, .. } => {
-                self.told.extend(notices.iter().map(text));
-                self.position = *position;
-            }
-            FeedEvent::Passed(position) => self.position = *position,
-            FeedEvent::Gap { reason, position } => {
-                self.gaps.push(reason.clone());
-                self.position = *position;
-            }
-        }
-        Ok(event)
-    }
-
-    /// Whether nothing comes for a while.
-    pub(crate) async fn is_idle(&mut self) -> bool {
-        timeout(Duration::from_millis(100), self.following.next()).await.is_err()
-    }
-
-    /// Listens until this many notices were told.
-    pub(crate) async fn hear(&mut self, count: usize) -> Vec<String> {
-        while self.told.len() < count {
-            self.next().await.unwrap();
-        }
-        std::mem::take(&mut self.told)
-    }
-
-    /// Listens until everything that is committed by now was told, and returns what was.
-    pub(crate) async fn catch_up(&mut self, feed: &dyn Feed) -> Vec<String> {
-        let end = feed.end().await.unwrap();
-        while self.position < end {
-            self.next().await.unwrap();
-        }
-        std::mem::take(&mut self.told)
-    }
 }

@@ -3,6 +3,8 @@
 
 mod beats;
 mod follow;
+#[path = "../common/follower.rs"]
+mod follower;
 mod http;
 mod kit;
 mod postgres;
@@ -11,3 +13,8 @@ mod redis;
 mod shapes;
 mod unreadable;
 mod values;
+
+pub(crate) use follower::{Follower, LONG};
+use kit::text as said;
+
+const ONLY_GROWS: bool = true;

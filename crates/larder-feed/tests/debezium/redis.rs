@@ -18,7 +18,7 @@ fn streams_of(redis: &Redis) -> RedisStreams {
 /// What comes, as `topic lane key value`; what was lost as its reason.
 async fn heard(reading: &mut dyn Reading) -> (u64, Vec<String>) {
     loop {
-        let batch = timeout(crate::kit::LONG, reading.next()).await.unwrap().unwrap();
+        let batch = timeout(crate::LONG, reading.next()).await.unwrap().unwrap();
         match batch {
             Batch::Nothing => {}
             Batch::Lost { reason } => return (0, vec![reason]),
@@ -37,7 +37,7 @@ fn text(record: &Record) -> String {
 }
 
 async fn is_idle(reading: &mut dyn Reading) -> bool {
-    timeout(crate::kit::LONG, reading.next()).await.unwrap().unwrap() == Batch::Nothing
+    timeout(crate::LONG, reading.next()).await.unwrap().unwrap() == Batch::Nothing
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +89,7 @@ async fn reopened(streams: &RedisStreams) -> Box<dyn Reading> {
             }
         }
     };
-    timeout(crate::kit::LONG, opened).await.unwrap()
+    timeout(crate::LONG, opened).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn one_process_reads_and_who_lost_the_streams_neither_reads_nor_acknowledg
     redis.cli(&["DEL", "larder:debezium:larder:lock"]);
     let mut second = streams.open().await.unwrap();
     first.acknowledge(number);
-    let error = timeout(crate::kit::LONG, first.next()).await.unwrap().unwrap_err();
+    let error = timeout(crate::LONG, first.next()).await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     drop(first);
     assert_eq!(heard(&mut *second).await.1, ["shop.public.users 0 k1 v1"]);

@@ -6,7 +6,7 @@ use larder_feed::debezium::records::Records as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::{Cluster, Reader, TOPIC, open};
+use crate::{Cluster, Reader, TOPIC, open, settled};
 
 /// Another program commits this offset for the group.
 fn commit(cluster: &Cluster, partition: i32, offset: i64) {
@@ -18,8 +18,7 @@ fn commit(cluster: &Cluster, partition: i32, offset: i64) {
     consumer.commit(&list, CommitMode::Sync).unwrap();
 }
 
-#[tokio::test]
-async fn the_first_reading_begins_at_the_end_and_at_no_known_place() {
+pub(crate) async fn the_first_reading_begins_at_the_end_and_at_no_known_place() {
     let cluster = Cluster::start(2);
     cluster.produce(TOPIC, 0, &["before"]);
     let mut reader = Reader::open(&cluster.records()).await;
@@ -30,11 +29,10 @@ async fn the_first_reading_begins_at_the_end_and_at_no_known_place() {
     assert!(reader.lost.is_empty());
 }
 
-#[tokio::test]
-async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() {
+pub(crate) async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() {
     let cluster = Cluster::start(2);
     let records = cluster.records();
-    let mut reader = Reader::settled(&cluster, &records).await;
+    let mut reader = settled(&cluster, &records).await;
     cluster.produce(TOPIC, 1, &["a"]);
     reader.read(1).await;
     reader.acknowledge();
@@ -56,11 +54,10 @@ async fn what_was_not_acknowledged_comes_again_and_what_was_does_not() {
     }
 }
 
-#[tokio::test]
-async fn what_retention_took_while_nobody_read_is_lost() {
+pub(crate) async fn what_retention_took_while_nobody_read_is_lost() {
     let cluster = Cluster::start(2);
     let records = cluster.records();
-    drop(Reader::settled(&cluster, &records).await);
+    drop(settled(&cluster, &records).await);
     drop(records);
     // The brokers keep five MiB of each partition.
     cluster.produce(TOPIC, 0, &[&*"x".repeat(900_000); 10]);
@@ -81,8 +78,7 @@ async fn what_retention_took_while_nobody_read_is_lost() {
     reader.silence().await;
 }
 
-#[tokio::test]
-async fn a_place_beyond_the_end_is_lost_as_the_topic_was_made_anew() {
+pub(crate) async fn a_place_beyond_the_end_is_lost_as_the_topic_was_made_anew() {
     let cluster = Cluster::start(1);
     cluster.produce(TOPIC, 0, &["a"]);
     commit(&cluster, 0, 1_000);
@@ -93,8 +89,7 @@ async fn a_place_beyond_the_end_is_lost_as_the_topic_was_made_anew() {
     assert_eq!(reader.read(1).await, ["b"]);
 }
 
-#[tokio::test]
-async fn a_place_that_another_program_has_set_is_read_from_and_is_no_known_one() {
+pub(crate) async fn a_place_that_another_program_has_set_is_read_from_and_is_no_known_one() {
     let cluster = Cluster::start(1);
     cluster.produce(TOPIC, 0, &["a", "b", "c"]);
     commit(&cluster, 0, 1);
@@ -104,8 +99,7 @@ async fn a_place_that_another_program_has_set_is_read_from_and_is_no_known_one()
     assert!(reader.lost.is_empty());
 }
 
-#[tokio::test]
-async fn a_partition_that_nobody_has_a_place_in_is_lost() {
+pub(crate) async fn a_partition_that_nobody_has_a_place_in_is_lost() {
     let cluster = Cluster::start(2);
     cluster.produce(TOPIC, 1, &["a"]);
     commit(&cluster, 0, 0);
@@ -115,11 +109,10 @@ async fn a_partition_that_nobody_has_a_place_in_is_lost() {
     reader.silence().await;
 }
 
-#[tokio::test]
-async fn places_of_a_reading_that_acknowledged_nothing_are_not_given_out_again() {
+pub(crate) async fn places_of_a_reading_that_acknowledged_nothing_are_not_given_out_again() {
     let cluster = Cluster::start(1);
     let records = cluster.records();
-    drop(Reader::settled(&cluster, &records).await);
+    drop(settled(&cluster, &records).await);
     cluster.produce(TOPIC, 0, &["a"]);
     let mut numbers = Vec::new();
     for _ in 0..3 {
@@ -130,8 +123,7 @@ async fn places_of_a_reading_that_acknowledged_nothing_are_not_given_out_again()
     assert!(numbers.is_sorted() && numbers[0] < numbers[1] && numbers[1] < numbers[2]);
 }
 
-#[tokio::test]
-async fn a_kafka_that_is_not_there_or_has_no_such_topic_is_said_to_be_down() {
+pub(crate) async fn a_kafka_that_is_not_there_or_has_no_such_topic_is_said_to_be_down() {
     let cluster = Cluster::start(1);
     let mut options = cluster.options();
     options.topics = vec!["none".to_owned()];

@@ -4,12 +4,11 @@ use larder_core::ErrorKind;
 use rdkafka::mocking::MockCoordinator;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
-use crate::{Cluster, Reader, TOPIC};
+use crate::{Cluster, Reader, TOPIC, settled};
 
-#[tokio::test]
-async fn brokers_that_vanish_and_come_back_lose_nothing() {
+pub(crate) async fn brokers_that_vanish_and_come_back_lose_nothing() {
     let cluster = Cluster::start(3);
-    let mut reader = Reader::settled(&cluster, &cluster.records()).await;
+    let mut reader = settled(&cluster, &cluster.records()).await;
     for broker in 1..=3 {
         cluster.mock.broker_down(broker).unwrap();
     }
@@ -25,10 +24,9 @@ async fn brokers_that_vanish_and_come_back_lose_nothing() {
     assert!(reader.lost.is_empty());
 }
 
-#[tokio::test]
-async fn fetches_that_fail_lose_nothing() {
+pub(crate) async fn fetches_that_fail_lose_nothing() {
     let cluster = Cluster::start(1);
-    let mut reader = Reader::settled(&cluster, &cluster.records()).await;
+    let mut reader = settled(&cluster, &cluster.records()).await;
     let errors = [
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE,
@@ -41,10 +39,9 @@ async fn fetches_that_fail_lose_nothing() {
     assert!(reader.lost.is_empty());
 }
 
-#[tokio::test]
-async fn a_place_that_goes_while_it_is_read_is_lost_and_read_on_behind() {
+pub(crate) async fn a_place_that_goes_while_it_is_read_is_lost_and_read_on_behind() {
     let cluster = Cluster::start(1);
-    let mut reader = Reader::settled(&cluster, &cluster.records()).await;
+    let mut reader = settled(&cluster, &cluster.records()).await;
     // It can't fetch for a while, and the brokers keep five MiB of each partition.
     let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR; 6];
     cluster.mock.request_errors(RDKafkaApiKey::Fetch, &errors);
@@ -54,11 +51,10 @@ async fn a_place_that_goes_while_it_is_read_is_lost_and_read_on_behind() {
     assert_eq!(reader.read(1).await, ["after"]);
 }
 
-#[tokio::test]
-async fn what_was_acknowledged_is_committed_in_spite_of_errors() {
+pub(crate) async fn what_was_acknowledged_is_committed_in_spite_of_errors() {
     let cluster = Cluster::start(1);
     let records = cluster.records();
-    let mut reader = Reader::settled(&cluster, &records).await;
+    let mut reader = settled(&cluster, &records).await;
     reader.silence().await;
     let errors = [
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
@@ -79,32 +75,25 @@ async fn what_was_acknowledged_is_committed_in_spite_of_errors() {
     reader.silence().await;
 }
 
-#[tokio::test]
-async fn who_can_never_acknowledge_does_not_read_for_ever() {
+pub(crate) async fn who_can_never_acknowledge_does_not_read_for_ever() {
     let cluster = Cluster::start(1);
-    let mut reader = Reader::settled(&cluster, &cluster.records()).await;
+    let mut reader = settled(&cluster, &cluster.records()).await;
     reader.silence().await;
     let refused = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED; 100];
     cluster.mock.request_errors(RDKafkaApiKey::OffsetCommit, &refused);
     cluster.produce(TOPIC, 0, &["a"]);
     reader.read(1).await;
     reader.acknowledge();
-    let error = loop {
-        match reader.next().await {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
+    let error = reader.ended().await;
     assert_eq!(error.kind(), ErrorKind::Config, "{}", error.chain());
 }
 
-#[tokio::test]
-async fn the_groups_coordinator_may_move() {
+pub(crate) async fn the_groups_coordinator_may_move() {
     let cluster = Cluster::start(1);
     let group = || MockCoordinator::Group("larder".to_owned());
     cluster.mock.coordinator(group(), 1).unwrap();
     let records = cluster.records();
-    let mut reader = Reader::settled(&cluster, &records).await;
+    let mut reader = settled(&cluster, &records).await;
     cluster.mock.coordinator(group(), 2).unwrap();
     cluster.mock.broker_down(1).unwrap();
     cluster.mock.partition_leader(TOPIC, 0, Some(2)).unwrap();

@@ -1,7 +1,5 @@
 //! Who reads: one at a time, another one after it, and nobody acknowledges what isn't his.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use larder_core::ErrorKind;
@@ -10,26 +8,20 @@ use larder_feed::debezium::records::{Record, Records as _};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::timeout;
 
-use crate::{Cluster, LONG, Reader, TOPIC};
+use crate::reader::{kill_who_reads, reads_until_it_is_killed, told_to_read};
+use crate::{Cluster, LONG, Reader, TOPIC, settled};
 
-#[tokio::test]
-async fn a_second_reader_is_refused_until_the_first_is_gone() {
+pub(crate) async fn a_second_reader_is_refused_until_the_first_is_gone() {
     let cluster = Cluster::start(3);
     let (one, other) = (cluster.records(), cluster.records());
-    let mut reader = Reader::settled(&cluster, &one).await;
+    let mut reader = settled(&cluster, &one).await;
     // Whoever the group gives the lead to: there is one reader.
     for _ in 0..3 {
         for records in [&one, &other] {
             let refused = records.open().await;
             if let Ok(reading) = refused {
                 // The group was formed anew, and gave the lead to the other one.
-                let error = loop {
-                    match reader.next().await {
-                        Ok(_) => {}
-                        Err(error) => break error,
-                    }
-                };
-                assert_eq!(error.kind(), ErrorKind::Refused);
+                assert_eq!(reader.ended().await.kind(), ErrorKind::Refused);
                 reader.reading = reading;
                 reader.number = 0;
             }
@@ -50,33 +42,17 @@ async fn a_second_reader_is_refused_until_the_first_is_gone() {
 }
 
 /// What is run in a process of its own, and killed.
-#[tokio::test]
-async fn reads_for_a_test_that_kills_it() {
-    let Ok(servers) = std::env::var("LARDER_READ_AND_DIE") else { return };
+pub(crate) async fn reads_for_a_test_that_kills_it() {
+    let Some(servers) = told_to_read() else { return };
     let mut options = KafkaOptions::new(servers, [TOPIC]);
     options.session_timeout = Duration::from_secs(4);
-    let mut reader = Reader::open(&KafkaRecords::new(options).unwrap()).await;
-    println!("\nreading");
-    loop {
-        reader.next().await.unwrap();
-        reader.acknowledge();
-    }
+    reads_until_it_is_killed(&KafkaRecords::new(options).unwrap()).await;
 }
 
-#[tokio::test]
-async fn a_killed_reader_is_followed_by_another_that_loses_nothing() {
+pub(crate) async fn a_killed_reader_is_followed_by_another_that_loses_nothing() {
     let cluster = Cluster::start(2);
-    drop(Reader::settled(&cluster, &cluster.records()).await);
-    let mut killed = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "lead::reads_for_a_test_that_kills_it", "--nocapture"])
-        .env("LARDER_READ_AND_DIE", &cluster.servers)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(killed.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap() == "reading"));
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    drop(settled(&cluster, &cluster.records()).await);
+    kill_who_reads("lead::reads_for_a_test_that_kills_it", &cluster.servers);
     cluster.produce(TOPIC, 1, &["a", "b"]);
     let mut reader = Reader::open(&cluster.records()).await;
     assert!(reader.reading.begins().is_some());
@@ -84,11 +60,10 @@ async fn a_killed_reader_is_followed_by_another_that_loses_nothing() {
 }
 
 /// A reading may end by it; the next one goes on where it was acknowledged.
-#[tokio::test]
-async fn a_group_that_is_formed_anew_loses_nothing() {
+pub(crate) async fn a_group_that_is_formed_anew_loses_nothing() {
     let cluster = Cluster::start(3);
     let records = cluster.records();
-    let mut reader = Reader::settled(&cluster, &records).await;
+    let mut reader = settled(&cluster, &records).await;
     let forgotten = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID];
     cluster.mock.request_errors(RDKafkaApiKey::Heartbeat, &forgotten);
     for round in 0..20 {
@@ -116,11 +91,10 @@ async fn a_group_that_is_formed_anew_loses_nothing() {
     }
 }
 
-#[tokio::test]
-async fn who_leaves_lets_the_other_read_at_once() {
+pub(crate) async fn who_leaves_lets_the_other_read_at_once() {
     let cluster = Cluster::start(1);
     let (one, other) = (cluster.records(), cluster.records());
-    let reader = Reader::settled(&cluster, &one).await;
+    let reader = settled(&cluster, &one).await;
     drop(reader);
     drop(one);
     // Well before a session ends.

@@ -1,29 +1,79 @@
 //! A cluster of brokers that speak Kafka's protocol over TCP, and readers of it.
-#![cfg(feature = "kafka")]
+//!
+//! Nearly all of the time is waited: brokers leave a new group three seconds for further members.
+//! So the tests run at once, however few processors there are, which the usual harness doesn't do.
 #![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
 
 mod begins;
 mod faults;
 mod lead;
+#[path = "../common/reader.rs"]
+mod reader;
 mod told;
 
-use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use larder_core::{ErrorKind, Result};
 use larder_feed::debezium::kafka::{KafkaOptions, KafkaRecords};
-use larder_feed::debezium::records::{Batch, Reading, Record, Records as _};
+use libtest_mimic::{Arguments, Trial};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use tokio::time::timeout;
 
-/// Whatever is waited for comes much earlier; nothing waits for all of it.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) use reader::{LONG, Reader, open, text};
+
 pub(crate) const TOPIC: &str = "shop";
+/// So many tests run at once, unless it is said (`--test-threads`).
+const AT_ONCE: usize = 12;
+
+/// Each of these, under its path.
+macro_rules! trials {
+    ($($module:ident::$name:ident,)*) => {
+        vec![$(Trial::test(concat!(stringify!($module), "::", stringify!($name)), || {
+            run($module::$name());
+            Ok(())
+        })),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_ONCE);
+    let trials = trials![
+        begins::the_first_reading_begins_at_the_end_and_at_no_known_place,
+        begins::what_was_not_acknowledged_comes_again_and_what_was_does_not,
+        begins::what_retention_took_while_nobody_read_is_lost,
+        begins::a_place_beyond_the_end_is_lost_as_the_topic_was_made_anew,
+        begins::a_place_that_another_program_has_set_is_read_from_and_is_no_known_one,
+        begins::a_partition_that_nobody_has_a_place_in_is_lost,
+        begins::places_of_a_reading_that_acknowledged_nothing_are_not_given_out_again,
+        begins::a_kafka_that_is_not_there_or_has_no_such_topic_is_said_to_be_down,
+        faults::brokers_that_vanish_and_come_back_lose_nothing,
+        faults::fetches_that_fail_lose_nothing,
+        faults::a_place_that_goes_while_it_is_read_is_lost_and_read_on_behind,
+        faults::what_was_acknowledged_is_committed_in_spite_of_errors,
+        faults::who_can_never_acknowledge_does_not_read_for_ever,
+        faults::the_groups_coordinator_may_move,
+        lead::a_second_reader_is_refused_until_the_first_is_gone,
+        lead::reads_for_a_test_that_kills_it,
+        lead::a_killed_reader_is_followed_by_another_that_loses_nothing,
+        lead::a_group_that_is_formed_anew_loses_nothing,
+        lead::who_leaves_lets_the_other_read_at_once,
+        told::one_reader_has_all_partitions_each_in_its_order,
+        told::a_batch_has_bounds,
+        told::one_partition_has_one_order_so_nothing_is_waited_for,
+        told::several_partitions_prove_nothing_unless_they_are_written_in_transactions,
+        told::it_is_caught_up_when_all_that_was_there_has_come_and_not_before,
+        told::a_topic_that_comes_up_later_is_read_from_its_start,
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn run(test: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+}
 
 pub(crate) struct Cluster {
     pub(crate) mock: MockCluster<'static, DefaultProducerContext>,
@@ -96,124 +146,13 @@ impl Cluster {
     }
 }
 
-/// Opens them as often as it is refused.
-pub(crate) async fn open(records: &KafkaRecords) -> Box<dyn Reading> {
-    let mut refused = String::new();
-    let opening = async {
-        loop {
-            match records.open().await {
-                Ok(reading) => return reading,
-                Err(error) => {
-                    let is_passing =
-                        matches!(error.kind(), ErrorKind::Refused | ErrorKind::SourceDown);
-                    assert!(is_passing, "{}", error.chain());
-                    refused = error.chain();
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    match timeout(LONG, opening).await {
-        Ok(reading) => reading,
-        Err(_) => panic!("it isn't opened: {refused}"),
-    }
-}
-
-/// Who reads, and what was read.
-pub(crate) struct Reader {
-    pub(crate) reading: Box<dyn Reading>,
-    /// The number of the last batch.
-    pub(crate) number: u64,
-    pub(crate) batches: usize,
-    pub(crate) lost: Vec<String>,
-    pub(crate) lanes: BTreeMap<u32, Vec<String>>,
-}
-
-impl Reader {
-    pub(crate) async fn open(records: &KafkaRecords) -> Self {
-        let reading = open(records).await;
-        Self { reading, number: 0, batches: 0, lost: Vec::new(), lanes: BTreeMap::new() }
-    }
-
-    /// One that stands at the end of the topic, as it has acknowledged a first record.
-    pub(crate) async fn settled(cluster: &Cluster, records: &KafkaRecords) -> Self {
-        let mut reader = Self::open(records).await;
-        cluster.produce(TOPIC, 0, &["first"]);
-        assert_eq!(reader.read(1).await, ["first"]);
-        reader.acknowledge();
-        cluster.wait_for_places();
-        reader.lanes.clear();
-        reader
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Record>>> {
-        match timeout(LONG, self.reading.next()).await.expect("it always says something")? {
-            Batch::Records { number, records } => {
-                assert!(number > self.number && number < 1 << 56 && !records.is_empty());
-                self.number = number;
-                self.batches += 1;
-                for record in &records {
-                    let text = record.value.as_ref().map_or("-".to_owned(), text);
-                    self.lanes.entry(record.lane).or_default().push(text);
-                }
-                Ok(Some(records))
-            }
-            Batch::Lost { reason } => {
-                self.lost.push(reason);
-                Ok(None)
-            }
-            Batch::Nothing => Ok(None),
-        }
-    }
-
-    /// Reads until so many records have come, and returns them.
-    pub(crate) async fn read(&mut self, count: usize) -> Vec<String> {
-        let mut texts = Vec::new();
-        let reading = async {
-            while texts.len() < count {
-                let records = self.next().await.unwrap().unwrap_or_default();
-                let values = records.iter().map(|record| record.value.as_ref());
-                texts.extend(values.map(|value| value.map_or("-".to_owned(), text)));
-            }
-        };
-        timeout(LONG, reading).await.expect("all of them come");
-        assert_eq!(texts.len(), count, "{texts:?}");
-        texts
-    }
-
-    /// Reads until something is lost, and says why.
-    pub(crate) async fn lost(&mut self) -> String {
-        let losing = async {
-            while self.lost.is_empty() {
-                self.next().await.unwrap();
-            }
-        };
-        timeout(LONG, losing).await.expect("it is lost");
-        self.lost.remove(0)
-    }
-
-    /// Nothing more comes.
-    pub(crate) async fn silence(&mut self) {
-        for _ in 0..5 {
-            assert_eq!(self.next().await.unwrap(), None);
-        }
-        assert!(self.lost.is_empty(), "{:?}", self.lost);
-    }
-
-    pub(crate) fn acknowledge(&mut self) {
-        self.reading.acknowledge(self.number);
-    }
-
-    pub(crate) async fn catch_up(&mut self) {
-        let catching = async {
-            while !self.reading.caught_up().await.unwrap() {
-                self.next().await.unwrap();
-            }
-        };
-        timeout(LONG, catching).await.expect("it catches up");
-    }
-}
-
-fn text(bytes: &Bytes) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
+/// One that stands at the end of the topic, as it has acknowledged a first record.
+pub(crate) async fn settled(cluster: &Cluster, records: &KafkaRecords) -> Reader {
+    let mut reader = Reader::open(records).await;
+    cluster.produce(TOPIC, 0, &["first"]);
+    assert_eq!(reader.read(1).await, ["first"]);
+    reader.acknowledge();
+    cluster.wait_for_places();
+    reader.lanes.clear();
+    reader
 }

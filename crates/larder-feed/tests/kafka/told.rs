@@ -5,10 +5,9 @@ use larder_feed::debezium::kafka::KafkaRecords;
 use larder_feed::debezium::records::{BATCH_BYTES_MAX, BATCH_RECORDS_MAX};
 use rdkafka::producer::Producer as _;
 
-use crate::{Cluster, LONG, Reader, TOPIC};
+use crate::{Cluster, LONG, Reader, TOPIC, settled};
 
-#[tokio::test]
-async fn one_reader_has_all_partitions_each_in_its_order() {
+pub(crate) async fn one_reader_has_all_partitions_each_in_its_order() {
     let cluster = Cluster::start(4);
     let mut reader = Reader::open(&cluster.records()).await;
     for round in 0..10 {
@@ -27,10 +26,9 @@ async fn one_reader_has_all_partitions_each_in_its_order() {
     }
 }
 
-#[tokio::test]
-async fn a_batch_has_bounds() {
+pub(crate) async fn a_batch_has_bounds() {
     let cluster = Cluster::start(1);
-    let mut reader = Reader::settled(&cluster, &cluster.records()).await;
+    let mut reader = settled(&cluster, &cluster.records()).await;
     let texts: Vec<String> = (0..3_000).map(|number| number.to_string()).collect();
     cluster.produce(TOPIC, 0, &texts.iter().map(String::as_str).collect::<Vec<_>>());
     let mut read = Vec::new();
@@ -51,16 +49,14 @@ async fn a_batch_has_bounds() {
     }
 }
 
-#[tokio::test]
-async fn one_partition_has_one_order_so_nothing_is_waited_for() {
+pub(crate) async fn one_partition_has_one_order_so_nothing_is_waited_for() {
     let cluster = Cluster::start(1);
     let mut reader = Reader::open(&cluster.records()).await;
     cluster.produce(TOPIC, 0, &["a", "b"]);
     assert!(reader.reading.caught_up().await.unwrap());
 }
 
-#[tokio::test]
-async fn several_partitions_prove_nothing_unless_they_are_written_in_transactions() {
+pub(crate) async fn several_partitions_prove_nothing_unless_they_are_written_in_transactions() {
     let cluster = Cluster::start(2);
     let mut reader = Reader::open(&cluster.records()).await;
     let error = reader.reading.caught_up().await.unwrap_err();
@@ -71,8 +67,7 @@ async fn several_partitions_prove_nothing_unless_they_are_written_in_transaction
     assert_eq!(reader.read(1).await, ["a"]);
 }
 
-#[tokio::test]
-async fn it_is_caught_up_when_all_that_was_there_has_come_and_not_before() {
+pub(crate) async fn it_is_caught_up_when_all_that_was_there_has_come_and_not_before() {
     let cluster = Cluster::start(3);
     let mut options = cluster.options();
     options.in_transactions = true;
@@ -95,8 +90,7 @@ async fn it_is_caught_up_when_all_that_was_there_has_come_and_not_before() {
     assert_eq!(reader.lanes.len(), 3);
 }
 
-#[tokio::test]
-async fn a_topic_that_comes_up_later_is_read_from_its_start() {
+pub(crate) async fn a_topic_that_comes_up_later_is_read_from_its_start() {
     let cluster = Cluster::start(1);
     let mut options = cluster.options();
     options.topics.push("later".to_owned());

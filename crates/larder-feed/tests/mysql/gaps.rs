@@ -3,7 +3,7 @@
 use larder_core::feed::FeedPosition;
 use larder_core::{ErrorKind, Feed as _};
 
-use crate::{Follower, database_with, feed_of, follow_soon, followed};
+use crate::{Follower, database_with, feed_of, followed};
 
 const TOO_FAR_BACK: &str = "the log isn't what it was, or doesn't go back that far any more";
 
@@ -27,7 +27,7 @@ async fn who_knows_what_was_applied_goes_on_behind_it() {
     assert_eq!(first.catch_up(&feed).await, ["+2 told"]);
     drop(first);
     mariadb.sql("FLUSH BINARY LOGS; INSERT INTO users VALUES (3, 'missed')");
-    let mut second = follow_soon(&feed, Some(applied)).await;
+    let mut second = Follower::follow_soon(&feed, Some(applied)).await;
     assert_eq!(second.catch_up(&feed).await, ["+2 told", "+3 missed"]);
     assert!(second.gaps.is_empty());
 }
@@ -45,7 +45,7 @@ async fn one_at_a_time_follows() {
     mariadb.sql(&format!("SET @holder = ({holder}); EXECUTE IMMEDIATE CONCAT('KILL ', @holder)"));
     while first.next().await.is_ok() {}
     drop(first);
-    follow_soon(&feed, None).await;
+    Follower::follow_soon(&feed, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +60,7 @@ async fn a_log_that_was_thrown_away_is_a_gap() {
     while mariadb.sql("SHOW BINARY LOGS").starts_with("bin.000001") {
         mariadb.sql(&format!("PURGE BINARY LOGS TO '{last}'"));
     }
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert!(next.catch_up(&feed).await.is_empty());
     assert_eq!(next.gaps, [TOO_FAR_BACK]);
 }
@@ -78,7 +78,7 @@ async fn a_log_that_was_begun_anew_is_a_gap() {
     mariadb.sql("RESET MASTER");
     // It is as long as it was, and longer.
     mariadb.sql("INSERT INTO users SELECT seq, repeat('x', 100) FROM seq_1_to_1000");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert!(next.catch_up(&feed).await.is_empty());
     assert_eq!(next.gaps, [TOO_FAR_BACK]);
     mariadb.sql("DELETE FROM users WHERE id = 7");
@@ -97,7 +97,7 @@ async fn who_follows_a_log_that_is_begun_anew_passes_no_end_of_the_new_one() {
     while follower.next().await.is_ok() {}
     let applied = follower.position;
     drop(follower);
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, [TOO_FAR_BACK]);
 }
@@ -126,7 +126,7 @@ async fn a_server_that_was_restarted_is_followed_on_without_a_gap() {
     let applied = follower.position;
     drop(follower);
     mariadb.sql("INSERT INTO users VALUES (2, 'after')");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert_eq!(next.catch_up(&feed).await, ["+2 after"]);
     assert!(next.gaps.is_empty());
 }
@@ -143,7 +143,7 @@ async fn what_was_told_before_a_crash_may_be_lost() {
     drop(follower);
     mariadb.restart();
     mariadb.sql("INSERT INTO users VALUES (2, 'after')");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert_eq!(next.catch_up(&feed).await, ["~users", "+2 after"]);
 }
 
@@ -159,7 +159,7 @@ async fn a_server_that_syncs_loses_nothing_by_a_crash() {
     drop(follower);
     mariadb.restart();
     mariadb.sql("INSERT INTO users VALUES (2, 'after')");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert_eq!(next.catch_up(&feed).await, ["+2 after"]);
     assert!(next.gaps.is_empty());
 }
@@ -171,7 +171,7 @@ async fn another_server_under_the_same_address_is_a_gap() {
     follower.catch_up(&feed).await;
     let of_another = FeedPosition(follower.position.0 ^ 1 << 100);
     drop(follower);
-    let mut next = follow_soon(&feed, Some(of_another)).await;
+    let mut next = Follower::follow_soon(&feed, Some(of_another)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the log is another server's"]);
 }

@@ -2,23 +2,22 @@
 #![allow(clippy::unwrap_used)]
 
 mod ends;
+#[path = "../common/follower.rs"]
+mod follower;
 mod gaps;
 mod rows;
 mod statements;
 mod tables;
 mod told;
 
-use std::time::Duration;
-
 use larder_core::change::{Changed, Field};
-use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
-use larder_core::{ErrorKind, Feed as _, Result};
+use larder_core::feed::Notice;
 use larder_feed::mysql::{MysqlFeed, MysqlFeedOptions};
 use larder_test::Mariadb;
-use tokio::time::timeout;
 
-/// Whatever is waited for comes much earlier; nothing waits for all of it.
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) use follower::Follower;
+
+const ONLY_GROWS: bool = true;
 
 /// What a server that can be followed is told.
 pub(crate) const SETTINGS: [(&str, &str); 4] = [
@@ -51,63 +50,6 @@ pub(crate) fn followed() -> (Mariadb, MysqlFeed) {
     (mariadb, feed)
 }
 
-/// Follows it as soon as the server has noticed that nobody else does.
-pub(crate) async fn follow_soon(feed: &MysqlFeed, since: Option<FeedPosition>) -> Follower {
-    loop {
-        match Follower::follow(feed, since).await {
-            Ok(follower) => return follower,
-            Err(error) => assert_eq!(error.kind(), ErrorKind::Refused, "{error}"),
-        }
-    }
-}
-
-/// Who follows, and notes what he is told.
-pub(crate) struct Follower {
-    following: Box<dyn Following>,
-    /// What was told: `+1 Ada`, `-1 Ada`, `1 Ada>2 Ada`, `~users`, `altered users`.
-    pub(crate) told: Vec<String>,
-    pub(crate) notices: Vec<Notice>,
-    pub(crate) gaps: Vec<String>,
-    pub(crate) position: FeedPosition,
-}
-
-impl Follower {
-    pub(crate) async fn follow(feed: &MysqlFeed, since: Option<FeedPosition>) -> Result<Self> {
-        let following = feed.follow(since).await?;
-        let position = FeedPosition::default();
-        let (told, notices, gaps) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { following, told, notices, gaps, position })
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<FeedEvent> {
-        let event = timeout(LONG, self.following.next()).await.expect("it comes at some time")?;
-        let position = match &event {
-            FeedEvent::Notices { notices, position, .. } => {
-                self.told.extend(notices.iter().map(text));
-                self.notices.extend(notices.iter().cloned());
-                position
-            }
-            FeedEvent::Passed(position) => position,
-            FeedEvent::Gap { reason, position } => {
-                self.gaps.push(reason.clone());
-                position
-            }
-        };
-        assert!(*position >= self.position, "it goes backwards");
-        self.position = *position;
-        Ok(event)
-    }
-
-    /// Listens until everything that is committed by now was told, and returns what was.
-    pub(crate) async fn catch_up(&mut self, feed: &MysqlFeed) -> Vec<String> {
-        let end = feed.end().await.unwrap();
-        while self.position < end {
-            self.next().await.unwrap();
-        }
-        std::mem::take(&mut self.told)
-    }
-}
-
 /// A field as text: `?` where it isn't told.
 pub(crate) fn field(field: &Field) -> String {
     match field {
@@ -117,7 +59,8 @@ pub(crate) fn field(field: &Field) -> String {
     }
 }
 
-fn text(notice: &Notice) -> String {
+/// `+1 Ada`, `-1 Ada`, `1 Ada>2 Ada`, `~users`, `altered users`.
+fn said(notice: &Notice) -> String {
     let row = |row: &larder_core::change::Row| {
         row.iter().map(|(_, value)| field(value)).collect::<Vec<_>>().join(" ")
     };

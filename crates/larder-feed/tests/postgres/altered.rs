@@ -6,7 +6,7 @@ use larder_core::{ErrorKind, Feed as _};
 use larder_feed::postgres::{PostgresFeed, PostgresFeedOptions};
 use larder_test::Postgres;
 
-use crate::{Follower, Session, database, follow_soon, installed};
+use crate::{Follower, Session, database, installed};
 
 fn feed(postgres: &Postgres, tables: &[&str]) -> PostgresFeed {
     PostgresFeed::new(&postgres.url(), PostgresFeedOptions::new(tables.iter().copied())).unwrap()
@@ -157,13 +157,13 @@ async fn a_table_whose_changes_are_not_told_any_more_is_not_vouched_for() {
             "",
         ),
     ] {
-        let mut follower = follow_soon(&feed, position).await;
+        let mut follower = Follower::follow_soon(&feed, position).await;
         follower.catch_up(&feed).await;
         assert_eq!(follower.gaps.len(), 1, "before {altered}: {:?}", follower.gaps);
         // As one that goes on where it was.
         position = Some(follower.position);
         drop(follower);
-        let mut follower = follow_soon(&feed, position).await;
+        let mut follower = Follower::follow_soon(&feed, position).await;
         follower.catch_up(&feed).await;
         assert!(follower.gaps.is_empty(), "before {altered}: {:?}", follower.gaps);
         postgres.psql(altered);
@@ -194,12 +194,12 @@ async fn what_was_altered_while_nobody_followed_is_a_gap() {
     follower.catch_up(&feed).await;
     let applied = follower.position;
     drop(follower);
-    let mut follower = follow_soon(&feed, Some(applied)).await;
+    let mut follower = Follower::follow_soon(&feed, Some(applied)).await;
     follower.catch_up(&feed).await;
     assert!(follower.gaps.is_empty());
     drop(follower);
     postgres.psql("ALTER TABLE users ADD age int DEFAULT 7");
-    let mut follower = follow_soon(&feed, Some(applied)).await;
+    let mut follower = Follower::follow_soon(&feed, Some(applied)).await;
     follower.catch_up(&feed).await;
     assert_eq!(follower.gaps, ["the tables were altered meanwhile"]);
     // Somebody who followed other tables has told nothing of these.
@@ -208,7 +208,7 @@ async fn what_was_altered_while_nobody_followed_is_a_gap() {
     postgres.psql("CREATE TABLE orders (id int PRIMARY KEY)");
     let more = self::feed(&postgres, &["users", "orders"]);
     more.install().await.unwrap();
-    let mut follower = follow_soon(&more, Some(applied)).await;
+    let mut follower = Follower::follow_soon(&more, Some(applied)).await;
     follower.catch_up(&more).await;
     assert_eq!(follower.gaps, ["the tables were altered meanwhile"]);
 }

@@ -8,7 +8,7 @@ use larder_core::ErrorKind;
 use larder_feed::postgres::{PostgresFeed, PostgresFeedOptions};
 use larder_test::Postgres;
 
-use crate::{Follower, follow_soon, installed};
+use crate::{Follower, installed};
 
 const MIB: u64 = 1 << 20;
 const BUDGET: u64 = 64 * MIB;
@@ -54,7 +54,7 @@ async fn while_nobody_follows_the_disk_stays_within_the_budget() {
     assert!(largest > BUDGET / 2, "nothing was kept: {largest} bytes");
     assert!(feed.status().await.unwrap().unwrap().is_lost);
     // It goes on by itself, in the same time however much was missed.
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the slot was too far behind, and was made again"]);
     postgres.psql("INSERT INTO users VALUES (0, 'after')");

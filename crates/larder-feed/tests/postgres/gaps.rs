@@ -8,7 +8,7 @@ use larder_core::{ErrorKind, Feed as _};
 use larder_feed::postgres::{PostgresFeed, PostgresFeedOptions};
 use tokio::time::timeout;
 
-use crate::{Follower, Session, follow_soon, installed};
+use crate::{Follower, Session, installed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_for_the_first_time_begins_with_a_gap() {
@@ -31,13 +31,13 @@ async fn who_knows_what_was_applied_goes_on_behind_it() {
     assert_eq!(first.catch_up(&feed).await, ["+2 told"]);
     drop(first);
     postgres.psql("INSERT INTO users VALUES (3, 'missed')");
-    let mut second = follow_soon(&feed, Some(applied)).await;
+    let mut second = Follower::follow_soon(&feed, Some(applied)).await;
     let told = second.catch_up(&feed).await;
     // What was applied may come again; what wasn't must come.
     assert!(told.ends_with(&["+2 told".to_owned(), "+3 missed".to_owned()]), "{told:?}");
     assert!(second.gaps.is_empty());
     drop(second);
-    let mut third = follow_soon(&feed, None).await;
+    let mut third = Follower::follow_soon(&feed, None).await;
     third.catch_up(&feed).await;
     assert_eq!(third.gaps, ["nobody knows what was applied before"]);
 }
@@ -49,7 +49,7 @@ async fn one_at_a_time_follows() {
     let refused = Follower::follow(&feed, None).await.err().unwrap();
     assert_eq!(refused.kind(), ErrorKind::Refused);
     drop(first);
-    follow_soon(&feed, None).await;
+    Follower::follow_soon(&feed, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +63,7 @@ async fn a_slot_that_was_dropped_is_a_gap() {
     while feed.status().await.unwrap().unwrap().is_followed {}
     postgres.psql("SELECT pg_drop_replication_slot('larder')");
     postgres.psql("INSERT INTO users VALUES (1, 'missed')");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert!(next.catch_up(&feed).await.is_empty());
     assert_eq!(next.gaps, ["the slot is new"]);
     drop(next);
@@ -72,7 +72,7 @@ async fn a_slot_that_was_dropped_is_a_gap() {
     postgres.psql("SELECT pg_drop_replication_slot('larder')");
     postgres.psql("INSERT INTO users VALUES (2, 'missed')");
     postgres.psql("SELECT pg_create_logical_replication_slot('larder', 'pgoutput')");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the slot begins later"]);
 }
@@ -101,7 +101,7 @@ async fn a_slot_that_is_too_far_behind_is_given_up() {
     assert!(error.to_string().contains("too far behind"), "{error}");
     let applied = follower.position;
     drop(follower);
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the slot was too far behind, and was made again"]);
     assert!(feed.status().await.unwrap().unwrap().behind < 4 << 20);
@@ -122,7 +122,7 @@ async fn a_slot_whose_log_the_server_threw_away_is_a_gap() {
              TRUNCATE users; SELECT pg_switch_wal(); CHECKPOINT;",
         );
     }
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the slot was too far behind, and was made again"]);
 }
@@ -138,7 +138,7 @@ async fn a_server_that_was_restarted_is_followed_on_without_a_gap() {
     postgres.restart();
     while follower.next().await.is_ok() {}
     postgres.psql("INSERT INTO users VALUES (2, 'after')");
-    let mut next = follow_soon(&feed, Some(applied)).await;
+    let mut next = Follower::follow_soon(&feed, Some(applied)).await;
     assert!(next.catch_up(&feed).await.ends_with(&["+2 after".to_owned()]));
     assert!(next.gaps.is_empty());
 }
@@ -150,7 +150,7 @@ async fn another_server_under_the_same_address_is_a_gap() {
     follower.catch_up(&feed).await;
     let of_another = FeedPosition(follower.position.0 ^ 1 << 100);
     drop(follower);
-    let mut next = follow_soon(&feed, Some(of_another)).await;
+    let mut next = Follower::follow_soon(&feed, Some(of_another)).await;
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the log is another server's"]);
 }

@@ -6,7 +6,7 @@ use larder_core::{ErrorKind, Result};
 use larder_feed::postgres::{PostgresFeed, PostgresFeedOptions};
 use larder_test::Postgres;
 
-use crate::{Follower, LONG, database, follow_soon};
+use crate::{Follower, LONG, database};
 
 fn url(postgres: &Postgres, host: &str, parameters: &str) -> String {
     format!("postgres://postgres@{host}:{}/postgres?{parameters}", postgres.port())
@@ -29,7 +29,7 @@ fn admit(postgres: &Postgres, how: &str) {
 async fn private(postgres: &Postgres, url: &str) -> Result<String> {
     let feed = feed(url);
     feed.install().await?;
-    let mut follower = follow_soon(&feed, None).await;
+    let mut follower = Follower::follow_soon(&feed, None).await;
     follower.catch_up(&feed).await;
     postgres.psql("INSERT INTO users SELECT coalesce(max(id), 0) + 1, 'x' FROM users");
     let told = follower.catch_up(&feed).await;

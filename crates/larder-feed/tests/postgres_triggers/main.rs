@@ -3,26 +3,27 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
+#[path = "../common/follower.rs"]
+mod follower;
 mod gaps;
 mod order;
 mod tables;
+#[path = "../common/text.rs"]
+mod text;
 mod told;
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
-use larder_core::{ErrorKind, Feed as _, Result};
 use larder_feed::postgres_triggers::{PostgresTriggers, PostgresTriggersOptions};
 use larder_test::Postgres;
 use tokio::time::timeout;
 
-#[path = "../common/text.rs"]
-mod text;
+pub(crate) use follower::{Follower, LONG};
+use text::of as said;
 
-/// Whatever is waited for comes much earlier; nothing waits for all of it.
-const LONG: Duration = Duration::from_secs(60);
+const ONLY_GROWS: bool = true;
 
 /// A database without any right to replicate, with a table `users (id, name)`.
 pub(crate) fn database() -> Postgres {
@@ -50,72 +51,7 @@ pub(crate) async fn installed() -> (Postgres, PostgresTriggers) {
     (postgres, feed)
 }
 
-/// Who follows, and notes what he is told.
-pub(crate) struct Follower {
-    following: Box<dyn Following>,
-    pub(crate) told: Vec<String>,
-    pub(crate) notices: Vec<Notice>,
-    pub(crate) gaps: Vec<String>,
-    pub(crate) age: Option<Duration>,
-    pub(crate) position: FeedPosition,
-}
-
 impl Follower {
-    pub(crate) async fn follow(
-        feed: &PostgresTriggers,
-        since: Option<FeedPosition>,
-    ) -> Result<Self> {
-        let following = feed.follow(since).await?;
-        Ok(Self {
-            following,
-            told: Vec::new(),
-            notices: Vec::new(),
-            gaps: Vec::new(),
-            age: None,
-            position: FeedPosition::default(),
-        })
-    }
-
-    /// As who follows as soon as the server has noticed that nobody else does.
-    pub(crate) async fn follow_soon(feed: &PostgresTriggers, since: Option<FeedPosition>) -> Self {
-        loop {
-            match Self::follow(feed, since).await {
-                Ok(follower) => return follower,
-                Err(error) => assert_eq!(error.kind(), ErrorKind::Refused, "{error}"),
-            }
-        }
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<FeedEvent> {
-        let event = timeout(LONG, self.following.next()).await.expect("it comes at some time")?;
-        match &event {
-            FeedEvent::Notices { notices, position, age } => {
-                self.told.extend(notices.iter().map(text::of));
-                self.notices.extend(notices.iter().cloned());
-                (self.position, self.age) = (*position, *age);
-            }
-            FeedEvent::Passed(position) => self.position = *position,
-            FeedEvent::Gap { reason, position } => {
-                self.gaps.push(reason.clone());
-                self.position = *position;
-            }
-        }
-        Ok(event)
-    }
-
-    /// Listens until everything that is committed by now was told, and returns what was.
-    pub(crate) async fn catch_up(&mut self, feed: &PostgresTriggers) -> Vec<String> {
-        let end = feed.end().await.unwrap();
-        while self.position < end {
-            self.next().await.unwrap();
-        }
-        std::mem::take(&mut self.told)
-    }
-
-    pub(crate) fn acknowledge(&mut self) {
-        self.following.acknowledge(self.position);
-    }
-
     /// Acknowledges and goes on until the table of changes is as it should be.
     pub(crate) async fn until(&mut self, postgres: &Postgres, sql: &str, answer: &str) {
         let wait = async {

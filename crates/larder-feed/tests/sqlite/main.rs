@@ -2,26 +2,27 @@
 //! there is a gap.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../common/follower.rs"]
+mod follower;
 mod gaps;
 mod replaced;
 mod tables;
+#[path = "../common/text.rs"]
+mod text;
 mod told;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
-use larder_core::{Feed as _, Result};
 use larder_feed::sqlite::{SqliteTriggers, SqliteTriggersOptions};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-#[path = "../common/text.rs"]
-mod text;
+pub(crate) use follower::{Follower, LONG};
+use text::of as said;
 
-/// Whatever is waited for comes much earlier; nothing waits for all of it.
-const LONG: Duration = Duration::from_secs(60);
+const ONLY_GROWS: bool = true;
 
 /// A file in a folder of its own, written to by the program `sqlite3`.
 pub(crate) struct Database(TempDir);
@@ -80,68 +81,7 @@ pub(crate) async fn followed() -> (Database, SqliteTriggers, Follower) {
     (database, feed, follower)
 }
 
-/// Who follows, and notes what he is told.
-pub(crate) struct Follower {
-    following: Box<dyn Following>,
-    pub(crate) told: Vec<String>,
-    pub(crate) notices: Vec<Notice>,
-    pub(crate) gaps: Vec<String>,
-    pub(crate) age: Option<Duration>,
-    pub(crate) position: FeedPosition,
-}
-
 impl Follower {
-    pub(crate) async fn follow(feed: &SqliteTriggers, since: Option<FeedPosition>) -> Result<Self> {
-        let following = feed.follow(since).await?;
-        Ok(Self {
-            following,
-            told: Vec::new(),
-            notices: Vec::new(),
-            gaps: Vec::new(),
-            age: None,
-            position: FeedPosition::default(),
-        })
-    }
-
-    pub(crate) async fn next(&mut self) -> Result<FeedEvent> {
-        let event = timeout(LONG, self.following.next()).await.expect("it comes at some time")?;
-        match &event {
-            FeedEvent::Notices { notices, position, age } => {
-                self.told.extend(notices.iter().map(text::of));
-                self.notices.extend(notices.iter().cloned());
-                (self.position, self.age) = (*position, *age);
-            }
-            FeedEvent::Passed(position) => self.position = *position,
-            FeedEvent::Gap { reason, position } => {
-                self.gaps.push(reason.clone());
-                self.position = *position;
-            }
-        }
-        Ok(event)
-    }
-
-    /// Listens until everything that is committed by now was told, and returns what was.
-    pub(crate) async fn catch_up(&mut self, feed: &SqliteTriggers) -> Vec<String> {
-        let end = feed.end().await.unwrap();
-        while self.position < end {
-            self.next().await.unwrap();
-        }
-        std::mem::take(&mut self.told)
-    }
-
-    pub(crate) fn acknowledge(&mut self) {
-        self.following.acknowledge(self.position);
-    }
-
-    /// Why it can't be followed any more.
-    pub(crate) async fn ended(&mut self) -> larder_core::Error {
-        loop {
-            if let Err(error) = self.next().await {
-                return error;
-            }
-        }
-    }
-
     /// Acknowledges and goes on until what is kept is as it should be.
     pub(crate) async fn until(&mut self, database: &Database, sql: &str, answer: &str) {
         let wait = async {

@@ -15,7 +15,7 @@ use crate::changes::{Produced, TABLES, touched, transactions};
 use crate::wires::{HttpWire, Wire, WireBeat};
 
 /// Whatever is waited for comes much earlier; nothing waits for all of it.
-const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// Who follows, and what was touched since it was last asked.
 struct Follower<'a> {
@@ -124,4 +124,35 @@ async fn debezium_over_streams_of_redis_tells_the_same() {
         let records = RedisStreams::new(RedisStreamsOptions::new(&redis.url(), streams)).unwrap();
         check(records, crate::wires::RedisWire { redis, is_extended }).await;
     }
+}
+
+#[cfg(feature = "kafka")]
+#[tokio::test(flavor = "multi_thread")]
+async fn debezium_over_kafka_tells_the_same() {
+    use larder_feed::debezium::kafka::{KafkaOptions, KafkaRecords};
+
+    use crate::wires::KafkaWire;
+
+    let cluster = rdkafka::mocking::MockCluster::new(1).unwrap();
+    cluster.create_topic(KafkaWire::TOPIC, 1, 1).unwrap();
+    let servers = cluster.bootstrap_servers();
+    let mut options = KafkaOptions::new(&servers, [KafkaWire::TOPIC]);
+    options.join_within = LONG;
+    check(KafkaRecords::new(options).unwrap(), KafkaWire::new(&servers)).await;
+}
+
+#[cfg(feature = "nats")]
+#[tokio::test(flavor = "multi_thread")]
+async fn debezium_over_nats_tells_the_same() {
+    use async_nats::jetstream::stream::Config;
+    use larder_feed::debezium::nats::{NatsOptions, NatsRecords};
+
+    let nats = larder_test::Nats::start();
+    let context = async_nats::jetstream::new(async_nats::connect(nats.url()).await.unwrap());
+    let subjects = vec!["shop.>".to_owned()];
+    let stream = Config { name: "DebeziumStream".to_owned(), subjects, ..Config::default() };
+    context.create_stream(stream).await.unwrap();
+    let subjects = ["shop.public.users", "shop.public.codes", "shop.public.seats", "shop.message"];
+    let records = NatsRecords::new(NatsOptions::new(nats.url(), subjects)).unwrap();
+    check(records, crate::wires::NatsWire::new(context)).await;
 }

@@ -80,3 +80,57 @@ impl Wire for RedisWire {
         self.redis.cli(&[&add[..], &fields].concat());
     }
 }
+
+/// Debezium over Kafka, with one topic of one partition for all tables.
+#[cfg(feature = "kafka")]
+pub(crate) struct KafkaWire(pub(crate) rdkafka::producer::BaseProducer);
+
+#[cfg(feature = "kafka")]
+impl KafkaWire {
+    pub(crate) const TOPIC: &str = "shop.changes";
+
+    pub(crate) fn new(servers: &str) -> Self {
+        let mut settings = rdkafka::ClientConfig::new();
+        settings.set("bootstrap.servers", servers).set("linger.ms", "0");
+        Self(settings.create().unwrap())
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl Wire for KafkaWire {
+    fn produce(&self, produced: &Produced) {
+        use rdkafka::producer::{BaseRecord, Producer as _};
+
+        let mut record = BaseRecord::<str, str>::to(Self::TOPIC).partition(0);
+        record.key = produced.key.as_deref();
+        record.payload = produced.value.as_deref();
+        self.0.send(record).map_err(|(error, _)| error).unwrap();
+        self.0.flush(crate::same::LONG).unwrap();
+    }
+}
+
+/// Debezium Server's NATS sink: one subject for each table, no keys and no tombstones.
+#[cfg(feature = "nats")]
+pub(crate) struct NatsWire(mpsc::UnboundedSender<(String, String)>);
+
+#[cfg(feature = "nats")]
+impl NatsWire {
+    pub(crate) fn new(context: async_nats::jetstream::Context) -> Self {
+        let (sender, mut produced) = mpsc::unbounded_channel::<(String, String)>();
+        tokio::spawn(async move {
+            while let Some((subject, value)) = produced.recv().await {
+                context.publish(subject, value.into()).await.unwrap().await.unwrap();
+            }
+        });
+        Self(sender)
+    }
+}
+
+#[cfg(feature = "nats")]
+impl Wire for NatsWire {
+    fn produce(&self, produced: &Produced) {
+        if let Some(value) = &produced.value {
+            self.0.send((produced.topic.clone(), value.clone())).unwrap();
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::value::{Fault, OptionValue};
 pub struct DebeziumConfig {
     /// What carries them.
     pub from: RecordsUrl,
-    /// The topics or streams; none over HTTP.
+    /// The topics, streams or subjects; none over HTTP.
     pub topics: Vec<String>,
     /// What is committed to see how far they are.
     pub heartbeat: Beats,
@@ -25,6 +25,8 @@ pub struct DebeziumConfig {
 pub enum RecordsUrl {
     /// The brokers of a Kafka: `host:port,host:port`.
     Kafka(String),
+    /// A NATS, by its URL.
+    Nats(Secret),
     /// A Redis, by its URL.
     Redis(Secret),
     /// Requests that are posted here.
@@ -48,6 +50,7 @@ impl RecordsUrl {
     pub fn shown(&self) -> String {
         match self {
             Self::Kafka(servers) => format!("Kafka at {servers}"),
+            Self::Nats(_) => "a stream of a NATS".to_owned(),
             Self::Redis(_) => "the streams of a Redis".to_owned(),
             Self::Http => "what is posted to the admin listener".to_owned(),
         }
@@ -55,11 +58,11 @@ impl RecordsUrl {
 }
 
 impl OptionValue for RecordsUrl {
-    const WHAT: &'static str = "`\"kafka://…\"`, `\"redis://…\"` or `\"http\"`";
+    const WHAT: &'static str = "`\"kafka://…\"`, `\"nats://…\"`, `\"redis://…\"` or `\"http\"`";
     const SECRET: bool = true;
 
     fn from_text(text: &str) -> Result<Self, Fault> {
-        const KNOWN: &str = "write kafka://HOST:PORT, redis://HOST:PORT or http";
+        const KNOWN: &str = "write kafka://HOST:PORT, nats://HOST:PORT, redis://HOST:PORT or http";
         match text.split_once("://") {
             None if text == "http" => Ok(Self::Http),
             Some(("kafka", _)) if cfg!(not(feature = "kafka")) => Err(Fault::new(
@@ -67,6 +70,11 @@ impl OptionValue for RecordsUrl {
                 "build larder with the feature `kafka`",
             )),
             Some(("kafka", servers)) if !servers.is_empty() => Ok(Self::Kafka(servers.to_owned())),
+            Some(("nats" | "tls", _)) if cfg!(not(feature = "nats")) => Err(Fault::new(
+                "names a NATS, which was left out of this build",
+                "build larder with the feature `nats`",
+            )),
+            Some(("nats" | "tls", rest)) if !rest.is_empty() => Ok(Self::Nats(Secret::new(text))),
             Some(("redis", rest)) if !rest.is_empty() => Ok(Self::Redis(Secret::new(text))),
             _ => Err(Fault::new("names nothing that carries Debezium's records", KNOWN)),
         }
@@ -122,7 +130,7 @@ impl Given {
         if topics.is_empty() && !matches!(from, RecordsUrl::Http) {
             return Err(findings.error(
                 &written.at,
-                "nobody says which topics or streams are read",
+                "nobody says which topics, streams or subjects are read",
                 "for instance `topics = [\"shop.public.users\", \"shop.message\"]`",
             ));
         }

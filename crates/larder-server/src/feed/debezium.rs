@@ -5,6 +5,8 @@ use larder_core::{Error, ErrorKind, Result};
 use larder_feed::debezium::http::HttpIntake;
 #[cfg(feature = "kafka")]
 use larder_feed::debezium::kafka::{KafkaOptions, KafkaRecords};
+#[cfg(feature = "nats")]
+use larder_feed::debezium::nats::{NatsOptions, NatsRecords};
 use larder_feed::debezium::redis::{RedisStreams, RedisStreamsOptions};
 use larder_feed::debezium::{DebeziumFeed, DebeziumOptions, Heartbeat, PostgresBeat};
 use larder_sql::Database;
@@ -51,6 +53,16 @@ impl Debezium {
             #[cfg(not(feature = "kafka"))]
             RecordsUrl::Kafka(_) => {
                 return Err(Error::new(ErrorKind::Config, "this larder was built without Kafka"));
+            }
+            #[cfg(feature = "nats")]
+            RecordsUrl::Nats(url) => {
+                let mut nats = NatsOptions::new(url.expose(), topics);
+                nats.name = config.name.clone();
+                DebeziumFeed::new(name, NatsRecords::new(nats)?, options)
+            }
+            #[cfg(not(feature = "nats"))]
+            RecordsUrl::Nats(_) => {
+                return Err(Error::new(ErrorKind::Config, "this larder was built without NATS"));
             }
             RecordsUrl::Redis(url) => {
                 let mut redis = RedisStreamsOptions::new(url.expose(), topics);

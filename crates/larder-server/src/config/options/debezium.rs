@@ -4,7 +4,7 @@ use super::super::debezium::{Beats, RecordsUrl};
 use super::super::value::{Line, List};
 use super::{Default, Heads, Opt, Section};
 
-/// So many topics or streams may be named.
+/// So many topics, streams or subjects may be named.
 const TOPICS_MAX: u32 = 256;
 
 pub(in super::super) static SECTION: Section = Section {
@@ -19,6 +19,7 @@ pub(in super::super) static FROM: Opt<RecordsUrl> = Opt::new(
     "from",
     Default::Required,
     "`kafka://HOST:PORT,HOST:PORT`; `redis://HOST:PORT`, in whose streams Debezium Server writes; \
+     `nats://USER:PASSWORD@HOST:PORT`, or `tls://…`, where it publishes into a stream of JetStream; \
      or `http`, to which it posts: to `/feed/NAME` of the admin listener, NAME being the source's.",
 )
 .elsewhere(&["url", "brokers", "bootstrap_servers"]);
@@ -26,10 +27,10 @@ pub(in super::super) static FROM: Opt<RecordsUrl> = Opt::new(
 pub(in super::super) static TOPICS: Opt<List<Line, TOPICS_MAX>> = Opt::new(
     "topics",
     Default::Words("must be given, but for `http`"),
-    "The topics, or the streams, of the tables that caches read, and of the heartbeat. At most \
+    "The topics, streams or subjects of the tables that caches read, and of the heartbeat. At most \
      256.",
 )
-.elsewhere(&["streams"]);
+.elsewhere(&["streams", "subjects"]);
 
 pub(in super::super) static HEARTBEAT: Opt<Beats> = Opt::new(
     "heartbeat",

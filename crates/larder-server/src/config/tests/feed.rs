@@ -71,6 +71,14 @@ fn debezium_says_where_its_records_come_from() {
     let config =
         parse(&debezium("[source.shop.debezium]\nfrom = \"redis://r\"\ntopics = [\"a\"]")).unwrap();
     assert!(config.report().contains("from the streams of a Redis\n"), "{}", config.report());
+    let nats = "[source.shop.debezium]\nfrom = \"nats://ann:s3cret@n:4222\"\ntopics = [\"a\"]";
+    if cfg!(feature = "nats") {
+        let config = parse(&debezium(nats)).unwrap();
+        assert!(config.report().contains("from a stream of a NATS\n"), "{}", config.report());
+        assert!(!format!("{config:?} {}", config.report()).contains("s3cret"));
+    } else {
+        check(&debezium(nats), "names a NATS, which was left out of this build");
+    }
     let without = "[source.shop.debezium]\nfrom = \"http\"\nheartbeat = \"none\"";
     let report = parse(&debezium(without)).unwrap().report();
     assert!(report.contains("without a heartbeat nobody knows how far it is"), "{report}");
