@@ -79,9 +79,12 @@ struct Site {
     changed: Condvar,
 }
 
+/// What makes a response to a request.
+type Responder = dyn Fn(&Request) -> Response + Send + Sync;
+
 #[derive(Default)]
 struct State {
-    responses: HashMap<String, Response>,
+    responses: HashMap<String, Arc<Responder>>,
     /// How often each target was asked for.
     counts: HashMap<String, usize>,
     /// The first requests.
@@ -180,9 +183,18 @@ impl Origin {
 
     /// Answers `target`, a path with its query, with `response` from now on.
     pub fn put(&self, target: &str, response: Response) {
+        self.put_with(target, move |_| response.clone());
+    }
+
+    /// Answers `target` with what `respond` makes of each request, on the connection's thread.
+    pub fn put_with(
+        &self,
+        target: &str,
+        respond: impl Fn(&Request) -> Response + Send + Sync + 'static,
+    ) {
         self.site.change(|state| {
             state.released.retain(|released| released != target);
-            state.responses.insert(target.to_owned(), response);
+            state.responses.insert(target.to_owned(), Arc::new(respond));
         });
     }
 
@@ -279,13 +291,14 @@ impl Site {
 
     /// Remembers a request, and finds what answers it.
     fn asked(&self, request: &Request) -> Option<Response> {
-        self.change(|state| {
+        let responder = self.change(|state| {
             *state.counts.entry(request.target.clone()).or_default() += 1;
             if state.requests.len() < Origin::REQUESTS_MAX {
                 state.requests.push(request.clone());
             }
             state.responses.get(&request.target).cloned()
-        })
+        });
+        responder.map(|respond| respond(request))
     }
 
     /// Waits until `target` is released, or the origin ends.

@@ -210,6 +210,17 @@ impl Server {
         child.unwrap_or_else(|| panic!("{} isn't running", self.program.name())).id()
     }
 
+    /// The CPU time, in seconds, that it and the processes that descend from it have used, in
+    /// programs and in the kernel, in steps of 10 ms for each of them.
+    ///
+    /// # Panics
+    ///
+    /// When it isn't running.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> f64 {
+        process::cpu_seconds_of_tree(self.pid())
+    }
+
     /// Where it lives.
     #[must_use]
     pub fn place(&self) -> Place {
