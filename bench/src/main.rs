@@ -5,6 +5,7 @@
 
 mod async_hits;
 mod crash;
+mod edge;
 mod faults;
 mod feed;
 mod figures;
@@ -54,6 +55,8 @@ enum Area {
     Lost(lost::Options),
     /// Processes that write behind are killed at every step: what they acknowledged is not lost
     Crash(crash::Options),
+    /// Responses from a cache in front of an origin, beside nginx and Varnish; needs them and wrk
+    Edge(edge::Options),
     /// What a feed is worth: whether it keeps up with the database, and how late it is
     Feed(feed::Options),
     /// Postgres changed by pgbench under two larders that follow its log, while everything fails
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
         Area::Faults(options) => faults::measure(&options),
         Area::Lost(options) => lost::measure(&options),
         Area::Crash(options) => crash::measure(&options),
+        Area::Edge(options) => edge::measure(&options),
         Area::Feed(options) => feed::measure(&options),
         Area::Promise(options) => promise::measure(&options),
         Area::SharedHerd(options) => shared_herd::measure(&options),

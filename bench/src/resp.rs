@@ -6,7 +6,7 @@
 //! much CPU as a server, so on two cores throughput shows little but that the server keeps up;
 //! the server's own CPU time for the same requests shows what it costs.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -119,14 +119,14 @@ fn fill(larder: &Larder, redis: &Redis) -> Result<(), String> {
 
 /// One run of the client against one server.
 fn run(server: &Server, port: u16, pipeline: u32, requests: u64) -> Result<Round, String> {
-    let before = cpu_seconds(server.pid())?;
+    let before = server.cpu_seconds();
     let output = Command::new("redis-benchmark")
         .args(["-p", &port.to_string(), "-c", CLIENTS, "-P", &pipeline.to_string()])
         .args(["-n", &requests.to_string(), "-r", &KEYS.to_string(), "--csv"])
         .args(GET)
         .output()
         .map_err(|error| format!("redis-benchmark can't be run, install redis-tools: {error}"))?;
-    let cpu_seconds = cpu_seconds(server.pid())? - before;
+    let cpu_seconds = server.cpu_seconds() - before;
     let text = String::from_utf8_lossy(&output.stdout);
     let requests_per_second = text
         .lines()
@@ -134,16 +134,6 @@ fn run(server: &Server, port: u16, pipeline: u32, requests: u64) -> Result<Round
         .and_then(|line| line.split("\",\"").nth(1)?.parse().ok())
         .ok_or_else(|| format!("redis-benchmark said: {text}"))?;
     Ok(Round { requests_per_second, cpu_seconds })
-}
-
-/// The CPU time of all threads of a process, in the program and in the kernel: fields 14 and 15
-/// of `/proc/PID/stat` (proc(5)), in ticks of 10 ms.
-fn cpu_seconds(pid: u32) -> Result<f64, String> {
-    let file = format!("/proc/{pid}/stat");
-    let stat = fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?;
-    let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let ticks = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
-    Ok(ticks.sum::<f64>() / 100.0)
 }
 
 fn row(pipeline: u32, server: &str, requests: u64, rounds: &[Round]) {

@@ -163,7 +163,7 @@ impl Herd {
 }
 
 /// Lets this process, and those that it starts, have so many files open.
-fn allow_files(count: u64) -> Result<(), String> {
+pub(crate) fn allow_files(count: u64) -> Result<(), String> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= count) {
         return Ok(());
