@@ -8,6 +8,7 @@
 mod administration;
 mod bank;
 mod bloom;
+mod browser;
 mod clients;
 mod command_line;
 mod database_lost;
