@@ -3,7 +3,7 @@
 
 use http::header::{
     AGE, AsHeaderName, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName,
-    LAST_MODIFIED,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -24,11 +24,12 @@ pub enum Freshened {
     Outdated,
 }
 
-/// Freshens a stored response by a 304 to a request with the fields `request`.
+/// Freshens a stored response by a 304 to a request with the fields `request`, as it was sent.
 ///
 /// A strong tag in the 304 must be the stored one. A weak one, or a date of modification, must be
-/// as the stored one says. A 304 without any of them fits only what has none. A 304 that nobody
-/// asked for is no answer, and isn't to be given to this function.
+/// as the stored one says. A 304 without any of them fits what has none, and what the request
+/// asked about alone: there is nothing else that it could be about. A 304 that nobody asked for is
+/// no answer, and isn't to be given to this function.
 #[must_use]
 pub fn freshen(
     stored: &Stored,
@@ -37,14 +38,14 @@ pub fn freshen(
     received: Received,
     rules: &Rules,
 ) -> Freshened {
-    if is_about(stored, headers) {
+    if is_about(stored, request, headers) {
         Freshened::Updated(Box::new(updated(stored, request, headers, received, rules)))
     } else {
         Freshened::NotThis
     }
 }
 
-fn is_about(stored: &Stored, headers: &HeaderMap) -> bool {
+fn is_about(stored: &Stored, request: &HeaderMap, headers: &HeaderMap) -> bool {
     let (ours, theirs) = (EntityTag::of(&stored.headers), EntityTag::of(headers));
     match (ours, theirs) {
         (Some(ours), Some(theirs)) if theirs.is_weak() => ours.is_weakly(&theirs),
@@ -53,7 +54,23 @@ fn is_about(stored: &Stored, headers: &HeaderMap) -> bool {
         (_, None) if headers.contains_key(LAST_MODIFIED) => {
             is_equal(&stored.headers, headers, LAST_MODIFIED)
         }
-        (ours, None) => ours.is_none() && !stored.headers.contains_key(LAST_MODIFIED),
+        (None, None) if !stored.headers.contains_key(LAST_MODIFIED) => true,
+        (ours, None) => is_asked_alone(stored, ours, request),
+    }
+}
+
+/// Whether a request's condition names the validator of what is stored, and no other one.
+fn is_asked_alone(stored: &Stored, ours: Option<EntityTag>, request: &HeaderMap) -> bool {
+    match ours {
+        Some(tag) => {
+            let mut asked = request.get_all(IF_NONE_MATCH).iter();
+            asked.next() == Some(&tag.to_value()) && asked.next().is_none()
+        }
+        None => {
+            let modified = stored.headers.get_all(LAST_MODIFIED).iter();
+            !request.contains_key(IF_NONE_MATCH)
+                && request.get_all(IF_MODIFIED_SINCE).iter().eq(modified)
+        }
     }
 }
 

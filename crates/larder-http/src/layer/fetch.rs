@@ -115,7 +115,8 @@ impl<S> Fetch<S> {
             };
             let (response, received) = response;
             let fields = response.headers();
-            match freshen(&found.kept.as_sent(), &headers, fields, received, &store.rules) {
+            let sent = &parts.headers;
+            match freshen(&found.kept.as_sent(), sent, fields, received, &store.rules) {
                 Freshened::Updated(stored) => {
                     let kept = Arc::new(found.kept.freshened(*stored, &store.rules));
                     let landed =

@@ -149,6 +149,25 @@ fn a_304_about_another_response_is_not_used() {
     assert!(!is_meant(&modified, &format!("last-modified: {}", date(-8))));
 }
 
+/// RFC 9111 §4.3.4: a 304 without a validator is about the one response that was asked about
+#[test]
+fn a_304_without_a_validator_is_about_what_was_asked_for_alone() {
+    let (tagged, other) = (stored("etag: \"1\""), stored("etag: \"2\""));
+    let dated = stored(&format!("last-modified: {}", date(-9)));
+    let is_updated = |one: &Stored, asked_about: &[&Stored]| {
+        let mut asked = HeaderMap::new();
+        let (first, further) = asked_about.split_first().unwrap();
+        assert!(condition(&mut asked, first, further.iter().copied()));
+        let new = freshen(one, &asked, &fields("a: 1"), received(100), &Rules::shared());
+        matches!(new, Freshened::Updated(_))
+    };
+    assert!(is_updated(&tagged, &[&tagged]) && is_updated(&dated, &[&dated]));
+    assert!(!is_updated(&tagged, &[&tagged, &other]) && !is_updated(&tagged, &[&other]));
+    assert!(!is_updated(&dated, &[&tagged]) && !is_updated(&tagged, &[&dated]));
+    let later = stored(&format!("last-modified: {}", date(-8)));
+    assert!(!is_updated(&dated, &[&later]) && !is_updated(&dated, &[&dated, &tagged]));
+}
+
 /// RFC 9111 §4.3.4: a Vary that a 304 brings holds for the request that was validated
 #[test]
 fn a_304_may_bring_another_vary() {
