@@ -22,6 +22,8 @@ const LAST: u64 = 0;
 const READ_AT_ONCE: u64 = 20;
 /// How often a round that was disturbed is tried again.
 const ATTEMPTS: usize = 5;
+/// The slot of whoever receives the log once more.
+const AGAIN: &str = "again";
 /// How often is looked whether a row is held.
 const LOOK_EVERY: Duration = Duration::from_micros(100);
 /// So long something may take to become known.
@@ -128,6 +130,13 @@ impl Place {
         Ok(())
     }
 
+    /// Keeps the log from here on, so that it can be received once more.
+    pub(super) fn record(&self) -> Again<'_> {
+        let make = format!("SELECT pg_create_logical_replication_slot('{AGAIN}', 'pgoutput')");
+        self.postgres.psql(&make);
+        Again(&self.postgres)
+    }
+
     fn standing(&self) -> FeedStanding {
         self.feeding.standing(&self.engine)
     }
@@ -163,6 +172,31 @@ impl Place {
             }
             Ok(Instant::now())
         })
+    }
+}
+
+/// The log, kept for somebody who receives it once more.
+pub(super) struct Again<'a>(&'a Postgres);
+
+impl Again<'_> {
+    /// Receives it with Postgres's own program, which throws it away. Returns how long that took.
+    pub(super) fn receive(&self) -> Result<Duration, String> {
+        let end = self.0.psql("SELECT pg_current_wal_lsn()");
+        let began = Instant::now();
+        tokio::task::block_in_place(|| self.0.try_recvlogical(AGAIN, "larder", &end))?;
+        Ok(began.elapsed())
+    }
+}
+
+impl Drop for Again<'_> {
+    fn drop(&mut self) {
+        // Who has received it has just ended, and the server may not know it yet.
+        let drop = format!(
+            "SELECT pg_terminate_backend(active_pid, 5000) FROM pg_replication_slots
+              WHERE slot_name = '{AGAIN}' AND active;
+             SELECT pg_drop_replication_slot('{AGAIN}')"
+        );
+        self.0.psql(&drop);
     }
 }
 

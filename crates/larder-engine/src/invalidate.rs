@@ -213,17 +213,43 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         self.begin(keys, what)?.carry_out().await
     }
 
+    /// Forgets what a feed tells of. Nothing is held of keys without a valid text, so they are left
+    /// out. Where nobody else is to be told, no text is made at all.
+    pub(crate) async fn invalidate_told(&self, mut keys: Vec<K>) -> Result<()> {
+        let parts = &self.0;
+        let beyond = parts.beyond(false)?;
+        let mut texts = Vec::new();
+        if beyond.is_some() {
+            texts.reserve(keys.len());
+            keys.retain(|key| parts.text(key).map(|text| texts.push(text)).is_ok());
+        }
+        self.begin_with(&keys, beyond, &texts, Invalidation::Drop).carry_out().await.map(drop)
+    }
+
     fn begin(&self, keys: &[K], what: Invalidation) -> Result<Begun<'_>> {
         let parts = &self.0;
         let texts = keys.iter().map(|key| parts.text(key)).collect::<Result<Vec<_>>>()?;
+        Ok(self.begin_with(keys, parts.beyond(false)?, &texts, what))
+    }
+
+    /// Strikes these keys here. Who is beyond this process, if anybody, is to be told of `texts`,
+    /// which are theirs.
+    fn begin_with<'a>(
+        &self,
+        keys: &[K],
+        beyond: Option<&'a Shared>,
+        texts: &[String],
+        what: Invalidation,
+    ) -> Begun<'a> {
+        let parts = &self.0;
         let now = parts.engine.now();
+        parts.counters.invalidations.add(keys.len() as u64);
         let mut entries = 0;
         for key in keys {
-            parts.counters.invalidations.add(1);
             entries += usize::from(parts.strike(key, now, what));
             parts.tell(key, What::Invalidated(what));
         }
-        let beyond = parts.beyond(false)?.map(|shared| {
+        let beyond = beyond.map(|shared| {
             let work = |keys: &[String]| Work::Keys {
                 cache: parts.name.clone(),
                 in_tier: parts.part.is_some(),
@@ -232,7 +258,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             };
             (shared, texts.chunks(STEP_MAX).map(work).collect())
         });
-        Ok(Begun { entries, beyond })
+        Begun { entries, beyond }
     }
 
     fn begin_all(&self, what: Invalidation) -> Result<Begun<'_>> {

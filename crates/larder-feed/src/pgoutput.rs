@@ -10,16 +10,18 @@
 //!
 //! Nothing here asks anybody, waits, or knows what a change means to a cache.
 
+mod frame;
 mod reader;
 mod relation;
 mod tuple;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
 use larder_core::change::{Change, Changed, Table};
 
+pub use frame::{Frame, Frames, Whole};
 use reader::Reader;
 pub use relation::{Identity, Relation};
 use tuple::{Kind, tuple};
@@ -126,7 +128,7 @@ pub enum Message {
 /// Decodes the messages of one session, in their order.
 #[derive(Clone, Debug, Default)]
 pub struct Decoder {
-    relations: HashMap<u32, Relation>,
+    relations: BTreeMap<u32, Relation>,
 }
 
 impl Decoder {

@@ -20,6 +20,8 @@
 mod address;
 mod catalogue;
 mod control;
+mod login;
+mod receiver;
 mod session;
 mod slot;
 mod snapshot;

@@ -62,8 +62,9 @@ impl<K: CacheKey> Sum<K> {
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> CoveredCache<K, V> {
     fn sum(&self, notices: &[Notice]) -> Sum<K> {
-        let mut sum =
-            Sum { keys: HashSet::default(), tags: HashSet::default(), is_everything: false };
+        // Most changes touch one key.
+        let keys = HashSet::with_capacity_and_hasher(notices.len(), RandomState::default());
+        let mut sum = Sum { keys, tags: HashSet::default(), is_everything: false };
         notices.iter().for_each(|notice| sum.add(self.route.touched(notice)));
         sum
     }
@@ -92,9 +93,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Covered for CoveredCache<K, 
             let sum = self.sum(notices);
             let cache = Cache(Arc::clone(&parts));
             let tags: Vec<String> = sum.tags.into_iter().collect();
-            // A key without a valid text is held nowhere.
-            let keys = sum.keys.into_iter().filter(|key| parts.text(key).is_ok());
-            let keys: Vec<K> = keys.collect();
+            let keys: Vec<K> = sum.keys.into_iter().collect();
             let mut touched = tags.len() as u64;
             // All of it, whatever becomes of a part.
             let tagged = match tags.is_empty() {
@@ -108,7 +107,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Covered for CoveredCache<K, 
                 Ok(())
             } else {
                 touched += keys.len() as u64;
-                cache.invalidate_many(&keys).await.map(drop)
+                cache.invalidate_told(keys).await
             };
             tagged.and(struck).map(|()| touched)
         })

@@ -36,7 +36,8 @@ pub(super) fn tuple(
     if usize::from(reader.u16()?) != relation.columns().len() {
         return Err(Malformed("a row has other columns than its relation"));
     }
-    let fields = (0..relation.columns().len()).map(|column| {
+    let mut fields = Vec::with_capacity(relation.columns().len());
+    for column in 0..relation.columns().len() {
         let field = match reader.byte()? {
             b'n' => Field::Null,
             b't' => Field::Text(reader.counted()?),
@@ -46,8 +47,7 @@ pub(super) fn tuple(
         };
         // What doesn't identify a row is written as null in its key.
         let is_said = kind != Kind::Key || relation.identifies(column);
-        Ok(if is_said { field } else { Field::Unknown })
-    });
-    let fields = fields.collect::<Result<Vec<_>, Malformed>>()?;
+        fields.push(if is_said { field } else { Field::Unknown });
+    }
     Ok((kind, Row::new(Arc::clone(relation.columns()), fields)))
 }

@@ -1,22 +1,23 @@
 //! Where a Postgres is, for both of the connections to it.
 
 use std::str::FromStr;
+use std::time::Duration;
 
-use larder_core::{Result, percent_decode};
-use pgwire_replication::{ReplicationClient, ReplicationConfig, TlsConfig};
+use larder_core::{Error, ErrorKind, Result, percent_decode};
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::config;
-use super::session::lost;
-use super::tls::{Tls, Tunnel};
+use super::login::{Login, Stream, User};
+use super::receiver::Receiver;
+use super::tls::Tls;
 
 /// Who opens a connection, for the server's own lists.
 const APPLICATION: &str = "larder feed";
-/// A text of a row that is longer ends the session; Postgres has none beyond it.
-const MESSAGE_BYTES_MAX: usize = 1 << 30;
-/// So many messages wait to be decoded; the server waits with more.
-const MESSAGES_MAX: usize = 1_024;
+/// So long it may take until the server sends its log.
+const STARTED_WITHIN: Duration = Duration::from_secs(10);
 
 /// See the module's documentation.
 pub(super) struct Address {
@@ -49,35 +50,36 @@ impl Address {
         self.options.clone()
     }
 
-    /// Follows the log, by this slot and this publication. The tunnel, if there is one,
-    /// is to be kept for as long.
-    pub(super) async fn follow(
-        &self,
-        slot: &str,
-        publication: &str,
-    ) -> Result<(ReplicationClient, Option<Tunnel>)> {
+    /// Follows the log, by this slot and this publication. When it returns the server sends.
+    pub(super) async fn follow(&self, slot: &str, publication: &str) -> Result<Receiver> {
         let options = &self.options;
-        let socket = options.get_socket().and_then(|socket| socket.to_str());
-        let (host, port) = (options.get_host(), options.get_port());
-        let tunnel = match socket {
-            Some(_) => None,
-            None => self.tls.tunnel(host, port).await?,
+        let name = options.get_username();
+        let database = options.get_database().unwrap_or(name);
+        let user = User { name, password: &self.password, database, application: APPLICATION };
+        let started = async {
+            let login = Login::new(self.connect().await?, &user).await?;
+            login.start(slot, publication).await
         };
-        let through = tunnel.as_ref().map(Tunnel::host);
-        let host = through.or(socket).unwrap_or(host);
-        let user = options.get_username();
-        let database = options.get_database().unwrap_or(user);
-        let password = self.password.as_str();
-        let config = ReplicationConfig::new(host, user, password, database, slot, publication)
-            .with_port(port)
-            // What is to be private is so by the tunnel.
-            .with_tls(TlsConfig::disabled())
-            .with_buffer_size(MESSAGES_MAX)
-            .with_max_message_size(MESSAGE_BYTES_MAX)
-            .with_status_interval(std::time::Duration::from_secs(1))
-            .with_application_name(APPLICATION);
-        let client = ReplicationClient::connect(config).await.map_err(|error| lost(&error))?;
-        Ok((client, tunnel))
+        match timeout(STARTED_WITHIN, started).await {
+            Ok(stream) => Ok(Receiver::over(stream?)),
+            Err(_) => {
+                let message = "the server doesn't begin to send its log";
+                Err(Error::new(ErrorKind::Timeout, message))
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Box<dyn Stream>> {
+        let (host, port) = (self.options.get_host(), self.options.get_port());
+        let Some(folder) = self.options.get_socket() else {
+            return self.tls.connect(host, port).await;
+        };
+        let socket = folder.join(format!(".s.PGSQL.{port}"));
+        let stream = UnixStream::connect(&socket).await.map_err(|error| {
+            let message = format!("{} can't be reached: {error}", socket.display());
+            Error::new(ErrorKind::SourceDown, message)
+        })?;
+        Ok(Box::new(stream))
     }
 }
 

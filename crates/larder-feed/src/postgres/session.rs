@@ -5,28 +5,31 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
 use larder_core::{BoxFuture, Error, ErrorKind, Result};
-use pgwire_replication::{PgWireError, ReplicationClient, ReplicationEvent};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::control::{Place, internal};
+use super::login::failed;
+use super::receiver::Receiver;
 use super::snapshot::Snapshot;
-use super::tls::Tunnel;
 use super::transaction::{Committed, Transaction};
 use super::watch::Watch;
-use super::{Inner, catalogue, config, slot};
-use crate::pgoutput::{Decoder, Lsn, Message};
+use super::{Inner, catalogue, slot};
+use crate::pgoutput::{Decoder, Frame, Frames, Lsn, Message};
 
 /// What a writer may leave in its transaction for larder is emitted under this prefix.
 const MESSAGE_PREFIX: &str = "larder";
-/// So long it may take until the server sends.
-const STARTED_WITHIN: Duration = Duration::from_secs(10);
 /// So often it is looked whether what is held back has become visible.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// While so many bytes or transactions are held back, nothing more is received.
+/// What was seen stays seen, so one answer does for all that it saw; for so long, in which no server
+/// gives out so many numbers of transactions that they would begin again.
+const SEEN_FOR: Duration = Duration::from_secs(1);
+/// While so many bytes or transactions are held back, nothing more is received: beyond them there is
+/// at most one piece of what the server sends.
 const HELD_BYTES_MAX: usize = 64 << 20;
 const HELD_MAX: usize = 4_096;
 /// So many transactions are told at once.
@@ -35,9 +38,7 @@ const TOLD_MAX: usize = 256;
 /// See the module's documentation.
 pub(super) struct Session {
     feed: Arc<Inner>,
-    client: ReplicationClient,
-    /// What its bytes go through. Dropped after it.
-    _tunnel: Option<Tunnel>,
+    receiver: Receiver,
     decoder: Decoder,
     /// What the ends that were asked for have found.
     watch: Arc<Watch>,
@@ -50,6 +51,8 @@ pub(super) struct Session {
     /// What was committed and wasn't seen yet, in the order of the commits.
     held: VecDeque<Committed>,
     held_bytes: usize,
+    /// What a reader saw when that was asked last, and when the answer came.
+    seen: Option<(Snapshot, Instant)>,
     /// Everything before this place has been received.
     received: Lsn,
     /// Everything before this place has been told.
@@ -97,21 +100,13 @@ impl Session {
             // changed, and isn't told then.
             feed.settled(catalogue, begins).await?;
         }
-        let (mut client, tunnel) = feed.address.follow(slot, name).await?;
-        match timeout(STARTED_WITHIN, client.wait_started()).await {
-            Ok(started) => started.map_err(|error| lost(&error))?,
-            Err(_) => {
-                let message = "the server doesn't begin to send its log";
-                return Err(Error::new(ErrorKind::Timeout, message));
-            }
-        }
+        let receiver = feed.address.follow(slot, name).await?;
         let position = Place { log, lsn: begins, catalogue }.position();
         let gap = reason.map(|reason| FeedEvent::Gap { reason: reason.to_owned(), position });
         let watch = Arc::new(Watch::new(known));
         *feed.watch.lock() = Arc::downgrade(&watch);
         Ok(Self {
-            client,
-            _tunnel: tunnel,
+            receiver,
             decoder: Decoder::default(),
             watch,
             log,
@@ -120,6 +115,7 @@ impl Session {
             open: None,
             held: VecDeque::new(),
             held_bytes: 0,
+            seen: None,
             received: begins,
             told: begins,
             looks: ticks_every(feed.options.look_every),
@@ -136,8 +132,8 @@ impl Session {
             self.look_at_slot().await?;
             // What has arrived already goes together.
             while !self.is_full() {
-                match self.client.recv().now_or_never() {
-                    Some(event) => self.receive(event)?,
+                match self.receiver.next().now_or_never() {
+                    Some(piece) => self.receive(piece?)?,
                     None => break,
                 }
             }
@@ -156,14 +152,14 @@ impl Session {
                 return Ok(FeedEvent::Passed(self.at(self.told)));
             }
             let received = {
-                let (next, found) = (pin!(self.client.recv()), pin!(self.watch.found.notified()));
+                let (next, found) = (pin!(self.receiver.next()), pin!(self.watch.found.notified()));
                 match timeout(self.feed.options.look_every, select(next, found)).await {
-                    Ok(Either::Left((event, _))) => Some(event),
+                    Ok(Either::Left((piece, _))) => Some(piece),
                     Ok(Either::Right(_)) | Err(_) => None,
                 }
             };
-            if let Some(event) = received {
-                self.receive(event)?;
+            if let Some(piece) = received {
+                self.receive(piece?)?;
             }
         }
     }
@@ -186,14 +182,20 @@ impl Session {
 
     /// What is held and can be read by now, as far as everything committed before it can.
     async fn visible(&mut self) -> Result<Option<FeedEvent>> {
-        let snapshot = self.snapshot().await?;
+        let Some(first) = self.held.front() else { return Ok(None) };
+        let (number, micros) = (first.number, first.micros);
+        let known = self.seen.take();
+        let known = known.filter(|(seen, at)| at.elapsed() < SEEN_FOR && seen.sees(number));
+        let (snapshot, at) = match known {
+            Some(known) => known,
+            None => (self.snapshot().await?, Instant::now()),
+        };
         let held = self.held.iter().take(TOLD_MAX);
         let count = held.take_while(|held| snapshot.sees(held.number)).count();
-        // Both by the same clock, which isn't ours.
-        let age = self.held.front().and_then(|first| {
-            let micros = snapshot.micros.checked_sub(first.micros)?;
-            u64::try_from(micros).ok().map(Duration::from_micros)
-        });
+        // Both by the same clock, which isn't ours, until the answer came.
+        let age = snapshot.micros.checked_sub(micros).and_then(|age| u64::try_from(age).ok());
+        let age = age.map(|age| Duration::from_micros(age) + at.elapsed());
+        self.seen = Some((snapshot, at));
         let mut notices = Vec::new();
         for committed in self.held.drain(..count) {
             self.held_bytes -= committed.bytes;
@@ -211,40 +213,36 @@ impl Session {
         let mut asked = pin!(feed.control.snapshot());
         while !self.is_full() {
             let received = {
-                let next = pin!(self.client.recv());
+                let next = pin!(self.receiver.next());
                 match select(asked.as_mut(), next).await {
                     Either::Left((snapshot, _)) => return snapshot,
-                    Either::Right((event, _)) => event,
+                    Either::Right((piece, _)) => piece,
                 }
             };
-            self.receive(received)?;
+            self.receive(received?)?;
         }
         asked.await
     }
 
-    fn receive(&mut self, event: Result<Option<ReplicationEvent>, PgWireError>) -> Result<()> {
-        match event.map_err(|error| lost(&error))? {
-            None => return Err(Error::new(ErrorKind::SourceDown, "the server ended the log")),
-            Some(ReplicationEvent::Begin { xid, .. }) => self.open = Some(Transaction::begin(xid)),
-            Some(ReplicationEvent::Commit { end_lsn, commit_time_micros, .. }) => {
-                self.commit(Lsn(end_lsn.0), commit_time_micros);
-            }
-            Some(ReplicationEvent::XLogData { data, .. }) => {
-                let message = self.decoder.decode(&data).map_err(|error| internal(&error))?;
-                self.heard(message);
-            }
-            Some(ReplicationEvent::KeepAlive { wal_end, .. }) => {
+    /// Reads a piece of what the server sends.
+    fn receive(&mut self, piece: Bytes) -> Result<()> {
+        for frame in Frames::of(piece) {
+            match frame.map_err(|error| internal(&error))? {
+                Frame::Log(message) => {
+                    let message =
+                        self.decoder.decode(&message).map_err(|error| internal(&error))?;
+                    self.heard(message);
+                }
                 // Within a transaction it is ahead of what was received of it.
-                if self.open.is_none() {
-                    self.received = self.received.max(Lsn(wal_end.0));
+                Frame::Alive { end, .. } if self.open.is_none() => {
+                    self.received = self.received.max(end);
                 }
-            }
-            Some(ReplicationEvent::Message { transactional, prefix, content, .. }) => {
-                if transactional && prefix == MESSAGE_PREFIX {
-                    self.push(Notice::Message(content));
+                Frame::Failed(said) => return Err(failed(&said)),
+                Frame::Over => {
+                    return Err(Error::new(ErrorKind::SourceDown, "the server ended the log"));
                 }
+                Frame::Alive { .. } | Frame::Other => {}
             }
-            Some(ReplicationEvent::StoppedAt { .. }) => {}
         }
         Ok(())
     }
@@ -252,15 +250,22 @@ impl Session {
     fn heard(&mut self, message: Message) {
         match message {
             Message::Change(change) => self.push(Notice::Changed(change)),
+            Message::Begin { transaction, .. } => {
+                self.open = Some(Transaction::begin(transaction));
+            }
+            Message::Commit { end, micros, .. } => self.commit(end, micros),
             Message::Truncate(tables) => {
                 for table in tables {
                     self.push(Notice::truncated(table));
                 }
             }
             Message::Relation { table, is_altered: true } => self.push(Notice::Altered(table)),
-            Message::Relation { .. } | Message::Other => {}
-            // The connection tells these by themselves.
-            Message::Begin { .. } | Message::Commit { .. } | Message::Emitted { .. } => {}
+            Message::Emitted { is_transactional: true, prefix, content, .. }
+                if prefix == MESSAGE_PREFIX =>
+            {
+                self.push(Notice::Message(content));
+            }
+            Message::Relation { .. } | Message::Emitted { .. } | Message::Other => {}
         }
     }
 
@@ -304,7 +309,7 @@ impl Following for Session {
     fn acknowledge(&mut self, position: FeedPosition) {
         let place = Place::of(position);
         if place.log == self.log {
-            self.client.update_applied_lsn(pgwire_replication::Lsn(place.lsn.0));
+            self.receiver.applied(place.lsn);
         }
     }
 }
@@ -314,17 +319,4 @@ fn ticks_every(every: Duration) -> Interval {
     let mut ticks = interval(every.max(Duration::from_millis(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-pub(super) fn lost(error: &PgWireError) -> Error {
-    let text = error.to_string();
-    // object_in_use
-    if text.contains("55006") || text.contains("is active for PID") {
-        return Error::new(ErrorKind::Refused, "another process follows the feed");
-    }
-    match error {
-        PgWireError::Auth(_) => config(format!("the log can't be followed: {text}")),
-        PgWireError::MessageTooLarge { .. } => internal(error),
-        _ => Error::new(ErrorKind::SourceDown, format!("the log can't be followed: {text}")),
-    }
 }

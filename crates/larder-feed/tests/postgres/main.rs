@@ -8,6 +8,7 @@ mod ends;
 #[path = "../common/follower.rs"]
 mod follower;
 mod gaps;
+mod login;
 mod tables;
 #[path = "../common/text.rs"]
 mod text;

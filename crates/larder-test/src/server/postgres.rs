@@ -152,6 +152,30 @@ impl Postgres {
         }
     }
 
+    /// Receives with Postgres's own program what this slot has for `publication`, up to a place in the
+    /// log, and throws it away; or says why it couldn't.
+    ///
+    /// # Errors
+    ///
+    /// What the program said, when it didn't get there.
+    ///
+    /// # Panics
+    ///
+    /// When `pg_recvlogical` isn't installed.
+    pub fn try_recvlogical(&self, slot: &str, publication: &str, end: &str) -> Result<(), String> {
+        let mut receive = self.client("pg_recvlogical");
+        receive.args(["-h", "127.0.0.1", "-U", "postgres", "-d", "postgres", "-p"]);
+        receive.arg(self.port().to_string());
+        receive.args(["--start", "-S", slot, "-E", end, "-F", "0", "-f", "/dev/null"]);
+        let publication = format!("publication_names={publication}");
+        receive.args(["-o", "proto_version=1", "-o", "messages=true", "-o", &publication]);
+        let output = receive.output().expect("a program that was found can be started");
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
     /// Stops what sends the server's log to those who follow it from running, while `meanwhile`
     /// does: their connections stay open, and they hear nothing. Who begins to follow meanwhile is
     /// sent the log.
