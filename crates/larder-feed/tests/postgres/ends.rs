@@ -107,3 +107,25 @@ fn promoted() -> Postgres {
     while postgres.psql("SELECT pg_is_in_recovery()") == "t" {}
     postgres
 }
+
+/// More was written than waits on its way, so the server waits for somebody who takes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_hears_of_who_is_busy() {
+    let (postgres, feed) = installed().await;
+    let mut follower = Follower::follow(&feed, None).await.unwrap();
+    follower.catch_up(&feed).await;
+    for from in [10_000, 20_000, 30_000] {
+        postgres.psql(&format!(
+            "INSERT INTO users SELECT n, repeat('x', 1000) FROM generate_series({from}, {from} + 8999) n"
+        ));
+    }
+    for _ in 0..2 {
+        let noted = postgres.psql("SELECT clock_timestamp()");
+        let heard = format!(
+            "SELECT count(*) FROM pg_stat_replication
+              WHERE application_name = 'larder feed' AND reply_time > '{noted}'"
+        );
+        while postgres.psql(&heard) != "1" {}
+    }
+    assert_eq!(follower.catch_up(&feed).await.len(), 27_000);
+}

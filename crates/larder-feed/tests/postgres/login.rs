@@ -6,7 +6,7 @@ use larder_core::ErrorKind;
 use larder_feed::postgres::{PostgresFeed, PostgresFeedOptions};
 use larder_test::Postgres;
 
-use crate::{database, feed_of, follow_soon};
+use crate::{Follower, database, feed_of};
 
 /// Lets the superuser in as he is, and `larder` with a password that is asked for like this.
 fn admit(postgres: &Postgres, how: &str) {
@@ -30,7 +30,7 @@ async fn a_password_is_proven_or_sent_as_the_server_asks() {
     for how in ["scram-sha-256", "password"] {
         admit(&postgres, how);
         let feed = feed(&postgres);
-        let mut follower = follow_soon(&feed, None).await;
+        let mut follower = Follower::follow_soon(&feed, None).await;
         follower.catch_up(&feed).await;
         postgres.psql("INSERT INTO users SELECT coalesce(max(id), 0) + 1, 'x' FROM users");
         assert_eq!(follower.catch_up(&feed).await.len(), 1, "{how}");
@@ -45,7 +45,7 @@ async fn who_is_asked_in_a_way_that_is_not_spoken_is_told_what_to_do() {
         "SET password_encryption = 'md5'; CREATE ROLE larder LOGIN REPLICATION PASSWORD 's e/cret'",
     );
     admit(&postgres, "md5");
-    let refused = crate::Follower::follow(&feed(&postgres), None).await.map(drop).unwrap_err();
+    let refused = Follower::follow(&feed(&postgres), None).await.map(drop).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Config);
     assert!(refused.to_string().contains("let larder in by scram-sha-256"), "{refused}");
 }
