@@ -4,7 +4,8 @@
 //! 1. **Push** (see `writes`). The write gets its number in the journal and its place in the dirty
 //!    map, in one step. It is acknowledged when the journal has made it durable; many wait for one
 //!    `fsync`.
-//! 2. **Read.** What was acknowledged is what this process reads, whatever the tiers hold.
+//! 2. **Read** (see `reads`). What was acknowledged is what this process reads, whatever the tiers
+//!    hold.
 //! 3. **Apply** (see `lane`). What waited long enough, or is many, is applied in one transaction,
 //!    in which the sink also notes the sequence of each key: a second time changes nothing.
 //! 4. **Close.** Of what nothing waits behind memory has what the sink returned, or nothing (see
@@ -19,22 +20,26 @@
 //! | file | idea |
 //! |---|---|
 //! | `dirty` | what waits, in order for each key |
+//! | `base` | what differences that wait rest on, and until when |
 //! | `record` | a write as bytes |
 //! | `room` | what waits counts against the memory tier's bound |
 //! | `describe` | what such bytes say, for who looks at a journal from outside |
 //! | `hub` | what the caches of one journal have in common |
-//! | `writes` | pushing and reading |
+//! | `writes` | pushing |
+//! | `reads` | reading what waits, and what is beneath |
 //! | `pledges` | other processes keep nothing of what waits |
 //! | `announcing` | pledges given to the shared tier and the bus, and taken back |
 //! | `lane` | the task that applies |
 //! | `replay` | beginning again after an end |
 
 mod announcing;
+mod base;
 mod describe;
 pub(crate) mod dirty;
 mod hub;
 mod lane;
 mod pledges;
+mod reads;
 mod record;
 mod replay;
 mod room;

@@ -46,8 +46,16 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         struck.into_iter().filter(|key| self.strike(key, now, what)).count()
     }
 
-    /// Strikes one key. Returns whether something was held.
+    /// Strikes one key, and what was read beneath its writes that wait. Returns whether something
+    /// was held.
     pub(crate) fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
+        // Before the epoch is raised: a flight that begins then is joined by whoever comes later.
+        self.doubt_beneath(key);
+        self.strike_memory(key, now, what)
+    }
+
+    /// Strikes one key in memory alone: what is beneath its writes that wait didn't change.
+    pub(crate) fn strike_memory(&self, key: &K, now: Moment, what: Invalidation) -> bool {
         let raise = || self.engine.epochs().raise(self.scope, key);
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::EpochUnderLock) {

@@ -18,6 +18,7 @@ mod eviction;
 mod examples;
 mod faults;
 mod feed;
+mod feed_behind;
 mod http_api;
 mod http_guide;
 mod http_openapi;

@@ -9,47 +9,37 @@
 //! writes of a key are never applied in another order than that in which they were acknowledged.
 //! (Where the two are two steps, a write can get lost between them: hazelcast#18670.)
 //!
+//! What is seen of a key may rest on what is [beneath](Base): on what the source said when it was
+//! read, with differences on top. Whoever changes that tells us ([`doubt`](Dirty::doubt)), and then
+//! it is read again, as what was being read or applied meanwhile may be from before. What a write
+//! that waits says as a whole rests on nothing.
+//!
 //! Nothing here waits, knows the journal or a sink.
 
+mod shard;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use larder_core::sink::{Numbered, Sequence};
 use larder_core::sync::{AtomicUsize, Mutex, Ordering};
 use larder_core::{CacheKey, Error, ErrorKind, Moment, Result, Write, Written};
 
+use super::base::Base;
+use shard::{Place, Shard, Waiting};
+pub use words::Fold;
+pub(crate) use words::{Beneath, Coming, Found, Read, Seen, Settled};
+
 /// Few where a checker explores what is done in them.
 const SHARDS: usize = if cfg!(shuttle) { 2 } else { 16 };
 
 /// What a key and its place cost beside its writes, in bytes, about.
 pub(crate) const KEY_BYTES: usize = 160;
-
-/// What a read of a key finds that has writes waiting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Seen<V> {
-    /// This, or nothing.
-    Value(Option<V>),
-    /// Whatever is held beneath, and differences on top of it.
-    Beneath,
-}
-
-/// How a difference changes a value.
-pub type Fold<V> = Box<dyn Fn(Option<&V>, i64) -> Result<V> + Send + Sync>;
-
-/// A write to be put at the end.
-pub(crate) struct Coming<V> {
-    pub(crate) write: Write<V>,
-    /// Under whose ownership.
-    pub(crate) epoch: u64,
-    pub(crate) letter: Option<u64>,
-    /// What it takes, in bytes.
-    pub(crate) weight: usize,
-    pub(crate) now: Moment,
-}
 
 /// Writes of one cache.
 pub(crate) struct Dirty<K, V> {
@@ -60,61 +50,6 @@ pub(crate) struct Dirty<K, V> {
     /// Which shard is taken from next.
     turn: AtomicUsize,
     fold: Option<Fold<V>>,
-}
-
-struct Shard<K, V> {
-    keys: HashMap<K, Place<V>, RandomState>,
-    /// Keys with something that may be taken, the longest waiting first.
-    order: VecDeque<K>,
-    /// The oldest record that each waiting write needs, and since when it waits.
-    firsts: BTreeSet<(u64, Moment)>,
-    /// Keys with a write that has taken the place of others, and may not be durable yet.
-    replacing: HashSet<K, RandomState>,
-}
-
-struct Place<V> {
-    waiting: VecDeque<Waiting<V>>,
-    /// The first of them is being applied.
-    flies: bool,
-    /// It stands in the order.
-    stands: bool,
-    /// So many read what is beneath, and nothing may be applied meanwhile.
-    pins: usize,
-    seen: Seen<V>,
-    last: u64,
-    /// Somebody read it since it waits, or memory held it before.
-    is_wanted: bool,
-}
-
-struct Waiting<V> {
-    write: Write<V>,
-    /// The oldest record that it needs, and since when.
-    first: (u64, Moment),
-    sequence: Sequence,
-    letter: Option<u64>,
-    weight: usize,
-}
-
-/// What was read of a key that has writes waiting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Read<V> {
-    pub(crate) seen: Seen<V>,
-    /// The number of the last of them.
-    pub(crate) last: u64,
-}
-
-/// What was found where somebody wants to read beneath.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Beneath<V> {
-    /// Nothing waits any more.
-    Clean,
-    /// What is seen is known by now.
-    Known(Option<V>),
-    /// Something is being applied, and nobody can say if what is beneath has it. Ask again when it
-    /// is settled.
-    Flies,
-    /// Nothing will be applied until [`Dirty::unpin`].
-    Pinned,
 }
 
 impl<K: CacheKey, V: Clone> Dirty<K, V> {
@@ -208,19 +143,26 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
                 stands: false,
                 pins: 0,
                 seen: Seen::Beneath,
+                base: None,
+                doubts: 0,
+                doubts_at_take: 0,
                 last: 0,
                 is_wanted: false,
             }
         });
         let sequence = Sequence { epoch: coming.epoch, number };
-        place.seen = seen.clone();
+        place.seen = seen;
         place.last = number;
+        if coming.write.is_absolute() {
+            place.base = None;
+        }
+        let read = place.read();
         if let Some(sum) = sum
             && let Some(last) = place.waiting.back_mut()
         {
             last.write = Write::Add(sum);
             last.sequence = sequence;
-            return Ok(Read { seen, last: number });
+            return Ok(read);
         }
         let mut first = (number, coming.now);
         if coming.write.is_absolute() && coming.letter.is_none() {
@@ -245,7 +187,7 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
             place.stands = true;
             order.push_back(key.clone());
         }
-        Ok(Read { seen, last: number })
+        Ok(read)
     }
 
     /// What a read of `key` sees, if something waits.
@@ -256,7 +198,29 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         let mut shard = self.shard(key).lock();
         let place = shard.keys.get_mut(key)?;
         place.is_wanted = true;
-        Some(Read { seen: place.seen.clone(), last: place.last })
+        Some(place.read())
+    }
+
+    /// Somebody may have changed what is beneath: what is seen of the key doesn't rest on what was
+    /// read or returned before.
+    pub(crate) fn doubt(&self, key: &K) {
+        self.doubt_unless(key, |_| false);
+    }
+
+    /// The same where what is seen rests on something that doesn't stand any more.
+    pub(crate) fn doubt_unless(&self, key: &K, stands: impl FnOnce(Option<&Base>) -> bool) {
+        if self.keys() == 0 {
+            return;
+        }
+        let mut shard = self.shard(key).lock();
+        let Some(place) = shard.keys.get_mut(key) else { return };
+        if stands(place.base.as_deref()) {
+            return;
+        }
+        place.doubts += 1;
+        if place.base.take().is_some() {
+            place.seen = self.seen_of(&place.waiting);
+        }
     }
 
     /// Memory held it when it was written.
@@ -297,10 +261,9 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         taken
     }
 
-    /// What flew is done with: it was applied, or never will be. `written` is what is held beneath
-    /// now. Returns whether nothing waits behind it: then the caller strikes what the tiers hold of
-    /// the key, and [closes](Self::close) it.
-    pub(crate) fn settle(&self, key: &K, written: Written<V>) -> bool {
+    /// What flew is done with. Returns whether nothing waits behind it: then the caller strikes
+    /// what the tiers hold of the key, and [closes](Self::close) it.
+    pub(crate) fn settle(&self, key: &K, settled: Settled<V>) -> bool {
         let mut shard = self.shard(key).lock();
         let Shard { keys, order, firsts, .. } = &mut *shard;
         let Some(place) = keys.get_mut(key) else { return false };
@@ -308,15 +271,15 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         place.flies = false;
         firsts.remove(&done.first);
         self.bytes.fetch_sub(done.weight, Ordering::AcqRel);
-        let beneath = match written {
-            Written::Value(value) => Some(Some(value)),
-            Written::Absent => Some(None),
-            Written::Unsaid => None,
-        };
-        if let Some(beneath) = beneath
-            && let Some(seen) = self.on_top(beneath, &place.waiting)
-        {
-            place.seen = Seen::Value(seen);
+        match settled {
+            Settled::Applied(written, base) if place.doubts == place.doubts_at_take => {
+                self.rest_on(place, written, base);
+            }
+            // What it returned may be from before.
+            Settled::Applied(..) | Settled::Buried => {
+                place.base = None;
+                place.seen = self.seen_of(&place.waiting);
+            }
         }
         if place.waiting.is_empty() {
             return true;
@@ -326,6 +289,30 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
             order.push_back(key.clone());
         }
         false
+    }
+
+    /// What is seen rests on what a write returned that was applied.
+    fn rest_on(&self, place: &mut Place<V>, written: Written<V>, base: Option<Arc<Base>>) {
+        if place.waiting.iter().any(|waiting| waiting.write.is_absolute()) {
+            return;
+        }
+        let beneath = match written {
+            Written::Value(value) => Some(Some(value)),
+            Written::Absent => Some(None),
+            Written::Unsaid => None,
+        };
+        match (beneath, base) {
+            (Some(beneath), Some(base)) => match self.on_top(beneath, &place.waiting) {
+                Some(seen) => (place.seen, place.base) = (Seen::Value(seen), Some(base)),
+                None => (place.seen, place.base) = (Seen::Beneath, None),
+            },
+            // It was said as a whole by what is applied by now, and holds from then.
+            (None, Some(base)) if place.base.is_none() && place.seen.is_known() => {
+                place.base = Some(base);
+            }
+            (None, Some(_)) => {}
+            (_, None) => (place.seen, place.base) = (self.seen_of(&place.waiting), None),
+        }
     }
 
     /// What was taken of a key is known not to be applied, and waits again, before all others.
@@ -355,32 +342,39 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         let mut shard = self.shard(key).lock();
         match shard.keys.get_mut(key) {
             None => Beneath::Clean,
-            Some(Place { seen: Seen::Value(value), .. }) => Beneath::Known(value.clone()),
+            Some(Place { seen: Seen::Value(value), base, .. }) => {
+                Beneath::Known(value.clone(), base.clone())
+            }
             // With nothing waiting it is about to be closed.
             Some(place) if place.flies || place.waiting.is_empty() => Beneath::Flies,
             Some(place) => {
                 place.pins += 1;
-                Beneath::Pinned
+                Beneath::Pinned(place.doubts)
             }
         }
     }
 
-    /// Ends a [`pin`](Self::pin). `beneath` is what was read there, if it could be.
-    pub(crate) fn unpin(&self, key: &K, beneath: Option<Option<V>>) -> Option<Seen<V>> {
+    /// Ends a [`pin`](Self::pin). `found` is what was read there, if it could be. Where it was
+    /// doubted meanwhile it is good for who has read it, and not kept.
+    pub(crate) fn unpin(&self, key: &K, found: Option<Found<V>>) -> Option<Read<V>> {
         let mut shard = self.shard(key).lock();
         let Shard { keys, order, .. } = &mut *shard;
         let place = keys.get_mut(key)?;
         place.pins -= 1;
-        if let (Seen::Beneath, Some(beneath)) = (&place.seen, beneath)
-            && let Some(seen) = self.on_top(beneath, &place.waiting)
+        let mut read = place.read();
+        if let (Seen::Beneath, Some(Found { value, base, doubts })) = (&place.seen, found)
+            && let Some(seen) = self.on_top(value, &place.waiting)
         {
-            place.seen = Seen::Value(seen);
+            (read.seen, read.base) = (Seen::Value(seen), Some(base));
+            if place.doubts == doubts {
+                (place.seen, place.base) = (read.seen.clone(), read.base.clone());
+            }
         }
         if place.pins == 0 && !place.stands && !place.waiting.is_empty() {
             place.stands = true;
             order.push_back(key.clone());
         }
-        Some(place.seen.clone())
+        Some(read)
     }
 
     fn shard(&self, key: &K) -> &Mutex<Shard<K, V>> {
@@ -400,6 +394,14 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         })
     }
 
+    /// What is seen with these writes on top of what nobody knows.
+    fn seen_of(&self, waiting: &VecDeque<Waiting<V>>) -> Seen<V> {
+        let after = |seen: Seen<V>, waiting: &Waiting<V>| {
+            self.seen_after(Some(&seen), &waiting.write).unwrap_or(Seen::Beneath)
+        };
+        waiting.iter().fold(Seen::Beneath, after)
+    }
+
     /// What is seen with these writes on top of what is beneath; `None` if it can't be said.
     fn on_top(&self, beneath: Option<V>, waiting: &VecDeque<Waiting<V>>) -> Option<Option<V>> {
         let mut seen = Seen::Value(beneath);
@@ -409,34 +411,6 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         match seen {
             Seen::Value(value) => Some(value),
             Seen::Beneath => None,
-        }
-    }
-}
-
-impl<V> Place<V> {
-    /// The last write, if a further one may take its place.
-    fn joinable(&self) -> Option<&Waiting<V>> {
-        let is_free = self.waiting.len() > usize::from(self.flies);
-        self.waiting.back().filter(|last| is_free && last.letter.is_none())
-    }
-}
-
-impl<K: CacheKey, V: Clone> Shard<K, V> {
-    /// Takes the first write of the key that has waited longest.
-    fn take(&mut self) -> Option<(Numbered<K, V>, usize)> {
-        loop {
-            let key = self.order.pop_front()?;
-            let Some(place) = self.keys.get_mut(&key) else { continue };
-            place.stands = false;
-            // Who reads beneath puts it back.
-            if place.pins > 0 || place.flies {
-                continue;
-            }
-            let Some(first) = place.waiting.front() else { continue };
-            place.flies = true;
-            let (write, sequence) = (first.write.clone(), first.sequence);
-            let weight = first.weight;
-            return Some((Numbered { key, write, sequence, letter: first.letter }, weight));
         }
     }
 }

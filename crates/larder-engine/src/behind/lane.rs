@@ -16,6 +16,7 @@ use larder_core::sink::{Applied, Numbered, WriteError, WriteFault};
 use larder_core::{CacheKey, Error, ErrorKind, Moment, Written};
 
 use super::Behind;
+use super::dirty::Settled;
 use super::writes::Only;
 use crate::cache::{Cache, Parts};
 use crate::fence::Fence;
@@ -264,11 +265,19 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
     /// What was applied, or buried, is waited for no more.
     async fn settle(&self, parts: &Arc<Parts<K, V>>, mut done: Vec<Done<'_, K, V>>) {
         let behind = &self.behind;
-        done.retain(|Done { numbered, written, .. }| {
+        done.retain(|Done { numbered, written, before }| {
             if let Some(letter) = numbered.letter {
                 behind.letters.lock().remove(&letter);
             }
-            behind.dirty.settle(&numbered.key, written.clone())
+            let settled = match before {
+                Some((began, fence)) => {
+                    let (at, born) = (*began, fence.born);
+                    let base = parts.base_of_written(&numbered.key, written, at, born);
+                    Settled::Applied(written.clone(), base)
+                }
+                None => Settled::Buried,
+            };
+            behind.dirty.settle(&numbered.key, settled)
         });
         let close = || done.iter().for_each(|done| behind.dirty.close(&done.numbered.key));
         #[cfg(shuttle)]

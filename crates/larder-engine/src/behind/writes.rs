@@ -1,25 +1,19 @@
-//! Pushing writes, and reading what waits.
+//! Pushing writes.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::steps::{Step, reach};
-use larder_core::{
-    Answer, CacheKey, Error, ErrorKind, KeyText, LoadContext, Moment, Result, State, Terms, Tier,
-    Write, Written,
-};
+use larder_core::{CacheKey, Error, ErrorKind, KeyText, Moment, Result, Write, Written};
 
 use super::Behind;
-use super::dirty::{Beneath, Coming, KEY_BYTES, Read, Seen};
+use super::base::Base;
+use super::dirty::{Coming, KEY_BYTES, Read, Seen};
 use super::record::{Entry, What};
 use crate::cache::Parts;
-use crate::departed::Departed;
 use crate::erased::DynSink;
 use crate::fence::Fence;
-use crate::fill::{Fill, Loaded};
-use crate::flight::{Flight, Landed};
 use crate::invalidate::Invalidation;
-use crate::load::Seek;
 use crate::runtime::oneshot;
 use crate::write::Wrote;
 
@@ -174,6 +168,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let claim = behind.room.claim(KEY_BYTES + weight, || behind.dirty.bytes());
         let _claim = claim.ok_or_else(|| no_room(&self.name, behind).for_key(&*text))?;
         let now = self.engine.now();
+        let horizon = self.horizon();
+        // What is returned is what is held then, and not what was.
+        let stands = |base: Option<&Base>| base.is_none_or(|base| self.stands(base, horizon));
+        behind.dirty.doubt_unless(key, stands);
         let read =
             behind.dirty.push(
                 key,
@@ -205,124 +203,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if self.engine.omits(crate::engine::Omit::StrikeAtPush) {
             return false;
         }
-        self.strike(key, now, Invalidation::Drop)
-    }
-
-    /// Lands a flight with what was acknowledged of its key, if something waits to be applied.
-    pub(crate) fn land_from_dirty(
-        self: &Arc<Self>,
-        key: &K,
-        flight: &Arc<Flight<V>>,
-        seek: Seek,
-    ) -> bool {
-        let Some(behind) = self.behind() else { return false };
-        let Some(read) = behind.dirty.read(key) else { return false };
-        let departed = Departed::new(self, key, flight, seek);
-        match read.seen {
-            Seen::Value(value) if behind.is_durable(read.last) => {
-                departed.land(Ok(self.landed_dirty(value, flight.fence())));
-            }
-            _ => self.engine.spawn(land_dirty(departed)),
-        }
-        true
-    }
-
-    /// What is answered for a key whose acknowledged writes are durable and known; `None`
-    /// otherwise.
-    pub(crate) fn dirty_answer(&self, key: &K) -> Option<Answer<V>> {
-        let behind = self.behind()?;
-        let read = behind.dirty.read(key)?;
-        match read.seen {
-            Seen::Value(value) if behind.is_durable(read.last) => {
-                Some(self.answer(self.landed_dirty(value, self.fence(key)), false))
-            }
-            _ => None,
-        }
-    }
-
-    /// The same, and waits until it is so.
-    pub(crate) async fn ask_dirty(&self, key: &K) -> Option<Answer<V>> {
-        let value = self.read_dirty(key).await.ok()??;
-        Some(self.answer(self.landed_dirty(value, self.fence(key)), false))
-    }
-
-    /// It is the truth of this moment, and kept nowhere but where it waits.
-    fn landed_dirty(&self, value: Option<V>, fence: Fence) -> Landed<V> {
-        let (at, cost) = (self.engine.now(), Duration::ZERO);
-        let terms = Terms::default();
-        let loaded = Loaded { value, terms: &terms, held: None, at, cost };
-        let times = self.times_of(&loaded);
-        Landed {
-            value: loaded.value,
-            times,
-            as_of: at,
-            fill: Fill::NotKept,
-            born: fence.born,
-            rider: None,
-            tier: Tier::Memory,
-            state: State::Fresh,
-        }
-    }
-
-    /// What a read returns of a key that has writes waiting; `None` where it hasn't any more.
-    async fn read_dirty(&self, key: &K) -> Result<Option<Option<V>>> {
-        let (_, behind) = self.written_behind()?;
-        let Some(read) = behind.dirty.read(key) else { return Ok(None) };
-        // Nobody is shown what an end of the process could still take back.
-        behind.durable(read.last).await?;
-        match read.seen {
-            Seen::Value(value) => Ok(Some(value)),
-            Seen::Beneath => self.read_beneath(behind, key).await,
-        }
-    }
-
-    /// Reads what is held beneath differences, and what is seen with them on top of it.
-    async fn read_beneath(&self, behind: &Behind<K, V>, key: &K) -> Result<Option<Option<V>>> {
-        let until = self.engine.now() + self.patience.deadline;
-        loop {
-            let settled = behind.settled.notified();
-            match behind.dirty.pin(key) {
-                Beneath::Clean => return Ok(None),
-                Beneath::Known(value) => return Ok(Some(value)),
-                Beneath::Pinned => break,
-                Beneath::Flies => {
-                    let clock = &**self.engine.clock();
-                    if crate::wait::within(clock, until, settled).await.is_none() {
-                        let message = "the key is being written, and that takes long";
-                        return Err(
-                            Error::new(ErrorKind::Timeout, message).for_key(self.text(key)?)
-                        );
-                    }
-                }
-            }
-        }
-        let pin = Pin { behind, key, beneath: None };
-        self.load_beneath(pin).await
-    }
-
-    async fn load_beneath(&self, mut pin: Pin<'_, K, V>) -> Result<Option<Option<V>>> {
-        let source = self.source.as_ref().ok_or_else(|| {
-            let message = format!(
-                "the cache {} has no source, and so doesn't know what differences add up to",
-                self.name
-            );
-            Error::new(ErrorKind::Refused, message)
-        })?;
-        let mut context = LoadContext::new(self.load_timeout);
-        let loaded = source.load(pin.key, &mut context).await.map_err(Error::from_loader)?;
-        pin.beneath = Some(loaded);
-        match pin.end() {
-            Some(Seen::Value(value)) => Ok(Some(value)),
-            Some(Seen::Beneath) => {
-                let message = format!(
-                    "the cache {} doesn't know how a difference changes its values: say it with \
-                     add_with, or wait until it is applied",
-                    self.name
-                );
-                Err(Error::new(ErrorKind::Refused, message))
-            }
-            None => Ok(None),
-        }
+        self.strike_memory(key, now, Invalidation::Drop)
     }
 
     /// Lets an acknowledgement wait the longer the more waits to be applied, so that who writes
@@ -370,7 +251,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
     }
 
     /// Whether what has this number is durable.
-    fn is_durable(&self, number: u64) -> bool {
+    pub(super) fn is_durable(&self, number: u64) -> bool {
         number < self.hub.journal.durable_below()
     }
 
@@ -392,51 +273,4 @@ fn no_room<K: CacheKey, V: Clone>(name: &str, behind: &Behind<K, V>) -> Error {
         behind.dirty.bytes()
     );
     Error::new(ErrorKind::Shed, message).retry_after(super::hub::RETRY_AFTER)
-}
-
-/// Lands a flight when what waits is durable and known.
-async fn land_dirty<K, V>(departed: Departed<K, V>)
-where
-    K: CacheKey,
-    V: Clone + Send + Sync + 'static,
-{
-    let parts = Arc::clone(departed.parts());
-    let read = parts.read_dirty(departed.key()).await;
-    match read {
-        Ok(Some(value)) => {
-            let landed = parts.landed_dirty(value, departed.fence());
-            departed.land(Ok(landed));
-        }
-        // It was applied meanwhile.
-        Ok(None) => parts.depart_alone(departed),
-        Err(error) => departed.land(Err(error)),
-    }
-}
-
-/// A key whose writes aren't applied meanwhile.
-struct Pin<'a, K: CacheKey, V: Clone + Send + Sync + 'static> {
-    behind: &'a Behind<K, V>,
-    key: &'a K,
-    beneath: Option<Option<V>>,
-}
-
-impl<K: CacheKey, V: Clone + Send + Sync + 'static> Pin<'_, K, V> {
-    /// What is seen now.
-    fn end(mut self) -> Option<Seen<V>> {
-        let seen = self.release();
-        std::mem::forget(self);
-        seen
-    }
-
-    fn release(&mut self) -> Option<Seen<V>> {
-        let seen = self.behind.dirty.unpin(self.key, self.beneath.take());
-        self.behind.wake.notify_one();
-        seen
-    }
-}
-
-impl<K: CacheKey, V: Clone + Send + Sync + 'static> Drop for Pin<'_, K, V> {
-    fn drop(&mut self) {
-        self.release();
-    }
 }

@@ -5,6 +5,7 @@
 mod common;
 mod crashes;
 mod ends;
+mod fed;
 mod installing;
 mod others;
 mod room;
