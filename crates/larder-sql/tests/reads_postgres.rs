@@ -205,12 +205,43 @@ async fn what_changes_without_a_row_is_refused_by_its_name() {
         let sql = format!("SELECT id FROM {table} WHERE id = {{id}}");
         let error = asked(&ann, "k:{id:int}", &sql).reads().await.unwrap_err();
         assert!(error.chain().contains("row level security"), "{}", error.chain());
+        assert!(error.chain().contains("ALTER ROLE … BYPASSRLS"), "{}", error.chain());
     }
-    // Through a view somebody else's policies count, whoever asks, and whatever else is read.
+    // Through a view its owner's policies count, whoever asks, and whatever else is read.
     for tables in ["shown", "guarded JOIN shown USING (id)"] {
         let sql = format!("SELECT id FROM {tables} WHERE id = {{id}}");
-        assert!(asked(&database, "k:{id:int}", &sql).reads().await.is_err(), "{tables}");
+        let reads = async || asked(&database, "k:{id:int}", &sql).reads().await;
+        assert!(reads().await.is_ok(), "{tables}: the superuser's view shows everything");
+        postgres.psql("ALTER VIEW shown OWNER TO ann");
+        let error = reads().await.unwrap_err();
+        assert!(error.chain().contains("the owner of a view"), "{}", error.chain());
+        postgres.psql("ALTER VIEW shown OWNER TO postgres");
     }
+}
+
+/// Who isn't subject to the policies reads every row, so that nothing but rows changes answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_that_do_not_hold_for_the_user_change_nothing() {
+    let (postgres, _) = start();
+    postgres.psql(
+        "CREATE ROLE ann LOGIN; GRANT SELECT ON guarded TO ann; ALTER TABLE guarded OWNER TO ann",
+    );
+    let url = postgres.url().replace("postgres@", "ann@");
+    let ann = Database::open(&url, &Options::new("shop")).unwrap();
+    let reads = async || {
+        let reads = asked(&ann, "k:{id:int}", "SELECT id FROM guarded WHERE id = {id}");
+        reads.reads().await.map(|reads| reads.tables.len())
+    };
+    let error = reads().await.unwrap_err();
+    assert!(error.chain().contains("policies hold for the user"), "{}", error.chain());
+    postgres.psql("ALTER TABLE guarded NO FORCE ROW LEVEL SECURITY");
+    assert_eq!(reads().await.unwrap(), 1, "it is the owner");
+    postgres.psql("ALTER TABLE guarded OWNER TO postgres; GRANT SELECT ON guarded TO ann");
+    assert!(reads().await.is_err());
+    postgres.psql("ALTER ROLE ann BYPASSRLS");
+    assert_eq!(reads().await.unwrap(), 1, "it bypasses them");
+    postgres.psql("ALTER ROLE ann NOBYPASSRLS");
+    assert!(reads().await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

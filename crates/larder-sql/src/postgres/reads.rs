@@ -96,15 +96,14 @@ async fn found(
     while !next.is_empty() {
         next = relations(connection, &mut known, &next, start).await?;
     }
-    // Through a view the policies may be asked as somebody else.
-    if let Some(table) = known.guarded.as_ref().filter(|_| known.views > 0) {
-        return Err(guarded(table));
+    if let Some(table) = known.hidden_by_a_view(connection).await? {
+        return Err(guarded(&table, "the owner of a view that it is read through"));
     }
     known.tree.check(question, Dialect::Postgres).map_err(refused)?;
     let own = functions::check(connection, &known.tree).await?;
     let tables = known.tables(connection).await?;
     let single = match (&known.roots[..], own) {
-        _ if known.views > 0 => Err("reads through a view".to_owned()),
+        _ if !known.views.is_empty() => Err("reads through a view".to_owned()),
         (_, Some(own)) => Err(format!("uses {own}, which is not the server's own")),
         ([], _) => Err("reads no table".to_owned()),
         ([(table, _)], None) if tables.len() == 1 => {
@@ -127,9 +126,10 @@ fn asked(sql: &'static str) -> Query<'static, sqlx::Postgres, PgArguments> {
 struct Known {
     tree: Tree,
     seen: BTreeSet<u32>,
-    views: usize,
-    /// A table with policies.
-    guarded: Option<Table>,
+    /// The owners of the views.
+    views: Vec<Oid>,
+    /// The tables with policies.
+    guarded: Vec<Oid>,
     /// The tables that are named somewhere, and the partitioned table that each is one of.
     roots: Vec<(Oid, Oid)>,
 }
@@ -139,7 +139,7 @@ SELECT c.oid, c.relkind::text, n.nspname::text, c.relname::text, c.relpersistenc
        c.relrowsecurity, pg_catalog.row_security_active(c.oid),
        coalesce(pg_catalog.pg_partition_root(c.oid)::oid, c.oid),
        (SELECT r.ev_action::text FROM pg_catalog.pg_rewrite r
-         WHERE r.ev_class = c.oid AND r.rulename = '_RETURN')
+         WHERE r.ev_class = c.oid AND r.rulename = '_RETURN'), c.relowner
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid = ANY ($1) ORDER BY c.oid";
 
@@ -165,13 +165,15 @@ async fn relations(
             if oid.0 < OWN_OID_MAX {
                 return Err(refused(format!("reads the system's {table}")));
             }
-            known.views += usize::from(oid != start);
+            if oid != start {
+                known.views.push(row.try_get(9)?);
+            }
             next.extend(known.tree.read(&tree).map_err(refused)?);
             continue;
         }
         check(row, &table, &kind)?;
         if row.try_get(5)? {
-            known.guarded = Some(table);
+            known.guarded.push(oid);
         }
         known.roots.push((oid, row.try_get(7)?));
     }
@@ -204,15 +206,17 @@ fn check(row: &PgRow, table: &Table, kind: &str) -> Result<(), Failure> {
         _ => return Err(refused(format!("reads {table}, which is no table"))),
     }
     match row.try_get(6)? {
-        true => Err(guarded(table)),
+        true => Err(guarded(table, "the user of this source")),
         false => Ok(()),
     }
 }
 
-fn guarded(table: &Table) -> Failure {
+fn guarded(table: &Table, who: &str) -> Failure {
     refused(format!(
-        "reads {table}, which has row level security: what a policy lets through may change with \
-         the session"
+        "reads {table}, which has row level security, and its policies hold for {who}: what they \
+         let through may change with the session, and without a row. Give that role BYPASSRLS \
+         (ALTER ROLE … BYPASSRLS), or let it own the table, without FORCE ROW LEVEL SECURITY: then \
+         it reads every row, and what larder serves of them is seen by whoever may ask larder"
     ))
 }
 
@@ -235,7 +239,31 @@ FROM below JOIN pg_catalog.pg_class c ON c.oid = below.oid
 JOIN pg_catalog.pg_class r ON r.oid = below.root
 JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace";
 
+/// A table whose policies hold for one of these roles. Source: the PostgreSQL documentation, "Row
+/// Security Policies", who is not subject to them.
+const SUBJECT: &str = "\
+SELECT n.nspname::text, c.relname::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
+     pg_catalog.pg_roles r
+WHERE c.oid = ANY ($1) AND r.oid = ANY ($2) AND NOT (r.rolsuper OR r.rolbypassrls
+      OR NOT c.relforcerowsecurity AND pg_catalog.pg_has_role(r.oid, c.relowner, 'USAGE'))
+ORDER BY c.oid LIMIT 1";
+
 impl Known {
+    /// Through a view, policies are asked as its owner. Which view leads to which table isn't
+    /// looked at: a table whose policies hold for the owner of any of them.
+    async fn hidden_by_a_view(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<Table>, Failure> {
+        if self.guarded.is_empty() || self.views.is_empty() {
+            return Ok(None);
+        }
+        let query = asked(SUBJECT).bind(self.guarded.clone()).bind(self.views.clone());
+        let rows = query.fetch_all(connection).await?;
+        Ok(rows.first().map(|row| table(row, 0)).transpose()?)
+    }
+
     /// The tables as a feed names them.
     async fn tables(&self, connection: &mut PgConnection) -> Result<BTreeSet<Table>, Failure> {
         let roots: Vec<_> = self.roots.iter().map(|(_, root)| *root).collect();
