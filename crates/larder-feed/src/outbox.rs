@@ -5,6 +5,7 @@
 //! ([`Written`]), what is told of it ([`Assembly`]), and looking at intervals (`polling`). It
 //! doesn't know how a database says what was written since the last look; that is an [`Outbox`].
 
+mod kept;
 mod polling;
 mod record;
 
@@ -15,6 +16,7 @@ use larder_core::change::{Change, Changed, Row, Table};
 use larder_core::feed::Notice;
 use larder_core::{Error, ErrorKind, Result};
 
+pub(crate) use kept::{Kept, LOOKS_WITHIN, now};
 pub(crate) use polling::{Looked, Outbox, Polling, ticks_every};
 pub(crate) use record::TEXT_BYTES_MAX;
 

@@ -75,6 +75,8 @@ struct Inner {
     file: File,
     control: Control,
     options: SqliteTriggersOptions,
+    /// It is watched beside who follows it.
+    watches: bool,
     /// Which log is followed by this process; zero before.
     follows: AtomicU64,
 }
@@ -108,7 +110,19 @@ impl SqliteTriggers {
         let (connect, path) = connection::parse(place)?;
         let file = File::new(path, &options.name);
         let control = Control::new(connect, file.clone());
-        Ok(Self(Arc::new(Inner { file, control, options, follows: AtomicU64::new(0) })))
+        let (watches, follows) = (false, AtomicU64::new(0));
+        Ok(Self(Arc::new(Inner { file, control, options, watches, follows })))
+    }
+
+    /// The same changes for somebody who watches them beside who follows: while he does, who
+    /// follows keeps what was applied for ten seconds longer. One at a time can. He begins with a
+    /// gap, always, and again when he hasn't looked for five seconds.
+    #[must_use]
+    pub fn observer(&self) -> Self {
+        let (file, options) = (self.0.file.clone(), self.0.options.clone());
+        let control = Control::new(self.0.control.options().clone(), file.clone());
+        let (watches, follows) = (true, AtomicU64::new(0));
+        Self(Arc::new(Inner { file, control, options, watches, follows }))
     }
 
     /// What is to be said of each table before it can be followed: nothing, where all is well.

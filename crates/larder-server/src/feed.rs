@@ -143,23 +143,28 @@ impl SourceFeed {
         self.planned.covered.iter().any(|covered| covered.is(cache))
     }
 
-    /// Where its log ends now.
+    /// Where the log ends now, as an [observer](Self::observe) passes it.
     ///
     /// # Errors
     ///
-    /// As [`plan`](Self::plan).
-    pub async fn end(&self) -> Result<FeedPosition> {
-        self.planned.plan().await?.followed.feed().end().await
+    /// `SourceDown` when the database can't be asked, or nobody observes.
+    pub async fn observed_end(&self) -> Result<FeedPosition> {
+        let observed = self.planned.observed.lock().await.clone();
+        let nobody = || Error::new(ErrorKind::SourceDown, "nobody watches the changes");
+        observed.ok_or_else(nobody)?.end().await
     }
 
     /// Watches the changes beside whoever follows them, from now on. One at a time can.
     ///
     /// # Errors
     ///
-    /// As [`plan`](Self::plan), and `Refused` while somebody else watches them.
+    /// As [`plan`](Self::plan), `Config` where nobody can, and `Refused` while somebody else
+    /// watches them.
     pub async fn observe(&self) -> Result<Observer> {
         let plan = self.planned.plan().await?;
-        let following = plan.followed.observer()?.follow(None).await?;
+        let observer = plan.followed.observer()?;
+        let following = observer.follow(None).await?;
+        *self.planned.observed.lock().await = Some(observer);
         Ok(Observer { planned: Arc::clone(&self.planned), following })
     }
 

@@ -43,7 +43,7 @@ impl Progress {
     /// time.
     pub(super) async fn catch_up(&mut self, within: Duration) -> bool {
         let caught = async {
-            let end = self.feed.end().await.ok()?;
+            let end = self.feed.observed_end().await.ok()?;
             self.told.wait_for(|told| told.is_some_and(|told| told >= end)).await.ok()?;
             Some(())
         };

@@ -452,6 +452,93 @@ fn what_servers_hold_is_compared_with_the_database_after_each_change() {
     assert!(!of(&larder).contains("\"wrong\":1") && of(&deaf).contains("memory"), "{said}");
 }
 
+/// Changes users by a program, and reads them through a larder, while it is verified.
+fn what_triggers_tell_is_watched(url: &str, program: impl Fn(&str) + Sync) {
+    let of = |promise: &str| users(url, "triggers").replace("max_staleness = \"1h\"", promise);
+    // Long enough for what is held to be vouched for, however busy the machine is.
+    let fed = of("max_staleness = \"10s\"");
+    install(&fed);
+    let larder = serve(&fed);
+    drop(vouched(&larder));
+    let (right, said) = while_written(&larder, &program, || verify(&fed, &[&larder], "7s"));
+    assert!(right && said.contains("\"tier\":\"memory\""), "{said}");
+    // One that hears of nothing is found out.
+    let deaf = users(url, "triggers").replace("feed = \"triggers\"", "changes = \"static\"");
+    let deaf = serve(&deaf);
+    let strict = of("max_staleness = \"200ms\"");
+    let (right, said) = while_written(&deaf, &program, || verify(&strict, &[&deaf], "7s"));
+    assert!(!right && said.contains("the promise was broken"), "{said}");
+    let gaps = Page::of(&larder).sum("larder_feed_gaps_total", &[("source", "shop")]);
+    assert_eq!(gaps, 1, "who follows never heard of it");
+}
+
+/// Writes and reads until the other thing is done.
+fn while_written<T>(
+    larder: &Larder,
+    program: &(impl Fn(&str) + Sync),
+    meanwhile: impl FnOnce() -> T,
+) -> T {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = connect(larder);
+            for n in (1..).take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                // Each key rests for long enough to be looked at, and is held then.
+                if n % 20 == 1 {
+                    let id = n / 20 % 3 + 1;
+                    program(&format!("UPDATE users SET name = 'n{n}' WHERE id = {id}"));
+                }
+                for id in 1..=3 {
+                    get(&mut client, &format!("user:{id}"));
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let result = meanwhile();
+        is_over.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+#[test]
+fn what_triggers_of_a_postgres_tell_is_watched_beside_the_servers() {
+    let postgres = Postgres::start();
+    postgres.psql(
+        "CREATE TABLE users (id int PRIMARY KEY, name text);
+         INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')",
+    );
+    what_triggers_tell_is_watched(&postgres.url(), |sql| drop(postgres.psql(sql)));
+}
+
+#[test]
+fn what_triggers_of_a_sqlite_tell_is_watched_beside_the_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.db");
+    let sqlite3 = |sql: &str| {
+        let mut command = Command::new("sqlite3");
+        command.arg("-cmd").arg(".timeout 5000").arg(&file).arg(sql);
+        success(&mut command, b"");
+    };
+    sqlite3(
+        "CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT);
+         INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')",
+    );
+    what_triggers_tell_is_watched(&format!("sqlite:{}", file.display()), sqlite3);
+}
+
+#[test]
+fn where_nobody_can_watch_what_debezium_tells_it_is_said_why() {
+    let postgres = postgres();
+    for (from, part) in [
+        ("from = \"http\"", "posts its records to one larder"),
+        ("from = \"redis://127.0.0.1:1\"\ntopics = [\"a\"]", "without a heartbeat"),
+    ] {
+        let config = over_debezium(&postgres, from);
+        let (right, said) = verify(&config, &[], "1s");
+        assert!(!right && said.contains(part), "{said}");
+    }
+}
+
 /// What Debezium tells of an update, as it writes it without schemas.
 fn told_by_debezium(id: u32, name: &str) -> String {
     format!(

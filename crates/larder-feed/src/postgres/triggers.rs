@@ -84,9 +84,11 @@ impl PostgresTriggersOptions {
 pub struct PostgresTriggers(Arc<Inner>);
 
 struct Inner {
-    address: Address,
+    address: Arc<Address>,
     control: Control,
     options: PostgresTriggersOptions,
+    /// It is watched beside who follows it.
+    watches: bool,
     /// Which log is followed by this process; zero before.
     follows: AtomicU64,
 }
@@ -121,9 +123,22 @@ impl PostgresTriggers {
                 "a feed keeps some changes for who follows: rows_max can't be that",
             ));
         }
-        let address = Address::parse(url)?;
+        let address = Arc::new(Address::parse(url)?);
+        Ok(Self::with(address, options, false))
+    }
+
+    fn with(address: Arc<Address>, options: PostgresTriggersOptions, watches: bool) -> Self {
         let control = Control::new(&address, OWNS);
-        Ok(Self(Arc::new(Inner { address, control, options, follows: AtomicU64::new(0) })))
+        let follows = AtomicU64::new(0);
+        Self(Arc::new(Inner { address, control, options, watches, follows }))
+    }
+
+    /// The same changes for somebody who watches them beside who follows: while he does, who
+    /// follows keeps what was applied for ten seconds longer. One at a time can. He begins with a
+    /// gap, always, and again when he hasn't looked for five seconds.
+    #[must_use]
+    pub fn observer(&self) -> Self {
+        Self::with(Arc::clone(&self.0.address), self.0.options.clone(), true)
     }
 
     /// What is to be said of each table before it can be followed: nothing, where all is well.

@@ -1,11 +1,11 @@
 //! The file that a database is: whether it is still the same, and who follows it.
 //!
-//! Beside it lies an empty file, and who follows has a lock on that. It is never deleted: two
-//! could have a lock on two files of the same name.
+//! Beside it lies an empty file, and who follows has a lock on that; and another one for who
+//! watches. They are never deleted: two could have a lock on two files of the same name.
 
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use larder_core::{Error, ErrorKind, Result};
 
@@ -16,6 +16,8 @@ pub(super) struct File {
     shown: String,
     /// What the lock's file is called behind the database's name.
     suffix: String,
+    /// And that of who watches beside who follows.
+    watch_suffix: String,
 }
 
 /// Says who follows, until it is dropped.
@@ -32,7 +34,8 @@ impl Drop for Lock {
 impl File {
     pub(super) fn new(path: PathBuf, feed: &str) -> Self {
         let shown = format!("sqlite:{}", path.display());
-        Self { path, shown, suffix: format!(".{feed}.lock") }
+        let (suffix, watch_suffix) = (format!(".{feed}.lock"), format!(".{feed}.watch"));
+        Self { path, shown, suffix, watch_suffix }
     }
 
     pub(super) fn shown(&self) -> &str {
@@ -44,40 +47,52 @@ impl File {
         fs::metadata(&self.path).map(|found| identity(&found)).map_err(|error| self.failed(&error))
     }
 
-    /// Takes the lock.
+    /// Takes the lock of who follows.
     pub(super) fn lock(&self) -> Result<Lock> {
+        self.lock_beside(&self.suffix, "another process follows the feed")
+    }
+
+    /// Takes the lock of who watches.
+    pub(super) fn watch(&self) -> Result<Lock> {
+        self.lock_beside(&self.watch_suffix, "somebody else watches the feed")
+    }
+
+    fn lock_beside(&self, suffix: &str, taken: &'static str) -> Result<Lock> {
         let mut options = OpenOptions::new();
         // Whatever name leads to the database, there is one lock.
         let path = fs::canonicalize(&self.path).map_err(|error| self.failed(&error))?;
-        let file = options.create(true).truncate(false).write(true).open(self.beside(&path));
+        let mut name = path.into_os_string();
+        name.push(suffix);
+        let file = options.create(true).truncate(false).write(true).open(PathBuf::from(name));
         let file = file.map_err(|error| self.failed(&error))?;
         match file.try_lock() {
             Ok(()) => Ok(Lock(file)),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::new(ErrorKind::Refused, "another process follows the feed"))
-            }
+            Err(TryLockError::WouldBlock) => Err(Error::new(ErrorKind::Refused, taken)),
             Err(TryLockError::Error(error)) => Err(self.failed(&error)),
         }
     }
 
-    /// Whether somebody has the lock.
+    /// Whether somebody follows.
     pub(super) fn is_locked(&self) -> Result<bool> {
-        match self.lock() {
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == ErrorKind::Refused => Ok(true),
-            Err(error) => Err(error),
-        }
+        is_taken(self.lock())
     }
 
-    fn beside(&self, path: &Path) -> PathBuf {
-        let mut name = path.as_os_str().to_owned();
-        name.push(&self.suffix);
-        name.into()
+    /// Whether somebody watches.
+    pub(super) fn is_watched(&self) -> Result<bool> {
+        is_taken(self.watch())
     }
 
     fn failed(&self, error: &io::Error) -> Error {
         let file = self.path.display();
         Error::new(ErrorKind::SourceDown, format!("the database {file} can't be followed: {error}"))
+    }
+}
+
+fn is_taken(lock: Result<Lock>) -> Result<bool> {
+    match lock {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind() == ErrorKind::Refused => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

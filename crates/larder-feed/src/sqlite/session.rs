@@ -13,14 +13,17 @@ use larder_core::feed::{FeedEvent, FeedPosition, Notice};
 use larder_core::{Error, ErrorKind, Result};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-use tokio::time::Interval;
+use tokio::time::{Instant, Interval};
 
 use super::connection::{Asked, is_busy, refused};
 use super::definition::{named, triggers_of};
 use super::file::Lock;
 use super::tables::{TableStanding, standing, triggers};
 use super::{Inner, Place, config};
-use crate::outbox::{Assembly, CHANGES_MAX, Kind, Looked, Outbox, PAGE, Written, ticks_every};
+use crate::outbox::{
+    Assembly, CHANGES_MAX, Kept, Kind, LOOKS_WITHIN, Looked, Outbox, PAGE, Written, now,
+    ticks_every,
+};
 
 /// So often what was applied is written down and forgotten, unless half of the room is taken.
 const FORGET_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +66,10 @@ pub(super) struct Session {
     due: Option<i64>,
     /// Up to this there may be something to delete.
     deleting: Option<i64>,
+    /// Up to these there will be.
+    kept: Kept<i64>,
+    /// When the last look began after which everything was told.
+    looked_whole: Instant,
     forgets: Interval,
     _lock: Lock,
 }
@@ -70,7 +77,10 @@ pub(super) struct Session {
 impl Session {
     /// Opens one, with a gap where what came after `since` can't be told.
     pub(super) async fn open(feed: Arc<Inner>, since: Option<FeedPosition>) -> Result<Self> {
-        let lock = feed.file.lock()?;
+        let lock = match feed.watches {
+            true => watch(&feed).await?,
+            false => feed.file.lock()?,
+        };
         let mut asked = Asked::open(feed.control.options(), &feed.file).await?;
         let sql = named(&feed.options.name, "SELECT log FROM {feed}_state");
         let rows = asked.rows(&sql, |query| query).await.map_err(|error| refused(&error))?;
@@ -91,6 +101,8 @@ impl Session {
             acknowledged: 0,
             due: None,
             deleting: None,
+            kept: Kept::new(),
+            looked_whole: now(),
             forgets: ticks_every(FORGET_EVERY),
             feed,
             _lock: lock,
@@ -99,8 +111,12 @@ impl Session {
         session.columns = session.told_columns().await.map_err(|error| refused(&error))?;
         let state = session.state().await?;
         session.acknowledged = state.acknowledged;
-        session.deleting = Some(state.acknowledged);
         session.feed.follows.store(log, Ordering::Release);
+        if session.feed.watches {
+            session.first = Some(session.begin(state, "who watches begins"));
+            return Ok(session);
+        }
+        session.delete(state.acknowledged)?;
         let reason = match since.map(Place::at) {
             None => Some("nobody knows what was applied before"),
             Some(since) if since.log != log => Some("the log is another one"),
@@ -125,8 +141,11 @@ impl Session {
     fn begin(&mut self, state: State, reason: &str) -> Looked {
         self.told = state.place;
         self.looked = Some(state.micros);
-        // Whoever writes has room again.
-        self.due = Some(state.place);
+        self.looked_whole = now();
+        if !self.feed.watches {
+            // Whoever writes has room again.
+            self.due = Some(state.place);
+        }
         let position = self.position();
         let event = FeedEvent::Gap { reason: reason.to_owned(), position };
         Looked { event: Some(event), has_more: false }
@@ -204,9 +223,11 @@ impl Session {
         if self.feed.file.identity()? != self.asked.identity {
             return Err(other());
         }
+        let began = now();
         // Changes with every commit of somebody else.
         let version = self.number("PRAGMA data_version").await?;
         if self.version == Some(version) {
+            self.looked_whole = began;
             return Ok(Looked::default());
         }
         let mut notices = Vec::new();
@@ -214,6 +235,17 @@ impl Session {
         let state = self.state().await?;
         if state.place < self.told {
             return Ok(self.begin(state, "the database is one of an earlier time"));
+        }
+        if self.feed.watches {
+            if state.missed > state.acknowledged {
+                // Who follows makes room again, and begins with a gap.
+                let message = "more was changed than is kept: nobody knows what, for now";
+                return Err(Error::new(ErrorKind::SourceDown, message));
+            }
+            // What was applied meanwhile may have been deleted before it was seen here.
+            if state.missed > self.told || began.duration_since(self.looked_whole) > LOOKS_WITHIN {
+                return Ok(self.begin(state, "who watches hasn't looked for a while"));
+            }
         }
         if state.missed > self.told {
             return Ok(self.begin(state, "more was changed than is kept for who follows"));
@@ -252,6 +284,7 @@ impl Session {
         self.told = if has_more { last } else { state.place };
         if !has_more {
             self.looked = Some(state.micros);
+            self.looked_whole = began;
             // As it was before the state was read.
             self.version = Some(version);
         }
@@ -297,8 +330,11 @@ impl Session {
             if self.write(&sql).await? {
                 self.acknowledged = due;
                 self.due = None;
-                self.deleting = Some(due);
+                self.delete(due)?;
             }
+        }
+        if self.deleting.is_none() {
+            self.deleting = self.kept.due();
         }
         let Some(until) = self.deleting else { return Ok(()) };
         let sql = format!(
@@ -310,6 +346,13 @@ impl Session {
         if self.write(&sql).await? && self.rows(&left).await?.is_empty() {
             self.deleting = None;
         }
+        Ok(())
+    }
+
+    /// From now on everything up to this may be deleted, which was told before.
+    fn delete(&mut self, until: i64) -> Result<()> {
+        let is_watched = self.feed.file.is_watched()?;
+        self.kept.push(until, is_watched, i64::max);
         Ok(())
     }
 
@@ -350,9 +393,24 @@ impl Outbox for Session {
         if let Some(looked) = self.first.take() {
             return Ok(looked);
         }
-        self.forget().await?;
+        if !self.feed.watches {
+            self.forget().await?;
+        }
         self.look_anew().await
     }
+}
+
+/// Takes the lock of who watches. Who looks whether there is one has it for an instant, so it is
+/// tried for a second.
+async fn watch(feed: &Inner) -> Result<Lock> {
+    const AGAIN: Duration = Duration::from_millis(20);
+    for _ in 0..50 {
+        match feed.file.watch() {
+            Err(error) if error.kind() == ErrorKind::Refused => tokio::time::sleep(AGAIN).await,
+            locked => return locked,
+        }
+    }
+    feed.file.watch()
 }
 
 fn other() -> Error {

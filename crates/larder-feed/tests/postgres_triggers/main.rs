@@ -11,6 +11,7 @@ mod tables;
 #[path = "../common/text.rs"]
 mod text;
 mod told;
+mod watched;
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};

@@ -10,6 +10,7 @@ mod tables;
 #[path = "../common/text.rs"]
 mod text;
 mod told;
+mod watched;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

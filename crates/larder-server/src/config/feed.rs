@@ -73,9 +73,16 @@ pub struct FeedConfig {
     pub name: String,
     /// How far it may be behind before it begins again, in bytes of log.
     pub behind_max: u64,
+    /// How much log the server may keep while nobody follows, in bytes; `None`: as it is set.
+    pub wal_budget: Option<u64>,
+    /// How many changes triggers write down for who is behind.
+    pub changes_max: u64,
     /// Where the records come from, of [`FeedKind::Debezium`].
     pub debezium: Option<DebeziumConfig>,
 }
+
+/// What means something with [`FeedKind::Logical`] alone.
+const OF_THE_LOG: [&About; 2] = [&options::FEED_BEHIND_MAX.about, &options::FEED_WAL_BUDGET.about];
 
 /// The feed that a source's section declares, if any.
 pub(super) fn resolve(
@@ -85,9 +92,13 @@ pub(super) fn resolve(
     let kind = scope.get(written, &options::FEED);
     let name = scope.or_default(written, &options::FEED_NAME);
     let behind_max = scope.or_default(written, &options::FEED_BEHIND_MAX);
+    let wal_budget = scope.get(written, &options::FEED_WAL_BUDGET);
+    let changes_max = scope.or_default(written, &options::FEED_CHANGES_MAX);
     let (kind, name, behind_max) = (kind?, name?, behind_max?);
+    let (wal_budget, changes_max) = (wal_budget?, changes_max?);
     let Some(kind) = kind else {
-        for option in [&options::FEED_NAME.about, &options::FEED_BEHIND_MAX.about] {
+        let of_a_feed = [&options::FEED_NAME.about, &options::FEED_CHANGES_MAX.about];
+        for option in of_a_feed.into_iter().chain(OF_THE_LOG) {
             alone(written, option, scope.findings);
         }
         return Ok(None);
@@ -100,9 +111,19 @@ pub(super) fn resolve(
         ));
     }
     if kind != FeedKind::Logical {
-        alone(written, &options::FEED_BEHIND_MAX.about, scope.findings);
+        OF_THE_LOG.into_iter().for_each(|option| alone(written, option, scope.findings));
     }
-    Ok(Some(FeedConfig { kind, name: name.0, behind_max: behind_max.0, debezium: None }))
+    if kind != FeedKind::Triggers {
+        alone(written, &options::FEED_CHANGES_MAX.about, scope.findings);
+    }
+    Ok(Some(FeedConfig {
+        kind,
+        name: name.0,
+        behind_max: behind_max.0,
+        wal_budget: wal_budget.map(|size| size.0),
+        changes_max: changes_max.0 as u64,
+        debezium: None,
+    }))
 }
 
 /// Whether a database can have such a feed.

@@ -349,16 +349,23 @@ fn write_source(source: &SourceConfig, out: &mut fmt::Formatter<'_>) -> fmt::Res
     if let Some(feed) = &source.feed {
         write!(out, "  feed: {}, called {} in the database", feed.kind.as_str(), feed.name)?;
         match feed.kind {
-            FeedKind::Logical => writeln!(
-                out,
-                ", which keeps {} of log for it at most; one that is further behind begins again, \
-                 and everything that it covers is dropped once",
-                size_text(feed.behind_max)
-            )?,
+            FeedKind::Logical => {
+                writeln!(
+                    out,
+                    ", which keeps {} of log for it at most; one that is further behind begins \
+                     again, and everything that it covers is dropped once",
+                    size_text(feed.behind_max)
+                )?;
+                let budget = feed.wal_budget.map(size_text);
+                budget.map_or(Ok(()), |budget| {
+                    writeln!(out, "    and {budget} while no larder runs, once it is installed")
+                })?;
+            }
             FeedKind::Triggers => writeln!(
                 out,
-                ", which keeps a million changes for it at most; one that is further behind \
-                 begins again, and everything that it covers is dropped once"
+                ", which keeps {} changes for it at most; one that is further behind begins \
+                 again, and everything that it covers is dropped once",
+                feed.changes_max
             )?,
             FeedKind::Debezium => {
                 let debezium = feed.debezium.as_ref();

@@ -12,12 +12,14 @@ use larder_feed::debezium::{DebeziumFeed, DebeziumOptions, Heartbeat, PostgresBe
 use larder_sql::Database;
 
 use super::followed::Standing;
-use crate::config::{Beats, FeedConfig, RecordsUrl};
+use crate::config::{Beats, DebeziumConfig, FeedConfig, RecordsUrl};
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]
 pub(super) struct Debezium {
     pub(super) feed: DebeziumFeed,
+    /// For who watches beside who follows; otherwise why nobody can.
+    pub(super) observer: Result<DebeziumFeed>,
     database: Database,
     tables: Vec<Table>,
 }
@@ -27,51 +29,28 @@ impl Debezium {
         config: &FeedConfig,
         url: &str,
         database: &Database,
-        tables: Vec<String>,
+        tables: &[String],
         intake: &HttpIntake,
     ) -> Result<Self> {
         let debezium = config.debezium.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::Config, "nobody says where Debezium's records come from")
         })?;
         let named = tables.iter().map(|name| table(name)).collect::<Result<Vec<_>>>()?;
-        let mut options = DebeziumOptions::new(tables);
-        options.heartbeat = match debezium.heartbeat {
-            Beats::Messages => Some(Heartbeat::by(PostgresBeat::by_messages(url)?)),
-            Beats::Table => Some(Heartbeat::by(PostgresBeat::by_table(url)?)),
-            Beats::None => None,
+        let options = || options(debezium, url, tables.to_vec());
+        let feed = follow(&config.name, debezium, intake, options()?)?;
+        let observer = match (&debezium.from, debezium.heartbeat) {
+            (RecordsUrl::Http, _) => Err(unwatchable(
+                "Debezium posts its records to one larder, and nobody else hears of them: let it \
+                 write into Kafka, NATS or the streams of a Redis, or compare by hand",
+            )),
+            (_, Beats::None) => Err(unwatchable(
+                "without a heartbeat nobody knows how far Debezium is, and so whether what differs \
+                 is wrong or merely late: set `heartbeat`",
+            )),
+            // Places of its own, which whoever follows doesn't know.
+            _ => follow(&format!("{}_watch", config.name), debezium, intake, options()?),
         };
-        let topics = debezium.topics.iter().cloned();
-        let name = config.name.as_str();
-        let feed = match &debezium.from {
-            #[cfg(feature = "kafka")]
-            RecordsUrl::Kafka(servers) => {
-                let mut kafka = KafkaOptions::new(servers, topics);
-                kafka.group = config.name.clone();
-                kafka.in_transactions = debezium.in_transactions;
-                DebeziumFeed::new(name, KafkaRecords::new(kafka)?, options)
-            }
-            #[cfg(not(feature = "kafka"))]
-            RecordsUrl::Kafka(_) => {
-                return Err(Error::new(ErrorKind::Config, "this larder was built without Kafka"));
-            }
-            #[cfg(feature = "nats")]
-            RecordsUrl::Nats(url) => {
-                let mut nats = NatsOptions::new(url.expose(), topics);
-                nats.name = config.name.clone();
-                DebeziumFeed::new(name, NatsRecords::new(nats)?, options)
-            }
-            #[cfg(not(feature = "nats"))]
-            RecordsUrl::Nats(_) => {
-                return Err(Error::new(ErrorKind::Config, "this larder was built without NATS"));
-            }
-            RecordsUrl::Redis(url) => {
-                let mut redis = RedisStreamsOptions::new(url.expose(), topics);
-                redis.name = config.name.clone();
-                DebeziumFeed::new(name, RedisStreams::new(redis)?, options)
-            }
-            RecordsUrl::Http => DebeziumFeed::new(name, intake.clone(), options),
-        };
-        Ok(Self { feed, database: database.clone(), tables: named })
+        Ok(Self { feed, observer, database: database.clone(), tables: named })
     }
 
     /// What the database tells Debezium of old rows.
@@ -91,6 +70,60 @@ impl Debezium {
             _ => format!("ALTER TABLE {table} REPLICA IDENTITY FULL"),
         }
     }
+}
+
+/// What it is told to follow.
+fn options(config: &DebeziumConfig, url: &str, tables: Vec<String>) -> Result<DebeziumOptions> {
+    let mut options = DebeziumOptions::new(tables);
+    options.heartbeat = match config.heartbeat {
+        Beats::Messages => Some(Heartbeat::by(PostgresBeat::by_messages(url)?)),
+        Beats::Table => Some(Heartbeat::by(PostgresBeat::by_table(url)?)),
+        Beats::None => None,
+    };
+    Ok(options)
+}
+
+/// Its records, whose places are kept under this name.
+fn follow(
+    name: &str,
+    config: &DebeziumConfig,
+    intake: &HttpIntake,
+    options: DebeziumOptions,
+) -> Result<DebeziumFeed> {
+    let topics = config.topics.iter().cloned();
+    Ok(match &config.from {
+        #[cfg(feature = "kafka")]
+        RecordsUrl::Kafka(servers) => {
+            let mut kafka = KafkaOptions::new(servers, topics);
+            kafka.group = name.to_owned();
+            kafka.in_transactions = config.in_transactions;
+            DebeziumFeed::new(name, KafkaRecords::new(kafka)?, options)
+        }
+        #[cfg(not(feature = "kafka"))]
+        RecordsUrl::Kafka(_) => {
+            return Err(Error::new(ErrorKind::Config, "this larder was built without Kafka"));
+        }
+        #[cfg(feature = "nats")]
+        RecordsUrl::Nats(url) => {
+            let mut nats = NatsOptions::new(url.expose(), topics);
+            nats.name = name.to_owned();
+            DebeziumFeed::new(name, NatsRecords::new(nats)?, options)
+        }
+        #[cfg(not(feature = "nats"))]
+        RecordsUrl::Nats(_) => {
+            return Err(Error::new(ErrorKind::Config, "this larder was built without NATS"));
+        }
+        RecordsUrl::Redis(url) => {
+            let mut redis = RedisStreamsOptions::new(url.expose(), topics);
+            redis.name = name.to_owned();
+            DebeziumFeed::new(name, RedisStreams::new(redis)?, options)
+        }
+        RecordsUrl::Http => DebeziumFeed::new(name, intake.clone(), options),
+    })
+}
+
+fn unwatchable(why: &'static str) -> Error {
+    Error::new(ErrorKind::Config, why)
 }
 
 /// Debezium's records name a table with its schema, or with its database.

@@ -49,18 +49,21 @@ impl Followed {
         let (name, tables) = (config.name.clone(), tables.iter().cloned());
         match config.kind {
             FeedKind::Logical => {
-                let behind_max = config.behind_max;
+                let FeedConfig { behind_max, wal_budget, .. } = *config;
                 let options = PostgresFeedOptions::new(tables);
-                let options = PostgresFeedOptions { name, behind_max, ..options };
+                let options = PostgresFeedOptions { name, behind_max, wal_budget, ..options };
                 Ok(Self::Logical(PostgresFeed::new(url, options)?))
             }
             FeedKind::Triggers if is_sqlite(url) => {
-                let options = SqliteTriggersOptions { name, ..SqliteTriggersOptions::new(tables) };
+                let options = SqliteTriggersOptions::new(tables);
+                let options =
+                    SqliteTriggersOptions { name, rows_max: config.changes_max, ..options };
                 Ok(Self::SqliteTriggers(SqliteTriggers::new(url, options)?))
             }
             FeedKind::Triggers => {
                 let options = PostgresTriggersOptions::new(tables);
-                let options = PostgresTriggersOptions { name, ..options };
+                let options =
+                    PostgresTriggersOptions { name, rows_max: config.changes_max, ..options };
                 Ok(Self::PostgresTriggers(PostgresTriggers::new(url, options)?))
             }
             #[cfg(feature = "mysql")]
@@ -70,7 +73,7 @@ impl Followed {
             }
             FeedKind::Debezium => {
                 let tables: Vec<String> = tables.collect();
-                Ok(Self::Debezium(Debezium::new(config, url, database, tables, intake)?))
+                Ok(Self::Debezium(Debezium::new(config, url, database, &tables, intake)?))
             }
             #[cfg(not(feature = "mysql"))]
             FeedKind::Binlog => {
@@ -98,18 +101,11 @@ impl Followed {
     pub(super) fn observer(&self) -> Result<Arc<dyn Feed>> {
         match self {
             Self::Logical(feed) => Ok(Arc::new(feed.observer())),
-            Self::PostgresTriggers(_) | Self::SqliteTriggers(_) => Err(Error::new(
-                ErrorKind::Config,
-                "what triggers write down is thrown away as soon as it is applied, so nobody can \
-                 watch it beside who follows",
-            )),
+            Self::PostgresTriggers(feed) => Ok(Arc::new(feed.observer())),
+            Self::SqliteTriggers(feed) => Ok(Arc::new(feed.observer())),
             #[cfg(feature = "mysql")]
             Self::Binlog(feed) => Ok(Arc::new(feed.observer())),
-            Self::Debezium(_) => Err(Error::new(
-                ErrorKind::Config,
-                "what Debezium tells is read by one process at a time, so nobody can watch it \
-                 beside who follows",
-            )),
+            Self::Debezium(debezium) => Ok(Arc::new(debezium.observer.clone()?)),
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Planned {
     database: Database,
     pub(super) covered: Vec<Covered>,
     plan: Mutex<Option<Arc<Plan>>>,
+    /// What is watched beside who follows, once somebody has begun to.
+    pub(super) observed: Mutex<Option<Arc<dyn Feed>>>,
     /// What was applied before was applied by another plan.
     is_changed: AtomicBool,
     /// Where Debezium's requests go, if they are posted here.
@@ -45,6 +47,7 @@ impl Planned {
             database: database.clone(),
             covered,
             plan: Mutex::default(),
+            observed: Mutex::default(),
             is_changed: AtomicBool::new(false),
             intake: HttpIntake::new(HttpIntakeOptions::default()),
         }

@@ -18,13 +18,13 @@ use larder_core::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres, Row as _};
-use tokio::time::{Interval, timeout};
+use tokio::time::{Instant, Interval, timeout};
 
 use self::telling::{Page, WRITTEN};
 use super::super::control::{internal, refused, text};
 use super::super::snapshot::Snapshot;
 use super::{Inner, OWNS, TICK, Tick, in_schema, tables};
-use crate::outbox::{Assembly, Looked, Outbox, PAGE, ticks_every};
+use crate::outbox::{Assembly, Kept, LOOKS_WITHIN, Looked, Outbox, PAGE, now, ticks_every};
 
 /// So long a statement may take.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
@@ -50,6 +50,9 @@ struct Seen {
     /// When, in microseconds, by the server's clock.
     micros: i64,
 }
+
+/// What is new between two snapshots.
+type Range = (String, String);
 
 #[derive(Debug)]
 enum Phase {
@@ -83,7 +86,13 @@ pub(super) struct Session {
     /// What was acknowledged, as it is written down.
     acknowledged: Seen,
     /// What is being deleted: what is new between two snapshots.
-    deleting: Option<(String, String)>,
+    deleting: Option<Range>,
+    /// What is to be deleted.
+    kept: Kept<Range>,
+    /// When the last look began that is told as a whole.
+    looked: Instant,
+    /// When the one began that is being told.
+    looking: Instant,
     forgets: Interval,
     checks: Interval,
 }
@@ -112,6 +121,9 @@ impl Session {
             due: None,
             acknowledged: nothing,
             deleting: None,
+            kept: Kept::new(),
+            looked: now(),
+            looking: now(),
             forgets: forgetting::ticks(),
             checks: ticks_every(feed.options.look_every),
             feed,
@@ -134,12 +146,21 @@ impl Session {
                 AS wanted (name, value)
              WHERE name IN (SELECT s.name FROM pg_settings s)";
         self.rows(settings, |query| query).await?;
-        let lock = "SELECT pg_try_advisory_lock(lock) FROM {feed}.state";
+        let (lock, taken) = match self.feed.watches {
+            true => (
+                "SELECT pg_try_advisory_lock(lock # 1) FROM {feed}.state",
+                "somebody else watches the feed",
+            ),
+            false => (
+                "SELECT pg_try_advisory_lock(lock) FROM {feed}.state",
+                "another process follows the feed",
+            ),
+        };
         let row = self.row(lock, |query| query).await?;
         if row.try_get(0).map_err(|error| internal(&error))? {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Refused, "another process follows the feed"))
+        Err(Error::new(ErrorKind::Refused, taken))
     }
 
     /// Goes on where what was acknowledged ends, if that is known.
@@ -155,8 +176,12 @@ impl Session {
         self.acknowledged =
             Seen { clock, snapshot: text(&row, 3)?, place, missed, micros: i64::MAX };
         self.told = self.acknowledged.clone();
+        if self.feed.watches {
+            self.phase = Phase::Begins("who watches begins");
+            return Ok(());
+        }
         // What was acknowledged when the last one that followed ended may still be there.
-        self.deleting = Some((NOTHING_SEEN.to_owned(), self.acknowledged.snapshot.clone()));
+        self.delete((NOTHING_SEEN.to_owned(), self.acknowledged.snapshot.clone())).await?;
         self.phase = match since.map(Tick::at) {
             None => Phase::Begins("nobody knows what was applied before"),
             Some(since) if since.log != tick.log => Phase::Begins("the log is another one"),
@@ -213,8 +238,21 @@ impl Session {
 
     /// A look from its beginning.
     async fn look_anew(&mut self) -> Result<Looked> {
+        let began = now();
         let (seen, rows) = self.see().await?;
         let has_missed = seen.missed != self.acknowledged.missed;
+        if self.feed.watches {
+            if has_missed {
+                // Who follows waits for who left something out, and makes room again.
+                let message = "more was changed than is kept: nobody knows what, for now";
+                return Err(Error::new(ErrorKind::SourceDown, message));
+            }
+            // What was applied meanwhile may have been deleted before it was seen here.
+            if began.duration_since(self.looked) > LOOKS_WITHIN {
+                self.phase = Phase::Begins("who watches hasn't looked for a while");
+            }
+        }
+        self.looking = began;
         match self.phase {
             Phase::Telling if !has_missed => self.tell(seen, rows).await,
             Phase::Begins(reason) if !has_missed => self.begin(seen, reason).await,
@@ -248,8 +286,12 @@ impl Session {
         self.due = None;
         let position = self.position(&seen);
         self.told = seen.clone();
-        self.write_down(seen).await?;
-        self.deleting = Some((NOTHING_SEEN.to_owned(), self.told.snapshot.clone()));
+        self.looked = self.looking;
+        if !self.feed.watches {
+            self.write_down(seen).await?;
+            self.deleting = None;
+            self.delete((NOTHING_SEEN.to_owned(), self.told.snapshot.clone())).await?;
+        }
         let event = FeedEvent::Gap { reason: reason.to_owned(), position };
         Ok(Looked { event: Some(event), has_more: false })
     }
@@ -285,20 +327,28 @@ impl Session {
 
 impl Outbox for Session {
     async fn look(&mut self, acknowledged: Option<FeedPosition>) -> Result<Looked> {
-        if let Some(position) = acknowledged {
+        if let Some(position) = acknowledged
+            && !self.feed.watches
+        {
             self.note(position);
         }
         if let Some(looked) = self.first.take() {
             return Ok(looked);
         }
         if let Some(page) = self.page.take() {
+            if self.feed.watches && self.looked.elapsed() > LOOKS_WITHIN {
+                // The rest of it may be deleted by now.
+                return self.look_anew().await;
+            }
             let rows = self.read(&page).await?;
             return self.told_page(page, rows, Vec::new());
         }
         if self.checks.tick().now_or_never().is_some() {
             tables::check_installed(&self.feed.control, &self.feed.options).await?;
         }
-        self.forget().await?;
+        if !self.feed.watches {
+            self.forget().await?;
+        }
         self.look_anew().await
     }
 }

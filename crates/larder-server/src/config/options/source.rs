@@ -16,6 +16,8 @@ pub(in super::super) static SECTION: Section = Section {
         &feed::FEED.about,
         &feed::FEED_NAME.about,
         &feed::FEED_BEHIND_MAX.about,
+        &feed::FEED_WAL_BUDGET.about,
+        &feed::FEED_CHANGES_MAX.about,
         &CONNECTIONS.about,
         &WRITE_CONNECTIONS.about,
         &CONNECT_TIMEOUT.about,

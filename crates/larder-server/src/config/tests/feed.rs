@@ -23,6 +23,7 @@ pub(super) fn defaults() -> Vec<(&'static str, &'static str, String)> {
     vec![
         ("source", "feed_name", feed.name),
         ("source", "feed_behind_max", size_text(feed.behind_max)),
+        ("source", "feed_changes_max", feed.changes_max.to_string()),
         ("debezium", "in_transactions", debezium.in_transactions.to_string()),
     ]
 }
@@ -56,12 +57,35 @@ fn a_feed_is_for_a_database_that_has_it() {
     check(&fed(POSTGRES, "feed = \"gossip\"", LONG), "names no feed");
     for url in [POSTGRES, "sqlite:shop.db"] {
         let config = parse(&fed(url, "feed = \"triggers\"", LONG)).unwrap();
-        assert!(config.report().contains("a million changes"), "{}", config.report());
+        assert!(config.report().contains("keeps 1000000 changes"), "{}", config.report());
+        let fewer = "feed = \"triggers\"\nfeed_changes_max = 5000";
+        let config = parse(&fed(url, fewer, LONG)).unwrap();
+        assert_eq!(config.sources[0].feed.as_ref().unwrap().changes_max, 5000);
+        assert!(config.report().contains("keeps 5000 changes"), "{}", config.report());
     }
     check(
         &fed(POSTGRES, "feed = \"logical\"\nfeed_behind_max = \"1MiB\"", LONG),
         "must be at least 16MiB",
     );
+}
+
+#[test]
+fn the_log_that_is_kept_while_no_larder_runs_is_said_with_the_feed() {
+    let of = |source: &str| parse(&fed(POSTGRES, source, LONG)).unwrap();
+    assert_eq!(of(LOGICAL).sources[0].feed.as_ref().unwrap().wal_budget, None);
+    let config = of("feed = \"logical\"\nfeed_wal_budget = \"2GiB\"");
+    assert_eq!(config.sources[0].feed.as_ref().unwrap().wal_budget, Some(2 << 30));
+    assert!(config.report().contains("and 2GiB while no larder runs"), "{}", config.report());
+    let less = "feed = \"logical\"\nfeed_wal_budget = \"1MiB\"";
+    check(&fed(POSTGRES, less, LONG), "must be at least 16MiB");
+    for (source, option) in [
+        ("feed = \"triggers\"\nfeed_wal_budget = \"2GiB\"", "feed_wal_budget"),
+        ("feed = \"logical\"\nfeed_changes_max = 5000", "feed_changes_max"),
+    ] {
+        let told = of(source).warnings;
+        let says = |part: &str| told.iter().any(|warning| warning.to_string().contains(part));
+        assert!(says(option) && says("never applies"), "{told:?}");
+    }
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use larder_core::Result;
 use larder_core::feed::FeedPosition;
+use sqlx::Row as _;
 use tokio::time::Interval;
 
+use super::super::super::control::internal;
 use super::super::Tick;
-use super::{Asked, Seen, Session, UNSEEN};
+use super::{Asked, Range, Seen, Session, UNSEEN};
 use crate::outbox::ticks_every;
 
 /// So often what was applied is written down and forgotten, unless half of the room is taken.
@@ -37,6 +39,9 @@ impl Session {
     /// Writes down what was acknowledged, and deletes some of it.
     pub(super) async fn forget(&mut self) -> Result<()> {
         for _ in 0..DELETES {
+            if self.deleting.is_none() {
+                self.deleting = self.kept.due();
+            }
             let Some((from, to)) = self.deleting.clone() else { break };
             let sql = format!(
                 "DELETE FROM {{feed}}.change d WHERE d.ctid = ANY (ARRAY(
@@ -60,10 +65,25 @@ impl Session {
             && (is_time || kept > self.feed.options.rows_max / 2)
             && let Some(due) = self.due.take()
         {
-            let from = self.acknowledged.snapshot.clone();
-            self.deleting = Some((from, due.snapshot.clone()));
+            let range = (self.acknowledged.snapshot.clone(), due.snapshot.clone());
             self.write_down(due).await?;
+            self.delete(range).await?;
         }
+        Ok(())
+    }
+
+    /// From now on this may be deleted, which was seen before.
+    pub(super) async fn delete(&mut self, range: Range) -> Result<()> {
+        let watched = "SELECT EXISTS (
+               SELECT FROM pg_locks l, {feed}.state s
+                WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                  AND l.database = (SELECT oid FROM pg_database
+                                     WHERE datname = current_database())
+                  AND (l.classid::int8 << 32 | l.objid::int8) = s.lock # 1)";
+        let row = self.row(watched, |query| query).await?;
+        let is_watched = row.try_get(0).map_err(|error| internal(&error))?;
+        // Each begins where the one before it ends.
+        self.kept.push(range, is_watched, |(from, _), (_, to)| (from, to));
         Ok(())
     }
 

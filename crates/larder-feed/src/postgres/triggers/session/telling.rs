@@ -93,6 +93,7 @@ impl Session {
         let age = page.age;
         if is_last {
             self.told = page.seen;
+            self.looked = self.looking;
             if self.marks.len() == MARKS_MAX {
                 self.marks.pop_front();
             }
