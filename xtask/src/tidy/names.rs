@@ -88,6 +88,7 @@ const RULES: [Rule; 10] = [
             "crates/larder-feed/src/debezium/kafka/",
             "crates/larder-feed/src/debezium/nats/",
             "crates/larder-feed/src/outbox/kept.rs",
+            "crates/larder-feed/src/postgres/receiver.rs",
             "crates/larder-memcached/",
             "crates/larder-redis/",
             "crates/larder-sql/",

@@ -21,7 +21,12 @@ const MESSAGE_BYTES_MAX: usize = 1 << 30;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// One message of the output plugin.
-    Log(Bytes),
+    Log {
+        /// What it is.
+        message: Bytes,
+        /// When it was sent, in microseconds since the year 2000, by the server's clock.
+        sent: i64,
+    },
     /// It lives.
     Alive {
         /// It has sent everything before this place that concerns anybody.
@@ -130,9 +135,12 @@ fn copied(mut data: Bytes) -> Result<Frame, Malformed> {
     const BEFORE: usize = 25;
     let mut reader = Reader::new(&data);
     match reader.byte()? {
-        b'w' if data.len() >= BEFORE => {
+        b'w' => {
+            reader.u64()?;
+            reader.u64()?; // Where it stands, which the messages say themselves.
+            let sent = reader.u64()?.cast_signed();
             data.advance(BEFORE);
-            Ok(Frame::Log(data))
+            Ok(Frame::Log { message: data, sent })
         }
         b'k' => {
             let end = Lsn(reader.u64()?);

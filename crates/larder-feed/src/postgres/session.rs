@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use larder_core::feed::{FeedEvent, FeedPosition, Following, Notice};
 use larder_core::{BoxFuture, Error, ErrorKind, Result};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use super::control::{Place, internal};
 use super::login::failed;
@@ -25,11 +25,11 @@ use crate::pgoutput::{Decoder, Frame, Frames, Lsn, Message};
 const MESSAGE_PREFIX: &str = "larder";
 /// So often it is looked whether what is held back has become visible.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// What was seen stays seen, so one answer does for all that it saw; for so long, in which no server
-/// gives out so many numbers of transactions that they would begin again.
-const SEEN_FOR: Duration = Duration::from_secs(1);
-/// While so many bytes or transactions are held back, nothing more is received: beyond them there is
-/// at most one piece of what the server sends.
+/// What was seen stays seen, so one answer does for all that it saw. It is asked again after so
+/// many microseconds, in which no server gives out so many numbers that they begin again.
+const SEEN_FOR: i64 = 1_000_000;
+/// While so many bytes or transactions are held back, nothing more is received: beyond them
+/// there is at most one piece of what the server sends.
 const HELD_BYTES_MAX: usize = 64 << 20;
 const HELD_MAX: usize = 4_096;
 /// So many transactions are told at once.
@@ -51,8 +51,10 @@ pub(super) struct Session {
     /// What was committed and wasn't seen yet, in the order of the commits.
     held: VecDeque<Committed>,
     held_bytes: usize,
-    /// What a reader saw when that was asked last, and when the answer came.
-    seen: Option<(Snapshot, Instant)>,
+    /// What a reader saw when that was asked last.
+    seen: Option<Snapshot>,
+    /// When the server last sent anything of its log, by its own clock.
+    sent: i64,
     /// Everything before this place has been received.
     received: Lsn,
     /// Everything before this place has been told.
@@ -116,6 +118,7 @@ impl Session {
             held: VecDeque::new(),
             held_bytes: 0,
             seen: None,
+            sent: 0,
             received: begins,
             told: begins,
             looks: ticks_every(feed.options.look_every),
@@ -184,18 +187,20 @@ impl Session {
     async fn visible(&mut self) -> Result<Option<FeedEvent>> {
         let Some(first) = self.held.front() else { return Ok(None) };
         let (number, micros) = (first.number, first.micros);
-        let known = self.seen.take();
-        let known = known.filter(|(seen, at)| at.elapsed() < SEEN_FOR && seen.sees(number));
-        let (snapshot, at) = match known {
+        let known = self
+            .seen
+            .take()
+            .filter(|seen| self.sent.saturating_sub(seen.micros) < SEEN_FOR && seen.sees(number));
+        let snapshot = match known {
             Some(known) => known,
-            None => (self.snapshot().await?, Instant::now()),
+            None => self.snapshot().await?,
         };
         let held = self.held.iter().take(TOLD_MAX);
         let count = held.take_while(|held| snapshot.sees(held.number)).count();
-        // Both by the same clock, which isn't ours, until the answer came.
-        let age = snapshot.micros.checked_sub(micros).and_then(|age| u64::try_from(age).ok());
-        let age = age.map(|age| Duration::from_micros(age) + at.elapsed());
-        self.seen = Some((snapshot, at));
+        // All by the same clock, which isn't ours.
+        let age = snapshot.micros.max(self.sent).checked_sub(micros);
+        let age = age.and_then(|age| u64::try_from(age).ok()).map(Duration::from_micros);
+        self.seen = Some(snapshot);
         let mut notices = Vec::new();
         for committed in self.held.drain(..count) {
             self.held_bytes -= committed.bytes;
@@ -228,7 +233,8 @@ impl Session {
     fn receive(&mut self, piece: Bytes) -> Result<()> {
         for frame in Frames::of(piece) {
             match frame.map_err(|error| internal(&error))? {
-                Frame::Log(message) => {
+                Frame::Log { message, sent } => {
+                    self.sent = sent;
                     let message =
                         self.decoder.decode(&message).map_err(|error| internal(&error))?;
                     self.heard(message);

@@ -83,9 +83,11 @@ fn two_readers_of_copied_data_say_the_same() {
         let length = u32::from_be_bytes(bytes[1..5].try_into().unwrap()) as usize;
         let theirs = || parse_copy_data(bytes.slice(5..length + 1)).unwrap();
         match ours {
-            Frame::Log(says) => {
-                let Theirs::XLogData { data, .. } = theirs() else { panic!("{made:?}") };
-                assert_eq!(says, data);
+            Frame::Log { message, sent } => {
+                let Theirs::XLogData { data, server_time_micros, .. } = theirs() else {
+                    panic!("{made:?}")
+                };
+                assert_eq!((message, sent), (data, server_time_micros));
             }
             Frame::Alive { end, asks } => {
                 let Theirs::KeepAlive { wal_end, reply_requested, .. } = theirs() else {

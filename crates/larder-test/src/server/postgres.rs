@@ -152,8 +152,8 @@ impl Postgres {
         }
     }
 
-    /// Receives with Postgres's own program what this slot has for `publication`, up to a place in the
-    /// log, and throws it away; or says why it couldn't.
+    /// Receives with Postgres's own program what this slot has for `publication`, up to a place in
+    /// the log, and throws it away; or says why it couldn't.
     ///
     /// # Errors
     ///
