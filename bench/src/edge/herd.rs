@@ -93,7 +93,7 @@ fn come(contender: Contender<'_>, origin: &Origin, number: usize) -> Result<Herd
         Ok(firsts)
     };
     let firsts = thread::scope(|scope| {
-        let threads: Vec<_> = (0..groups).map(|_| scope.spawn(&group)).collect();
+        let threads: Vec<_> = (0..groups).map(|_| scope.spawn(group)).collect();
         looked.wait();
         origin.release(&path);
         let firsts = threads.into_iter().map(|thread| thread.join().expect("it returns"));
