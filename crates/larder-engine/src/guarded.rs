@@ -19,6 +19,7 @@ use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result};
 use crate::consistency::Consistency;
 use crate::install::Returned;
 use crate::invalidate::Invalidation;
+use crate::observe::What;
 use crate::shared::{Announced, Sealing};
 use crate::write::{Install, WriteMode, Writes};
 use crate::writing::Writing;
@@ -97,6 +98,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
                 }
                 self.parts.forget_writer(shared, announced);
                 self.is_open = false;
+                self.parts.tell(&self.key, What::Changed);
                 (position, true)
             }
             Err(_) => {
@@ -113,7 +115,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
         let Some(shared) = self.parts.engine.shared() else { return };
         let ended = self.parts.conclude(shared, &guarding.announced, Ended::Unknown).await;
         match ended {
-            Ok(_) => self.strike(),
+            Ok(_) => {
+                self.strike();
+                self.parts.tell(&self.key, What::Changed);
+            }
             Err(_) => drop(self.invalidate().await),
         }
     }

@@ -60,6 +60,9 @@ pub enum What<'a> {
         /// What it failed with, if it did.
         error: Option<&'a Error>,
     },
+    /// A write took effect without an invalidation: from now on a read of the key returns nothing
+    /// of before. Told again when a write that waited is applied.
+    Changed,
     /// Something that is done behind failed, and is tried again.
     WriteFailed {
         /// What.

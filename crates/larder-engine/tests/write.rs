@@ -4,12 +4,14 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use common::{Bench, Numbers, S, at_once, settle};
 use larder_core::sink::{SinkAbilities, WriteError, WriteFault};
 use larder_core::{Changes, ErrorKind, Reason, State, Terms, Tier, Write, Written, keys_of};
+use larder_engine::observe::{Event, What};
 use larder_engine::{
     Cache, CacheBuilder, Engine, Guard, GuardBounds, Install, Lookup, WriteMode, Wrote,
 };
@@ -81,6 +83,29 @@ async fn through_the_next_read_finds_what_the_sink_returned_as_of_before_its_com
     assert_eq!((answer.value, answer.tier, answer.reason), (Some(71), Tier::Memory, Reason::Held));
     assert_eq!((answer.age, answer.current), (3 * S, 3 * S));
     assert_eq!((test.bench.source.loads(), cache.stats().installed), (1, 1));
+}
+
+#[tokio::test]
+async fn observers_hear_of_each_write_as_an_invalidation_or_as_a_change() {
+    for (mode, expected) in [(WriteMode::Around, [1, 0]), (WriteMode::Through, [0, 1])] {
+        let test = Written7::new();
+        let told = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let counts = Arc::clone(&told);
+        let builder = test.builder().write(mode).observe(move |event: &Event<'_>| {
+            let of = match event.what {
+                What::Invalidated(_) => &counts[0],
+                What::Changed => &counts[1],
+                _ => return,
+            };
+            assert_eq!(event.key, Some("7"));
+            of.fetch_add(1, Ordering::Relaxed);
+        });
+        let cache = builder.build().unwrap();
+        cache.get(&7).await.unwrap();
+        cache.put(&7, 71).await.unwrap();
+        let told = told.each_ref().map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(told, expected, "{mode:?}");
+    }
 }
 
 #[tokio::test]

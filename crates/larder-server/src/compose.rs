@@ -12,7 +12,8 @@ use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
 use larder_engine::behind::WriteBehind;
 use larder_engine::observe::{Event, What};
 use larder_engine::{
-    Cache, CacheBuilder, Engine, Guard, MemoryTier, Plain, Raw, WriteMode, memory_tier,
+    Cache, CacheBuilder, Engine, Guard, Invalidation, MemoryTier, Plain, Raw, WriteMode,
+    memory_tier,
 };
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
@@ -193,14 +194,14 @@ pub fn compose(
     Ok(Composition { service: Arc::new(service), sources, questions, feeds, notes })
 }
 
-/// Strikes the tag that is called like a key which is invalidated: what an edge has of a response
-/// that names the key as its tag goes with it.
+/// Strikes the tag that is called like a key which is invalidated or written: what an edge has of
+/// a response that names the key as its tag goes with it.
 fn tag_of_key(engine: &Engine) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
     let engine = engine.clone();
-    move |event| {
-        if let (Some(key), What::Invalidated(how)) = (event.key, event.what) {
-            engine.invalidate_tags_here(&[key], how);
-        }
+    move |event| match (event.key, event.what) {
+        (Some(key), What::Invalidated(how)) => engine.invalidate_tags_here(&[key], how),
+        (Some(key), What::Changed) => engine.invalidate_tags_here(&[key], Invalidation::Drop),
+        _ => {}
     }
 }
 

@@ -288,6 +288,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         // is read afterwards.
         self.leave_or_strike(parts, &done).await;
         close();
+        // Whoever asked the source meanwhile, and not this cache, may have read what was before.
+        done.iter().for_each(|done| parts.tell(&done.numbered.key, What::Changed));
         behind.room.relax(|| behind.dirty.bytes());
         behind.settled.notify_waiters();
     }

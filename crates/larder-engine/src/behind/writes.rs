@@ -14,6 +14,7 @@ use crate::cache::Parts;
 use crate::erased::DynSink;
 use crate::fence::Fence;
 use crate::invalidate::Invalidation;
+use crate::observe::What as Event;
 use crate::runtime::oneshot;
 use crate::write::Wrote;
 
@@ -190,6 +191,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if self.strike_at_push(key, now) {
             behind.dirty.want(key);
         }
+        self.tell(key, Event::Changed);
         let waiting = behind.dirty.keys();
         if waiting == 1 || waiting >= behind.hub.bounds.batch_from {
             behind.wake.notify_one();

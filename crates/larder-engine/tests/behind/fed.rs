@@ -72,7 +72,7 @@ impl Fed {
         feeding.start(&engine).unwrap();
         behind.start(&engine).await.unwrap();
         let ends = Arc::default();
-        let process = Process { clock, engine, behind, cache, ends };
+        let process = Process { clock, engine, behind, cache, ends, changes: Arc::default() };
         let fed = Self { table, log, process, _feeding: feeding };
         fed.pass(S).await;
         fed

@@ -34,6 +34,7 @@ async fn with(
         cache: more(builder).build().unwrap(),
         behind: behind.clone(),
         ends: Arc::default(),
+        changes: Arc::default(),
     };
     behind.start(&engine).await.unwrap();
     process

@@ -33,6 +33,8 @@ pub(crate) struct Process {
     pub(crate) cache: Cache<u64, i64>,
     /// How often it was said that nothing is written any more.
     pub(crate) ends: Arc<AtomicUsize>,
+    /// How often a change was told.
+    pub(crate) changes: Arc<AtomicUsize>,
 }
 
 const BOUNDS: BehindBounds = BehindBounds {
@@ -56,7 +58,8 @@ impl Process {
         let engine = Engine::new(Arc::new(clock.clone()), Arc::new(spawn));
         let behind = WriteBehind::with(Arc::new(journal.clone()), bounds);
         let ends = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&ends);
+        let changes = Arc::new(AtomicUsize::new(0));
+        let (counted, told) = (Arc::clone(&ends), Arc::clone(&changes));
         let cache = Cache::builder("numbers")
             .engine(&engine)
             .max_staleness(1000 * S)
@@ -66,13 +69,16 @@ impl Process {
             .behind(&behind, MessagePack)
             .add_with(|value, difference| Ok(value.copied().unwrap_or(0) + difference))
             .observe(move |event: &Event<'_>| {
-                if let What::WriteFailed { what: Failing::ForGood, .. } = event.what {
-                    counted.fetch_add(1, Ordering::Relaxed);
-                }
+                let of = match event.what {
+                    What::WriteFailed { what: Failing::ForGood, .. } => &counted,
+                    What::Changed => &told,
+                    _ => return,
+                };
+                of.fetch_add(1, Ordering::Relaxed);
             })
             .build()
             .unwrap();
-        Self { clock, engine, behind, cache, ends }
+        Self { clock, engine, behind, cache, ends, changes }
     }
 
     pub(crate) async fn start(table: &Table, journal: &TestJournal) -> Self {
@@ -121,6 +127,16 @@ async fn what_was_acknowledged_is_read_at_once_and_applied_later() {
     assert_eq!((table.held(1), process.get(1).await), (Some(5), None));
     process.turn(2 * S).await;
     assert_eq!((table.held(1), journal.standing().first), (None, 2));
+}
+
+#[tokio::test]
+async fn observers_hear_of_a_change_when_it_is_read_here_and_when_the_source_has_it() {
+    let (_table, _, process) = fresh().await;
+    let changes = || process.changes.load(Ordering::Relaxed);
+    process.put(1, 5).await.unwrap();
+    assert_eq!(changes(), 1);
+    process.turn(2 * S).await;
+    assert_eq!(changes(), 2);
 }
 
 #[tokio::test]

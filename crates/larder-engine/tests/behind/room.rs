@@ -42,7 +42,8 @@ async fn over(
         .behind(&behind, MessagePack)
         .build()
         .unwrap();
-    let process = Process { clock, engine, behind, cache, ends: Arc::default() };
+    let process =
+        Process { clock, engine, behind, cache, ends: Arc::default(), changes: Arc::default() };
     process.behind.start(&process.engine).await.unwrap();
     process
 }
