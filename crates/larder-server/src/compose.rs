@@ -23,6 +23,7 @@ use larder_sql::{Database, SqlKeys, SqlSink, SqlSource};
 
 use crate::behind::BehindLog;
 use crate::config::{CacheConfig, CacheWrites, Config, MemoryConfig, SourceConfig};
+use crate::edge::tag_of_cache;
 use crate::feed::SourceFeed;
 
 /// A system of record and its guard, which all caches over it share.
@@ -145,7 +146,7 @@ pub fn compose(
             builder = feed.cover(cache, builder);
         }
         if !config.edges.is_empty() {
-            builder = builder.observe(tag_of_key(engine));
+            builder = builder.observe(tags_of_keys(engine));
         }
         if cache.sharing.in_tier {
             builder = builder.shared(Raw).schema(cache.sharing.schema);
@@ -194,13 +195,17 @@ pub fn compose(
     Ok(Composition { service: Arc::new(service), sources, questions, feeds, notes })
 }
 
-/// Strikes the tag that is called like a key which is invalidated or written: what an edge has of
-/// a response that names the key as its tag goes with it.
-fn tag_of_key(engine: &Engine) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
+/// Strikes the tag that is called like a key which is invalidated or written, and that of a cache
+/// of which all keys are, or those with a prefix: what an edge has of a response that names such a
+/// key as its tag goes with it.
+fn tags_of_keys(engine: &Engine) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
     let engine = engine.clone();
     move |event| match (event.key, event.what) {
         (Some(key), What::Invalidated(how)) => engine.invalidate_tags_here(&[key], how),
         (Some(key), What::Changed) => engine.invalidate_tags_here(&[key], Invalidation::Drop),
+        (None, What::Swept(how) | What::SweptPrefix { what: how, .. }) => {
+            engine.invalidate_tags_here(&[tag_of_cache(event.cache)], how);
+        }
         _ => {}
     }
 }

@@ -303,7 +303,7 @@ async fn edges(config: &Config, engine: &Engine) -> Result<Vec<(EdgeListener, Ar
     for one in &config.edges {
         let setup = Setup { clients_max: one.bounds.clients_max, ..setup(config) };
         let listener = EdgeListener::bind(resolve(&one.listen).await?, setup)?;
-        edges.push((listener, Arc::new(Edge::open(one, engine)?)));
+        edges.push((listener, Arc::new(Edge::open(one, &config.caches, engine)?)));
     }
     let told = edges.iter().map(|(_, edge)| edge).filter(|edge| edge.has_webhook());
     // The engine outlives no edge by it.

@@ -21,8 +21,9 @@ use tower_service::Service as _;
 use super::access::Line;
 use super::answer::{AnswerBody, own};
 use super::body::EdgeBody;
+use super::cache_tags::CacheTags;
 use super::fields::{self, Refused, Sender};
-use super::origin::Origin;
+use super::origin::{Origin, Says};
 use super::progress::Answering;
 use super::purge::{self, PurgeOrder};
 use super::rules::{EdgeRules, OWN_CONTROL, Selections, tell_browser};
@@ -30,7 +31,7 @@ use super::stats::EdgeStats;
 use super::store::FileStore;
 use super::tls;
 use super::webhook::Webhook;
-use crate::config::{EdgeBounds, EdgeConfig, Profile, StoreConfig};
+use crate::config::{CacheConfig, EdgeBounds, EdgeConfig, Profile, StoreConfig};
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
@@ -47,7 +48,8 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// What `config` describes, with a cache of `engine`. Files are read, and what is in the store
+    /// What `config` describes, with a cache of `engine`. A response that names a key of one of
+    /// `caches` as its tag goes with that cache, too. Files are read, and what is in the store
     /// is removed; nothing listens yet, and nothing is connected.
     ///
     /// # Errors
@@ -58,7 +60,7 @@ impl Edge {
     /// # Panics
     ///
     /// Panics outside of a runtime.
-    pub fn open(config: &EdgeConfig, engine: &Engine) -> Result<Self> {
+    pub fn open(config: &EdgeConfig, caches: &[CacheConfig], engine: &Engine) -> Result<Self> {
         let config = Arc::new(config.clone());
         let stats = Arc::new(EdgeStats::default());
         let rules = rules(&config);
@@ -67,7 +69,8 @@ impl Edge {
         let authorities = config.origin_authority.as_deref().map(tls::read).transpose()?;
         let clock = Arc::clone(engine.clock());
         let authorities = authorities.as_deref();
-        let origin = Origin::new(&config, authorities, &Arc::new(rules), clock, &stats)?;
+        let says = Says { caching: rules, caches: CacheTags::of(caches) };
+        let origin = Origin::new(&config, authorities, says, clock, &stats)?;
         let webhook = config.webhook.as_ref();
         let webhook = webhook.map(|webhook| Webhook::start(&config.name, webhook, &stats));
         Ok(Self {

@@ -14,6 +14,7 @@
 //! | [`access`] | a line of the log for each request |
 //! | [`answer`] | what is sent to a client |
 //! | [`body`] | bodies whose sender may not be silent for ever |
+//! | [`cache_tags`] | the tag of a whole cache |
 //! | [`dial`] | connections to the origin |
 //! | [`fields`] | what the origin is told of a request |
 //! | [`origin`] | the origin as a service |
@@ -30,6 +31,7 @@
 mod access;
 mod answer;
 mod body;
+mod cache_tags;
 mod dial;
 mod fields;
 mod front;
@@ -47,5 +49,6 @@ pub use purge::PurgeOrder;
 pub use stats::{EdgeCounts, EdgeStats};
 pub use store::FileStore;
 
+pub(crate) use cache_tags::tag_of_cache;
 pub(crate) use fields::Sender;
 pub(crate) use progress::{Found, Noted, Patience, Progress};

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::body::{Broken, EdgeBody};
+use super::cache_tags::CacheTags;
 use super::dial::Dial;
 use super::fields;
 use super::rules::{EdgeRules, instruct};
@@ -42,9 +43,15 @@ struct Shared {
     client: Client<Dial, EdgeBody>,
     places: Arc<Semaphore>,
     config: Arc<EdgeConfig>,
-    caching: Arc<Rules>,
+    says: Says,
     clock: Arc<dyn Clock>,
     stats: Arc<EdgeStats>,
+}
+
+/// What an answer is read by before the cache sees it.
+pub(super) struct Says {
+    pub(super) caching: Rules,
+    pub(super) caches: CacheTags,
 }
 
 /// Why the origin has no answer.
@@ -87,7 +94,7 @@ impl Origin {
     pub(super) fn new(
         config: &Arc<EdgeConfig>,
         authorities: Option<&[u8]>,
-        caching: &Arc<Rules>,
+        says: Says,
         clock: Arc<dyn Clock>,
         stats: &Arc<EdgeStats>,
     ) -> Result<Self> {
@@ -102,7 +109,7 @@ impl Origin {
             client,
             places: Arc::new(Semaphore::new(config.bounds.requests_max)),
             config: Arc::clone(config),
-            caching: Arc::clone(caching),
+            says,
             clock,
             stats: Arc::clone(stats),
         })))
@@ -149,11 +156,12 @@ impl Shared {
         let answer = answered.inspect_err(|_| self.stats.origin_failed())?;
         let (mut head, body) = answer.into_parts();
         fields::received(&mut head.headers);
+        self.says.caches.add(&mut head.headers);
         let wall = self.clock.wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let wall = Date::from_unix(i64::try_from(wall.as_secs()).unwrap_or(i64::MAX));
         let received = Received { asked, came: self.clock.now(), wall };
         let rules = EdgeRules::of(&self.config);
-        instruct(rules, &uri, head.status, &mut head.headers, (&self.caching, received));
+        instruct(rules, &uri, head.status, &mut head.headers, (&self.says.caching, received));
         let body = EdgeBody::new(body, self.config.bounds.body_timeout).keeping(place);
         Ok(Response::from_parts(head, body))
     }

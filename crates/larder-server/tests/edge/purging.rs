@@ -1,6 +1,6 @@
 //! Purges: by whom, of what, and how hard; and what else drops a response.
 
-use larder_test::RespClient;
+use larder_test::{Reply, RespClient};
 
 use crate::support::{Bench, admin, fresh};
 
@@ -139,16 +139,69 @@ fn the_admin_listener_purges() {
     assert_eq!(purge("{\"all\": true, \"edge\": \"other\"}").0, 404);
 }
 
-#[test]
-fn a_key_or_tag_that_is_invalidated_drops_the_responses_that_name_it() {
+/// An edge beside a cache of users and one of their posts.
+fn with_users() -> (Bench, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let database = folder.path().join("shop.db");
     std::fs::write(&database, "").unwrap();
+    let cache = |name: &str, key: &str| {
+        format!(
+            "[cache.{name}]\nkey = \"{key}\"\nload = \"SELECT {{id}} AS id\"\n\
+             max_staleness = \"1m\"\n"
+        )
+    };
     let bench = Bench::new(&format!(
-        "[source.shop]\nurl = \"sqlite:{}\"\n[cache.user]\nkey = \"user:{{id:int}}\"\n\
-         load = \"SELECT {{id}} AS id\"\nmax_staleness = \"1m\"\n",
-        database.display()
+        "[source.shop]\nurl = \"sqlite:{}\"\n{}{}",
+        database.display(),
+        cache("user", "user:{id:int}"),
+        cache("post", "post:{id:int}"),
     ));
+    (bench, folder)
+}
+
+#[test]
+fn a_whole_cache_or_a_prefix_that_is_invalidated_drops_the_responses_that_name_its_keys() {
+    let (bench, _folder) = with_users();
+    let pages = ["/7", "/post", "/list", "/plain"];
+    bench.put("/7", fresh("7").header("Cache-Tag", "page, user:7").header("ETag", "\"7\""));
+    bench.put("/post", fresh("post").header("Surrogate-Key", "post:1 page"));
+    bench.put("/list", fresh("list").header("Cache-Tag", "cache.user"));
+    bench.put("/plain", fresh("plain").header("Cache-Tag", "page, user"));
+    let held = || pages.map(|path| is_held(&bench, path));
+    held();
+    assert_eq!(held(), [true; 4]);
+    // Whoever keeps it in front of the edge can be told, too.
+    let tags = bench.get("/7").header("cache-tag");
+    assert_eq!(tags.as_deref(), Some("page, user:7, cache.user"));
+    assert_eq!(bench.get("/plain").header("cache-tag").as_deref(), Some("page, user"));
+    let mut client = RespClient::connect(bench.resp);
+    let mut invalidate = |what: &[&str]| {
+        let reply = client.command(&[&["LARDER.INVALIDATE"], what].concat());
+        assert!(matches!(reply, Reply::Integer(_)), "{what:?}: {reply:?}");
+    };
+    for what in [&["CACHE", "user"][..], &["PREFIX", "user:"], &["PREFIX", "user:1"]] {
+        invalidate(what);
+        assert_eq!(held(), [false, true, false, true], "{what:?}");
+        assert_eq!(held(), [true; 4], "{what:?}");
+    }
+    invalidate(&["KEYS", "user:7"]);
+    assert_eq!(held(), [false, true, true, true]);
+    held();
+    // Marked stale, it is validated.
+    invalidate(&["SOFT", "CACHE", "user"]);
+    assert_eq!(bench.get("/7").body, "7");
+    let asked = bench.origin.requests("/7").pop().unwrap();
+    assert_eq!(asked.header("if-none-match"), Some("\"7\""));
+    held();
+    // What an answer to that says, which names no tags, doesn't take the tag away.
+    assert_eq!(held(), [true; 4]);
+    invalidate(&["CACHE", "user"]);
+    assert_eq!(held(), [false, true, false, true]);
+}
+
+#[test]
+fn a_key_or_tag_that_is_invalidated_drops_the_responses_that_name_it() {
+    let (bench, _folder) = with_users();
     for path in ["/7", "/8"] {
         bench.put(path, fresh("x").header("Cache-Tag", &format!("user:{}, users", &path[1..])));
     }
