@@ -306,3 +306,6 @@ pub(super) fn received(headers: &mut HeaderMap) {
 fn text(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -261,3 +261,6 @@ fn text(fields: &mut Map<String, Value>, name: &str) -> std::result::Result<Opti
         Some(_) => Err(()),
     }
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -30,6 +30,23 @@ struct Names {
     soft: bool,
 }
 
+impl Names {
+    /// What a body names, or why it can't be.
+    fn read(body: &[u8]) -> Result<Self, String> {
+        let names: Self = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        match names.count() {
+            1..=NAMES_MAX => Ok(names),
+            count => Err(format!(
+                "name 1 to {NAMES_MAX} keys, tags, caches and prefixes; these are {count}"
+            )),
+        }
+    }
+
+    fn count(&self) -> usize {
+        [&self.keys, &self.tags, &self.caches, &self.prefixes].map(Vec::len).iter().sum()
+    }
+}
+
 /// Answers when it is carried out everywhere. What can't be is refused before anything is done.
 ///
 /// Only JSON is taken that is called so: a form on somebody's page can send everything else.
@@ -42,15 +59,7 @@ pub(super) async fn post(
     refuse_query(&uri)?;
     body::check(&headers, "application/json", &ACCEPT)?;
     let bytes = body::read(&headers, body, body::LIST_BYTES_MAX).await?;
-    let bad = |what: String| Problem::new(StatusCode::BAD_REQUEST, what);
-    let names: Names = serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
-    let count = [&names.keys, &names.tags, &names.caches, &names.prefixes];
-    let count: usize = count.iter().map(|names| names.len()).sum();
-    if !(1..=NAMES_MAX).contains(&count) {
-        let what =
-            format!("name 1 to {NAMES_MAX} keys, tags, caches and prefixes; these are {count}");
-        return Err(bad(what));
-    }
+    let names = Names::read(&bytes).map_err(|what| Problem::new(StatusCode::BAD_REQUEST, what))?;
     let strikes = Strikes {
         keys: &names.keys,
         tags: &names.tags,
@@ -67,3 +76,6 @@ pub(super) async fn post(
     set_position(invalidated.position, &mut fields);
     Ok((StatusCode::OK, fields, told).into_response())
 }
+
+#[cfg(test)]
+mod fuzz;
