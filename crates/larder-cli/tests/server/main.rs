@@ -14,6 +14,7 @@ mod command_line;
 mod database_lost;
 mod descriptors;
 mod edge;
+mod edge_api;
 mod edge_shared;
 mod eviction;
 mod examples;

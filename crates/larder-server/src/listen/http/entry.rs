@@ -25,6 +25,7 @@ use larder_resp::Row;
 use super::place::position;
 use super::problem::Problem;
 use super::{Api, content_type};
+use crate::edge::tag_of_cache;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
@@ -57,12 +58,12 @@ pub(super) async fn get(
 }
 
 impl Api {
-    /// For how long others may keep an answer: what is left of the window; behind the token, only
-    /// who sent it.
+    /// For how long others may keep an answer, and by which tags they forget it: for what is left
+    /// of the window; behind the token, only who sent it.
     fn policy(&self, row: &Row, answer: &Answer<Value>) -> CachePolicy {
         let window = row.cache().window();
         let policy = CachePolicy::browser(window.max_staleness);
-        let policy = policy.within(left(window, answer.current));
+        let policy = tagged(policy.within(left(window, answer.current)), row);
         if self.asks_token(&Method::GET) { policy.private() } else { policy }
     }
 
@@ -124,6 +125,14 @@ impl Api {
         let sent = content.slice(part.first as usize..=part.last as usize);
         Ok((StatusCode::PARTIAL_CONTENT, fields, Body::from(sent)).into_response())
     }
+}
+
+/// With the tags by which an edge forgets the answer: that of the cache, and the key, if a CDN
+/// takes it for one.
+fn tagged(policy: CachePolicy, row: &Row) -> CachePolicy {
+    let key = str::from_utf8(row.key().as_bytes()).unwrap_or_default();
+    let cache = tag_of_cache(row.cache().name());
+    [key, &cache].into_iter().fold(policy, |policy, tag| policy.clone().tag(tag).unwrap_or(policy))
 }
 
 /// Says what the engine answered.

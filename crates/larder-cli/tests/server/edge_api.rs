@@ -1,0 +1,74 @@
+//! An edge in front of the cache API: what the API says of its rows is enough to purge by them.
+
+use larder_test::Larder;
+
+use crate::http_support::{Answer, JSON, Shop, ask, get, serve_http};
+use crate::support::{connect, http};
+
+/// A larder whose edge has its own cache API as the origin.
+fn serve(shop: &Shop, listen: &str) -> Larder {
+    let edge = "[edge.users]\nlisten = \"{edge}\"\norigin = \"http://{http}\"\n";
+    serve_http(&format!("{listen}\n{edge}{}", shop.config("", "")))
+}
+
+/// What the edge answers, and whether it asked the API for it.
+fn through(larder: &Larder, path: &str) -> (u16, String, bool) {
+    let fetched = || larder.metric("larder_edge_origin_requests_total", "edge=\"users\"");
+    let before = fetched();
+    let (status, body) = http(&larder.edge_url(), path, None);
+    (status, body, fetched() > before)
+}
+
+fn tags(answer: &Answer) -> [Option<&str>; 2] {
+    ["cache-tag", "surrogate-key"].map(|name| answer.field(name))
+}
+
+#[test]
+fn an_edge_before_the_api_drops_an_answer_when_its_row_changes() {
+    let shop = Shop::new();
+    let larder = serve(&shop, "");
+    let mut client = connect(&larder);
+    let [ada, grace] = ["/cache/user/user:1", "/cache/user/user:2"];
+    // An absence is as much of an answer.
+    let absent = "/cache/user/user:3";
+    let held = || {
+        [ada, grace, absent].map(|path| {
+            let (_, _, asked) = through(&larder, path);
+            !asked
+        })
+    };
+    held();
+    assert_eq!(held(), [true; 3]);
+    let row = "{\"id\":1,\"name\":\"Augusta\",\"email\":null,\"visits\":1}";
+    assert_eq!(ask(&larder, &format!("PUT {ada}"), JSON, row).status, 204);
+    let (status, body, asked) = through(&larder, ada);
+    assert!(status == 200 && body.contains("Augusta") && asked, "{status} {body}");
+    assert_eq!(held(), [true; 3]);
+    client.command(&["LARDER.INVALIDATE", "KEYS", "user:2", "user:3"]);
+    assert_eq!(held(), [true, false, false]);
+    assert_eq!(held(), [true; 3]);
+    client.command(&["LARDER.INVALIDATE", "CACHE", "user"]);
+    assert_eq!(held(), [false; 3]);
+    assert_eq!(held(), [true; 3]);
+    assert_eq!(
+        ask(&larder, &format!("PUT {absent}"), JSON, &row.replace(":1,\"n", ":3,\"n")).status,
+        204
+    );
+    assert_eq!(through(&larder, absent).0, 200);
+}
+
+#[test]
+fn an_answer_names_its_key_and_its_cache() {
+    let shop = Shop::new();
+    let larder = shop.serve("");
+    for path in ["/cache/user/user:1", "/cache/user/user:99"] {
+        let key = path.rsplit('/').next().unwrap();
+        let named = [format!("{key},cache.user"), format!("{key} cache.user")];
+        assert_eq!(tags(&get(&larder, path)), named.each_ref().map(|tags| Some(tags.as_str())));
+    }
+    // A space divides tags, so this key is none.
+    let note = get(&larder, "/cache/note/note:a/b%20c");
+    assert_eq!((note.status, tags(&note)), (200, [Some("cache.note"); 2]));
+    let bad = get(&larder, "/cache/user/user:01");
+    assert_eq!((bad.status, tags(&bad)), (400, [None; 2]));
+}
