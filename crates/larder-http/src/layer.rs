@@ -22,6 +22,8 @@
 //! | `keep` | what was fetched is stored, if its fence holds |
 //! | `landed` | what came of a fetch, as an answer to each who waits |
 //! | `passing` | a request that is sent on by itself |
+//! | `posted` | the response to a POST that answers later GETs |
+//! | `taking` | a body on its way to one client that is stored if all of it comes |
 //! | `fetch` | the request to the origin, in the engine's own task |
 //! | `pump` | its body, to everybody and to where it is stored |
 //! | `flight` | one fetch and everyone who waits for it |
@@ -58,6 +60,7 @@ mod key;
 mod landed;
 mod passes;
 mod passing;
+mod posted;
 mod pump;
 mod purge;
 mod query;
@@ -65,6 +68,7 @@ mod selection;
 mod service;
 mod store;
 mod tags;
+mod taking;
 mod variants;
 mod waiting;
 

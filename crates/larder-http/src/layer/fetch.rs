@@ -251,25 +251,40 @@ impl Store {
             Err(NotStored::RequestNoStore) => return Err(false),
             Err(_) => return refused,
         }
-        if stored.vary().is_any() || !selection.permits(stored.vary().fields().map(|(n, _)| n)) {
-            return refused;
-        }
         let bodies = self.bodies.as_ref().map_or(0, |_| self.bounds.stored_max);
         let longest = bodies.max(self.bounds.object_max as u64);
         if length.is_some_and(|length| length > longest) {
             return refused;
         }
+        self.tags_of(stored, headers, selection, key).map_err(|_| !fleeting)
+    }
+
+    /// The same of a response that RFC 9111 lets be stored, whatever the length of its body.
+    pub(super) fn tags_of(
+        &self,
+        stored: &Stored,
+        headers: &HeaderMap,
+        selection: &Selection,
+        key: &Key,
+    ) -> Result<Vec<Box<str>>, Unkept> {
+        if stored.vary().is_any() || !selection.permits(stored.vary().fields().map(|(n, _)| n)) {
+            return Err(Unkept);
+        }
         // What could never be used isn't worth its place.
         let probe = Kept::new(stored.clone(), KeptBody::Memory(Bytes::new()), 0, &self.rules);
         if probe.lasts(&self.rules, self.bounds.validated_for).is_zero() {
-            return refused;
+            return Err(Unkept);
         }
         tags::of(headers, key::origin(key.as_bytes())).map_err(|_| {
             self.counters.refused.add(1);
-            !fleeting
+            Unkept
         })
     }
 }
+
+/// This cache has no place for a response, though RFC 9111 has nothing against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unkept;
 
 /// What an attempt to reach the origin needs.
 struct Ask<'a> {
@@ -330,7 +345,7 @@ pub(super) fn status_of(error: &LoadError) -> StatusCode {
 }
 
 /// What Content-Length says.
-fn length_of(fields: &HeaderMap) -> Option<u64> {
+pub(super) fn length_of(fields: &HeaderMap) -> Option<u64> {
     let mut lines = fields.get_all(CONTENT_LENGTH).iter();
     let line = lines.next().filter(|_| lines.next().is_none())?;
     digits(line.as_bytes(), u64::MAX)

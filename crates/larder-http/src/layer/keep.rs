@@ -15,11 +15,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::ETAG;
 use http::{HeaderMap, HeaderName};
 use larder_core::{Key, Moment, Terms};
 use larder_engine::{Fill, Invalidation, Lookup, Ticket};
+use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, Kept, ResponseEntry};
+use super::builder::Etags;
+use super::entry::{Entry, Kept, KeptBody, ResponseEntry};
 use super::find::Found;
 use super::store::Store;
 use super::variants::Variants;
@@ -31,7 +35,7 @@ const LIST_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// How often a list is read again because another one was filled meanwhile.
 const ATTEMPTS: usize = 4;
 
-type ResponseTicket = Ticket<Key, ResponseEntry>;
+pub(super) type ResponseTicket = Ticket<Key, ResponseEntry>;
 
 /// The permission to store what is about to be fetched.
 pub(super) struct Berth {
@@ -87,12 +91,54 @@ impl Store {
         tags: Vec<Box<str>>,
     ) -> Fill {
         let fill = self.fill(berth, kept, headers, tags).await;
+        self.count(fill)
+    }
+
+    fn count(&self, fill: Fill) -> Fill {
         let counted = match fill {
             Fill::Stored => &self.counters.stored,
             Fill::Refused | Fill::NotKept => &self.counters.refused,
         };
         counted.add(1);
         fill
+    }
+
+    /// Stores the response to a request that struck its own URI, asked for with the ticket
+    /// `before`: in a place of a list that was made under the ticket `after` that strike. The place
+    /// has what was struck by tag or prefix since `before` in its own fence.
+    pub(super) async fn keep_posted(
+        &self,
+        before: ResponseTicket,
+        after: ResponseTicket,
+        kept: &Arc<Kept>,
+        headers: &HeaderMap,
+        tags: Vec<Box<str>>,
+    ) -> Fill {
+        let fence = after.beside(after.key());
+        let fill = match self.place(after, &fence, &fields_of(kept), headers).await {
+            Some(own) => {
+                let entry = ResponseEntry(Entry::Response(Arc::clone(kept)));
+                before.beside(&own).fill_on(Some(entry), &self.terms(kept, tags))
+            }
+            None => Fill::Refused,
+        };
+        self.count(fill)
+    }
+
+    /// A response that came in these chunks, as it is stored.
+    pub(super) fn kept(&self, stored: Stored, chunks: Vec<Bytes>) -> Kept {
+        let body = match <[Bytes; 1]>::try_from(chunks) {
+            Ok([chunk]) => chunk,
+            Err(chunks) => chunks.concat().into(),
+        };
+        let makes_etag = self.etags == Etags::Made && !stored.headers().contains_key(ETAG);
+        let hash = makes_etag.then(|| Sha256::new_with_prefix(&body));
+        let length = body.len() as u64;
+        let kept = Kept::new(stored, KeptBody::Memory(body), length, &self.rules);
+        match hash {
+            Some(hash) => kept.with_etag(hash),
+            None => kept,
+        }
     }
 
     async fn fill(
@@ -105,9 +151,7 @@ impl Store {
         let Berth { uri, place } = berth;
         let entry = ResponseEntry(Entry::Response(Arc::clone(kept)));
         let terms = self.terms(kept, tags);
-        let mut set: Vec<HeaderName> =
-            kept.stored.vary().fields().map(|(name, _)| name.clone()).collect();
-        set.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        let set = fields_of(kept);
         let key = uri.key().clone();
         if set.is_empty() && self.list(key.as_bytes(), self.now()).is_none() {
             if let Some(place) = place {
@@ -226,4 +270,12 @@ impl Store {
         }
         terms
     }
+}
+
+/// The fields by which a response is selected, in order.
+fn fields_of(kept: &Kept) -> Vec<HeaderName> {
+    let mut set: Vec<HeaderName> =
+        kept.stored.vary().fields().map(|(name, _)| name.clone()).collect();
+    set.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    set
 }

@@ -1,6 +1,7 @@
 //! A request that is sent on by itself, as it is.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::DATE;
@@ -13,19 +14,21 @@ use super::answer::own;
 use super::body::CacheBody;
 use super::fetch::status_of;
 use super::find::Found;
+use super::posted::{Posted, Taken};
 use super::store::Store;
+use super::taking::Taking;
 use crate::{Forwarded, Freshened, Outcome, Received, freshen_by_head, strip_hop_by_hop};
 
 /// A request that is sent on by itself.
 pub(super) struct Passing<'a, S> {
-    pub(super) store: &'a Store,
+    pub(super) store: &'a Arc<Store>,
     pub(super) service: S,
     pub(super) why: Forwarded,
 }
 
 impl<S> Passing<'_, S> {
-    /// Sends it, strikes what its response invalidates under `key`, and freshens what is `found` by
-    /// the response to a HEAD.
+    /// Sends it, strikes what its response invalidates under `key`, stores that of a POST if it is
+    /// one to be stored, and freshens what is `found` by the response to a HEAD.
     pub(super) async fn send<B, RB>(
         mut self,
         request: Request<B>,
@@ -43,27 +46,38 @@ impl<S> Passing<'_, S> {
         let method = request.method().clone();
         let head = found.filter(|_| method == Method::HEAD);
         let ticket = head.as_ref().and_then(|(found, _)| store.ticket_here(&found.key));
+        let posted = key.and_then(|key| Posted::of(store, &request, key));
         let asked = store.now();
         let service = &mut self.service;
         let answer = async {
             poll_fn(|context| service.poll_ready(context)).await?;
             service.call(request).await
         };
-        let outcome =
-            Outcome::Forwarded { why: self.why, status: None, stored: false, collapsed: false };
         let response = match answer.await {
             Ok(response) => response,
             Err(error) => {
                 store.counters.failed.add(1);
+                let outcome = Outcome::Forwarded {
+                    why: self.why,
+                    status: None,
+                    stored: false,
+                    collapsed: false,
+                };
                 let mut response = own(status_of(&error.into()));
                 store.say(response.headers_mut(), outcome, None);
                 return response;
             }
         };
         let (mut parts, body) = response.into_parts();
-        if let Some(key) = key {
-            store.strike(&method, key, parts.status, &parts.headers);
-        }
+        let taken = match (posted, key) {
+            (Some(posted), _) => posted.strike(store, parts.status, &parts.headers),
+            (None, Some(key)) => {
+                let _listing = store.listing.lock();
+                store.strike(&method, key, parts.status, &parts.headers);
+                None
+            }
+            (None, None) => None,
+        };
         if let (Some((found, headers)), Some(ticket)) = (head, ticket) {
             let own = |moment: Moment| Moment::ZERO + (moment - ticket.taken_at());
             let received =
@@ -84,7 +98,15 @@ impl<S> Passing<'_, S> {
         if !parts.headers.contains_key(DATE) && !parts.status.is_informational() {
             parts.headers.insert(DATE, store.wall().to_value());
         }
+        let stored = taken.is_some();
+        let outcome = Outcome::Forwarded { why: self.why, status: None, stored, collapsed: false };
         store.say(&mut parts.headers, outcome, None);
-        Response::from_parts(parts, CacheBody::passed(body))
+        let body = match taken {
+            Some(Taken { length, store: fill }) => {
+                CacheBody::passed(Taking::new(body, length, store.bounds.object_max, fill))
+            }
+            None => CacheBody::passed(body),
+        };
+        Response::from_parts(parts, body)
     }
 }

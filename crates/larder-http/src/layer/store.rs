@@ -52,7 +52,8 @@ pub(super) struct Store {
     pub(super) bodies: Option<Arc<dyn BodyStore>>,
     pub(super) flights: Flights,
     pub(super) passes: Passes,
-    /// Held while the list of a URI's variants is read and filled again.
+    /// Held while the list of a URI's variants is read and filled again, and while a request
+    /// strikes what it changed.
     pub(super) listing: Mutex<()>,
     pub(super) counters: Counters,
 }

@@ -22,12 +22,13 @@ const SOURCES: [&str; 15] = [
 ];
 
 /// The tests of the layer; those that name an RFC hold it to a requirement too.
-const LAYER: [&str; 9] = [
+const LAYER: [&str; 10] = [
     include_str!("../layer/coalescing.rs"),
     include_str!("../layer/conditions.rs"),
     include_str!("../layer/fields.rs"),
     include_str!("../layer/invalidation.rs"),
     include_str!("../layer/passing.rs"),
+    include_str!("../layer/posting.rs"),
     include_str!("../layer/ranges.rs"),
     include_str!("../layer/reusing.rs"),
     include_str!("../layer/storing.rs"),

@@ -12,6 +12,7 @@ mod fuzz;
 mod hits;
 mod invalidation;
 mod passing;
+mod posting;
 mod purging;
 mod ranges;
 mod reusing;
