@@ -24,6 +24,8 @@
 //! | `passing` | a request that is sent on by itself |
 //! | `posted` | the response to a POST that answers later GETs |
 //! | `taking` | a body on its way to one client that is stored if all of it comes |
+//! | `ranged` | a range of what isn't held, or not all of it |
+//! | `parts` | parts of responses are stored, combined and completed |
 //! | `fetch` | the request to the origin, in the engine's own task |
 //! | `pump` | its body, to everybody and to where it is stored |
 //! | `flight` | one fetch and everyone who waits for it |
@@ -38,7 +40,8 @@
 //! | `waiting` | wakers, and waits with an end |
 //!
 //! A stored response is one object that never changes: head and whole body. It is published when
-//! the body is complete; until then it is read from the one fetch that brings it.
+//! the body is complete; until then it is read from the one fetch that brings it. What is held in
+//! parts is such an object too, which a further part replaces by another one.
 //!
 //! Times in an entry count from the beginning of its own load, which the engine knows: so an entry
 //! of another process, read from the shared tier, needs no clock that two machines share.
@@ -58,12 +61,14 @@ mod flight;
 mod keep;
 mod key;
 mod landed;
+mod parts;
 mod passes;
 mod passing;
 mod posted;
 mod pump;
 mod purge;
 mod query;
+mod ranged;
 mod selection;
 mod service;
 mod store;

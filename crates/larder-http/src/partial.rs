@@ -86,6 +86,11 @@ impl Partial {
         Self { head, pieces: Pieces::new(range.length) }
     }
 
+    /// What is held of a response with this head, as of a 200.
+    pub(crate) fn of(head: Stored, pieces: Pieces) -> Self {
+        Self { head, pieces }
+    }
+
     /// A 200 that broke off, of which the beginning came; none if it doesn't say how long it is, or
     /// if it has no strong validator, with which the rest could be asked for.
     #[must_use]

@@ -88,6 +88,12 @@ impl Pieces {
         true
     }
 
+    /// What they take on the heap, if nothing else holds what they were cut from.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let bytes: usize = self.held.iter().map(|piece| piece.bytes.len() + 64).sum();
+        bytes + self.held.capacity() * size_of::<Piece>()
+    }
+
     /// The parts that are held, in order, apart from each other.
     #[must_use]
     pub fn parts(&self) -> Vec<Part> {

@@ -14,7 +14,8 @@ use super::body::{CacheBody, Piece, Pieces};
 use super::entry::{Kept, KeptBody};
 use super::store::Store;
 use crate::{
-    Evaluated, Outcome, Part, Ranges, evaluate, not_modified, partial_content, ranges, unsatisfied,
+    Evaluated, Outcome, Part, Partial, Ranges, evaluate, not_modified, partial_content, ranges,
+    unsatisfied,
 };
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -36,17 +37,42 @@ pub(super) fn answer(
     outcome: Outcome,
 ) -> Option<Response<CacheBody>> {
     let kept = &*held.kept;
+    let mut response = match kept.partial() {
+        Some(partial) => of_parts(kept, &partial, asked, headers)?,
+        None => of_whole(kept, asked, headers)?,
+    };
+    let fields = response.headers_mut();
+    fields.insert(AGE, HeaderValue::from(kept.age(held.since).as_secs()));
+    store.say(fields, outcome, Some(kept.ttl(held.since)));
+    Some(response)
+}
+
+/// The same from a response of which something is missing; `None` where that is asked for.
+fn of_parts(
+    kept: &Kept,
+    parts: &Partial,
+    asked: Asked,
+    headers: &HeaderMap,
+) -> Option<Response<CacheBody>> {
+    let method = if asked.head { &Method::HEAD } else { &Method::GET };
+    match parts.answers(method, headers) {
+        crate::Held::Parts(parts) => Some(partial(kept, headers, &parts)),
+        crate::Held::NotModified => Some(unchanged(kept)),
+        // What is whole isn't kept in parts.
+        crate::Held::Whole | crate::Held::Missing(_) | crate::Held::Forward => None,
+    }
+}
+
+fn of_whole(kept: &Kept, asked: Asked, headers: &HeaderMap) -> Option<Response<CacheBody>> {
     let method = if asked.head { &Method::HEAD } else { &Method::GET };
     let evaluated = match asked.conditions {
         true => evaluate(method, headers, &kept.stored),
         false => Evaluated::Send,
     };
     let status = kept.stored.status();
-    let mut response = match evaluated {
+    Some(match evaluated {
         Evaluated::Forward => return None,
-        Evaluated::NotModified => {
-            respond(StatusCode::NOT_MODIFIED, not_modified(&kept.stored), CacheBody::empty())
-        }
+        Evaluated::NotModified => unchanged(kept),
         Evaluated::Send if asked.range && !asked.head && status == StatusCode::OK => {
             match ranges(headers, kept.length) {
                 Ranges::Whole => whole(kept, asked),
@@ -60,32 +86,34 @@ pub(super) fn answer(
             }
         }
         Evaluated::Send | Evaluated::SendWhole => whole(kept, asked),
-    };
-    let fields = response.headers_mut();
-    fields.insert(AGE, HeaderValue::from(kept.age(held.since).as_secs()));
-    store.say(fields, outcome, Some(kept.ttl(held.since)));
-    Some(response)
+    })
+}
+
+fn unchanged(kept: &Kept) -> Response<CacheBody> {
+    respond(StatusCode::NOT_MODIFIED, not_modified(&kept.stored), CacheBody::empty())
 }
 
 fn whole(kept: &Kept, asked: Asked) -> Response<CacheBody> {
     let body = match &kept.body {
         _ if asked.head => CacheBody::empty(),
         KeptBody::Memory(bytes) => CacheBody::whole(bytes.clone()),
-        KeptBody::Apart(_) => CacheBody::pieces(Pieces::new([piece(kept, 0, kept.length)])),
+        KeptBody::Apart(_) | KeptBody::Parts(_) => {
+            CacheBody::pieces(Pieces::new(pieces(kept, 0, kept.length)))
+        }
     };
     respond(kept.stored.status(), kept.stored.headers().clone(), body)
 }
 
 fn partial(kept: &Kept, request: &HeaderMap, parts: &[Part]) -> Response<CacheBody> {
     let content = partial_content(&kept.stored, request, parts, kept.length, boundary());
-    let mut pieces: VecDeque<Piece> = VecDeque::new();
+    let mut sent: VecDeque<Piece> = VecDeque::new();
     let mut frames = content.frames.into_iter();
     for part in parts {
-        pieces.extend(frames.next().map(Piece::Bytes));
-        pieces.push_back(piece(kept, part.first, part.bytes()));
+        sent.extend(frames.next().map(Piece::Bytes));
+        sent.extend(pieces(kept, part.first, part.bytes()));
     }
-    pieces.extend(frames.next().map(Piece::Bytes));
-    let body = CacheBody::pieces(Pieces::new(pieces));
+    sent.extend(frames.next().map(Piece::Bytes));
+    let body = CacheBody::pieces(Pieces::new(sent));
     respond(StatusCode::PARTIAL_CONTENT, content.headers, body)
 }
 
@@ -95,13 +123,18 @@ fn boundary() -> u128 {
     draw() << 64 | draw()
 }
 
-fn piece(kept: &Kept, at: u64, left: u64) -> Piece {
+/// So many bytes of a body from there on.
+fn pieces(kept: &Kept, at: u64, left: u64) -> VecDeque<Piece> {
     match &kept.body {
         KeptBody::Memory(bytes) => {
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-            Piece::Bytes(bytes.slice(place(at)..place(at.saturating_add(left))))
+            [Piece::Bytes(bytes.slice(place(at)..place(at.saturating_add(left))))].into()
         }
-        KeptBody::Apart(body) => Piece::Apart { body: Arc::clone(body), at, left },
+        KeptBody::Apart(body) => [Piece::Apart { body: Arc::clone(body), at, left }].into(),
+        KeptBody::Parts(held) => {
+            let slices = Part::of(at, left).and_then(|part| held.slices(part)).unwrap_or_default();
+            slices.into_iter().map(Piece::Bytes).collect()
+        }
     }
 }
 

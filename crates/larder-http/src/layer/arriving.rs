@@ -126,6 +126,15 @@ impl Arriving {
         self.0.lock().chunks.iter().cloned().collect()
     }
 
+    /// All that came so far, if it is still held in memory.
+    pub(super) fn beginning(&self) -> Option<Bytes> {
+        let is_held = {
+            let buffer = self.0.lock();
+            buffer.begins == 0 && !buffer.passing && buffer.apart.is_none()
+        };
+        is_held.then(|| self.whole())
+    }
+
     /// From now on it is read from there, where all that came so far is written.
     pub(super) fn move_apart(&self, apart: Arc<dyn StoredBody>) {
         let mut buffer = self.0.lock();

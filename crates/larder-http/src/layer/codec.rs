@@ -63,7 +63,7 @@ impl ResponseCodec {
 
     fn response(&self, kept: &Kept) -> Result<Bytes, LoadError> {
         let KeptBody::Memory(body) = &kept.body else {
-            return Err("the body isn't in memory".into());
+            return Err("the body isn't whole in memory".into());
         };
         if body.len() > self.body_max {
             return Err("the body is longer than what is shared".into());

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::body_store::StoredBody;
 use super::variants::Variants;
-use crate::{Fields, Requests, Rules, Stored, lifetime, validates_with};
+use crate::{Fields, Partial, Pieces, Requests, Rules, Stored, lifetime, validates_with};
 
 /// What a response cache holds under a key: a response, or the list of those that are stored for
 /// the variants of a URI. Cloning it copies nothing.
@@ -24,13 +24,14 @@ pub(super) enum Entry {
     Variants(Arc<Variants>),
 }
 
-/// A whole response, with the times of its head counted from the beginning of its load.
+/// A response, whole or in parts. The times of its head count from the beginning of its load.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) stored: Stored,
     /// Its tag was made here, and means nothing to the origin.
     pub(super) etag_made: bool,
     pub(super) body: KeptBody,
+    /// Of the whole body, in bytes.
     pub(super) length: u64,
     /// How old it was when its load began.
     age_at_load: Duration,
@@ -42,6 +43,8 @@ pub(super) struct Kept {
 pub(super) enum KeptBody {
     Memory(Bytes),
     Apart(Arc<dyn StoredBody>),
+    /// Not all of it.
+    Parts(Pieces),
 }
 
 impl std::fmt::Debug for KeptBody {
@@ -49,6 +52,7 @@ impl std::fmt::Debug for KeptBody {
         match self {
             Self::Memory(bytes) => write!(f, "{} bytes", bytes.len()),
             Self::Apart(_) => f.write_str("apart"),
+            Self::Parts(pieces) => write!(f, "{} bytes in parts", pieces.held()),
         }
     }
 }
@@ -70,6 +74,34 @@ impl Kept {
             }
         };
         Self { stored, etag_made: false, body, length, age_at_load, fresh_for }
+    }
+
+    /// What is held of a response in parts, of which something is missing.
+    pub(super) fn of_parts(partial: &Partial, rules: &Rules) -> Self {
+        let pieces = partial.pieces().clone();
+        let length = pieces.length();
+        Self::new(partial.head().clone(), KeptBody::Parts(pieces), length, rules)
+    }
+
+    /// What is held, if it isn't all of it.
+    pub(super) fn partial(&self) -> Option<Partial> {
+        match &self.body {
+            KeptBody::Parts(pieces) => Some(Partial::of(self.stored.clone(), pieces.clone())),
+            KeptBody::Memory(_) | KeptBody::Apart(_) => None,
+        }
+    }
+
+    /// Whether something of it is missing.
+    pub(super) fn is_part(&self) -> bool {
+        matches!(self.body, KeptBody::Parts(_))
+    }
+
+    /// How many bytes of its body are held.
+    pub(super) fn held(&self) -> u64 {
+        match &self.body {
+            KeptBody::Parts(pieces) => pieces.held(),
+            KeptBody::Memory(_) | KeptBody::Apart(_) => self.length,
+        }
     }
 
     /// The same with a strong tag of its own, if its origin gave it none: a hash of what a client
@@ -152,6 +184,7 @@ impl Kept {
         let body = match &self.body {
             KeptBody::Memory(bytes) => bytes.len() + 64,
             KeptBody::Apart(_) => 256,
+            KeptBody::Parts(pieces) => pieces.heap_bytes(),
         };
         size_of::<Self>() + 16 + body + heap_bytes_of(self.stored.headers()) + self.vary_bytes()
     }

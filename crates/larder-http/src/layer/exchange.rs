@@ -4,7 +4,8 @@
 //!    that the origin judges. What it changed is struck before its client hears of it.
 //! 2. **What is held** is judged. Fresh: it is the answer. Stale, and it may be used while it is
 //!    validated: it is the answer, and one fetch runs in the background.
-//! 3. **A flight** is joined or led for everything else (see `flight` and `fetch`).
+//! 3. **A range** of what isn't held, or not all of it, is asked for by itself (see `ranged`).
+//!    **A flight** is joined or led for everything else (see `flight` and `fetch`).
 //! 4. **What landed** is the answer if it may be. If the origin failed, what is held may be after
 //!    all. Else the request is sent on by itself.
 
@@ -26,6 +27,7 @@ use super::find::{Found, Look};
 use super::flight::{Boarded, Flight, FlightKey, Leader};
 use super::key;
 use super::passing::Passing;
+use super::ranged::Ranged;
 use super::selection::Selection;
 use super::store::{Bypass, Store};
 use super::waiting::within;
@@ -45,8 +47,8 @@ pub(super) struct Exchange<S, B> {
 pub(super) struct Wanted {
     parts: Parts,
     pub(super) asked: Asked,
-    key: Key,
-    selection: Arc<Selection>,
+    pub(super) key: Key,
+    pub(super) selection: Arc<Selection>,
     /// Its fields as they select a response.
     pub(super) headers: HeaderMap,
     pub(super) begun: Moment,
@@ -135,22 +137,26 @@ impl Wanted {
                         self.refresh::<S, B, RB>(store, service, look);
                         return Ok(response);
                     }
-                    Judged::Origin => return Err((Forwarded::Request, None)),
+                    Judged::Origin => return Err((Forwarded::Request, Some(found.clone()))),
                     Judged::Validate(why) => why,
                 },
                 None if self.wants_only_cached() => return Ok(self.unavailable(store)),
                 None if look.loaded_at.is_some() => Forwarded::VaryMiss,
                 None => Forwarded::UriMiss,
             };
-            let is_part = self.asked.range && found.is_none();
             let (key, authorization) = (self.key.as_bytes(), self.asked.authorization);
             let noted = found.is_none() && store.passes.knows(key, authorization, now);
             let first = among.is_none();
             if found.is_none() && first && !noted {
                 store.counters.misses.add(1);
             }
-            if self.asked.head || is_part || noted || self.is_for_origin() {
+            if self.asked.head || noted || self.is_for_origin() {
                 return Err((why, found));
+            }
+            if self.asked.range && found.as_ref().is_none_or(|found| found.kept.is_part()) {
+                let ranged = Ranged { wanted: self, store, found: found.as_ref(), why };
+                let response = ranged.answered::<S, B, RB>(service).await;
+                return response.ok_or((why, None));
             }
             let flight = self.board(store, &look, among);
             let step = match flight {
@@ -212,17 +218,22 @@ impl Wanted {
         };
         let held = found.at(now);
         let serve = || answer(store, &held, self.asked, &self.headers, Outcome::Hit);
+        let unserved = match found.kept.is_part() {
+            true if self.wants_only_cached() => Judged::Answer(self.unavailable(store)),
+            true => Judged::Validate(Forwarded::Partial),
+            false => Judged::Origin,
+        };
         let counters = &store.counters;
         match reuse {
-            Reuse::Fresh => serve().map_or(Judged::Origin, |response| {
+            Reuse::Fresh => serve().map_or(unserved, |response| {
                 counters.hits.add(1);
                 Judged::Answer(response)
             }),
-            Reuse::WhileRevalidated => serve().map_or(Judged::Origin, |response| {
+            Reuse::WhileRevalidated => serve().map_or(unserved, |response| {
                 counters.stale.add(1);
                 Judged::Refresh(response)
             }),
-            Reuse::Accepted => serve().map_or(Judged::Origin, |response| {
+            Reuse::Accepted => serve().map_or(unserved, |response| {
                 counters.stale.add(1);
                 Judged::Answer(response)
             }),
@@ -287,13 +298,7 @@ impl Wanted {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<LoadError>,
     {
-        let mut parts = self.parts.clone();
-        parts.method = Method::GET;
-        parts.headers.clone_from(&self.headers);
-        parts.headers.remove(CONTENT_LENGTH);
-        if let Some(uri) = self.normalised_uri() {
-            parts.uri = uri;
-        }
+        let parts = self.selected();
         let fetch = Fetch {
             store: Arc::clone(store),
             service: service.clone(),
@@ -307,6 +312,18 @@ impl Wanted {
             joined_by,
         };
         store.cache.engine().spawn(fetch.run::<B, RB>());
+    }
+
+    /// The request as it selects a response, which is how the origin is asked for what is stored.
+    pub(super) fn selected(&self) -> Parts {
+        let mut parts = self.parts.clone();
+        parts.method = Method::GET;
+        parts.headers.clone_from(&self.headers);
+        parts.headers.remove(CONTENT_LENGTH);
+        if let Some(uri) = self.normalised_uri() {
+            parts.uri = uri;
+        }
+        parts
     }
 
     /// The URI with the part of its query that counts, if that is another one.

@@ -40,7 +40,8 @@ use super::tags;
 use super::waiting::within;
 use crate::fields::digits;
 use crate::{
-    Date, Freshened, NotStored, Received, Stored, condition, freshen, storable, strip_hop_by_hop,
+    Date, Freshened, NotStored, Partial, Received, Stored, condition, freshen, storable,
+    strip_hop_by_hop,
 };
 
 /// A fetch that is about to begin.
@@ -86,13 +87,14 @@ impl<S> Fetch<S> {
         };
         store.counters.fetches.add(1);
         parts.headers.remove(RANGE);
-        let mut conditional = match &found {
-            Some(found) => condition(&mut parts.headers, &found.kept.as_sent(), []),
-            None => false,
+        let mut asks = match &found {
+            Some(found) => store.asks(found, &headers, &mut parts.headers),
+            None => Asks::Whole,
         };
         let ask = Ask { store: &store, berth: &berth };
         let response = loop {
-            if !conditional {
+            if matches!(asks, Asks::Whole) {
+                parts.headers.remove(RANGE);
                 let of_client =
                     [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE];
                 of_client.iter().for_each(|name| drop(parts.headers.remove(name)));
@@ -104,10 +106,31 @@ impl<S> Fetch<S> {
                     return flight.land(Landed::Failed { status }, None);
                 }
             };
-            if response.0.status() != StatusCode::NOT_MODIFIED {
-                break response;
+            match (&asks, response.0.status()) {
+                (Asks::Rest(held), StatusCode::PARTIAL_CONTENT) => {
+                    let (head, body) = response.0.into_parts();
+                    let sent = &parts.headers;
+                    let new = store.new_part(sent, &head.headers, response.1, &selection, &berth);
+                    let all = store.completed(held, new, sent, body).await;
+                    let Some((kept, tags)) = all else {
+                        asks = Asks::Whole;
+                        continue;
+                    };
+                    let kept = Arc::new(kept);
+                    let loaded_at = berth.taken_at();
+                    let fetched = Some(StatusCode::PARTIAL_CONTENT);
+                    let fill = store.keep(berth, &kept, &headers, tags).await;
+                    let stored = fill == Fill::Stored;
+                    return flight.land(Landed::Whole { kept, loaded_at, fetched, stored }, None);
+                }
+                (Asks::Rest(_), StatusCode::RANGE_NOT_SATISFIABLE) => {
+                    asks = Asks::Whole;
+                    continue;
+                }
+                (_, StatusCode::NOT_MODIFIED) => {}
+                _ => break response,
             }
-            let (Some(found), true) = (&found, conditional) else {
+            let (Some(found), Asks::Validation) = (&found, &asks) else {
                 // Nobody asked for it, so it says nothing about anything.
                 berth.give_back();
                 let status = StatusCode::BAD_GATEWAY;
@@ -124,7 +147,7 @@ impl<S> Fetch<S> {
                     return flight.land(landed, None);
                 }
                 // It is about another response: ask for this one.
-                Freshened::NotThis | Freshened::Outdated => conditional = false,
+                Freshened::NotThis | Freshened::Outdated => asks = Asks::Whole,
             }
         };
         let (response, received) = response;
@@ -161,8 +184,14 @@ impl<S> Fetch<S> {
         let makes_etag = store.etags == Etags::Made && !stored.headers().contains_key(ETAG);
         let pump = Pump { store: &store, body: &arriving, declared: length };
         let Some((body, length, hash)) = pump.run(body, makes_etag, &mut landing).await else {
-            store.counters.refused.add(1);
-            return berth.give_back();
+            let came = arriving.beginning();
+            let began = came.and_then(|came| store.beginning_of(stored, &came));
+            let Some(kept) = began.map(Arc::new) else {
+                store.counters.refused.add(1);
+                return berth.give_back();
+            };
+            store.keep(berth, &kept, &headers, tags).await;
+            return;
         };
         let kept = Kept::new(stored, body, length, &store.rules);
         let kept = Arc::new(match hash {
@@ -174,7 +203,36 @@ impl<S> Fetch<S> {
     }
 }
 
+/// What the origin is asked for.
+enum Asks {
+    Whole,
+    /// Whether what is held is still good.
+    Validation,
+    /// What is missing of this.
+    Rest(Box<Partial>),
+}
+
 impl Store {
+    /// What is asked for where something is held, with the fields of the request that asks.
+    fn asks(&self, found: &Found, request: &HeaderMap, headers: &mut HeaderMap) -> Asks {
+        // A range is validated beside its answer; all others want what is missing, too.
+        if let Some(held) = found.kept.partial()
+            && !request.contains_key(RANGE)
+        {
+            return match self.rest_of(&held, &HeaderMap::new()) {
+                Some(gap) => {
+                    held.ask(gap, headers);
+                    Asks::Rest(Box::new(held))
+                }
+                None => Asks::Whole,
+            };
+        }
+        match condition(headers, &found.kept.as_sent(), []) {
+            true => Asks::Validation,
+            false => Asks::Whole,
+        }
+    }
+
     /// The permission to store what is about to be fetched; or what somebody else has stored
     /// meanwhile, if it answers this request.
     async fn berth(
@@ -197,7 +255,11 @@ impl Store {
         let found = self.find(key.as_bytes(), headers, now).found;
         let newer = found.filter(|found| known.is_none_or(|(_, at)| found.loaded_at > at));
         match newer {
-            Some(found) if !found.marked && found.kept.is_fresh(now - found.loaded_at) => {
+            Some(found)
+                if !found.marked
+                    && !found.kept.is_part()
+                    && found.kept.is_fresh(now - found.loaded_at) =>
+            {
                 berth.give_back();
                 let Found { kept, loaded_at, .. } = found;
                 Err(Landed::Whole { kept, loaded_at, fetched: None, stored: true })
@@ -207,7 +269,7 @@ impl Store {
     }
 
     /// What came of a validation of what is stored under `own`.
-    async fn freshened(
+    pub(super) async fn freshened(
         &self,
         berth: Berth,
         kept: Arc<Kept>,
@@ -219,7 +281,7 @@ impl Store {
         let (loaded_at, fetched) = (berth.taken_at(), Some(StatusCode::NOT_MODIFIED));
         let sent = kept.as_sent();
         let key = berth.uri.key().clone();
-        let length = Some(kept.length);
+        let length = Some(kept.held());
         let judged = self.judge(headers, &sent, sent.headers(), length, selection, &key);
         let stored = match judged {
             Ok(tags) => self.keep(berth, &kept, headers, tags).await == Fill::Stored,
@@ -235,7 +297,7 @@ impl Store {
 
     /// The tags with which a response to a request with these fields is stored. If it isn't:
     /// whether the next one won't be either.
-    fn judge(
+    pub(super) fn judge(
         &self,
         request: &HeaderMap,
         stored: &Stored,
@@ -287,14 +349,14 @@ impl Store {
 pub(super) struct Unkept;
 
 /// What an attempt to reach the origin needs.
-struct Ask<'a> {
-    store: &'a Store,
-    berth: &'a Berth,
+pub(super) struct Ask<'a> {
+    pub(super) store: &'a Store,
+    pub(super) berth: &'a Berth,
 }
 
 impl Ask<'_> {
     /// What the origin answers, and when that came; the status that says why it doesn't.
-    async fn send<S, B, RB>(
+    pub(super) async fn send<S, B, RB>(
         &self,
         service: &mut S,
         parts: &Parts,

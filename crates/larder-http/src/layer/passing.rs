@@ -17,7 +17,9 @@ use super::find::Found;
 use super::posted::{Posted, Taken};
 use super::store::Store;
 use super::taking::Taking;
-use crate::{Forwarded, Freshened, Outcome, Received, freshen_by_head, strip_hop_by_hop};
+use crate::{
+    Forwarded, Freshened, Outcome, Received, freshen_by_head, freshen_by_part, strip_hop_by_hop,
+};
 
 /// A request that is sent on by itself.
 pub(super) struct Passing<'a, S> {
@@ -28,7 +30,7 @@ pub(super) struct Passing<'a, S> {
 
 impl<S> Passing<'_, S> {
     /// Sends it, strikes what its response invalidates under `key`, stores that of a POST if it is
-    /// one to be stored, and freshens what is `found` by the response to a HEAD.
+    /// one to be stored, and freshens what is `found` by the response to a HEAD, or by a part.
     pub(super) async fn send<B, RB>(
         mut self,
         request: Request<B>,
@@ -44,8 +46,7 @@ impl<S> Passing<'_, S> {
         let store = self.store;
         store.counters.passed.add(1);
         let method = request.method().clone();
-        let head = found.filter(|_| method == Method::HEAD);
-        let ticket = head.as_ref().and_then(|(found, _)| store.ticket_here(&found.key));
+        let ticket = found.as_ref().and_then(|(found, _)| store.ticket_here(&found.key));
         let posted = key.and_then(|key| Posted::of(store, &request, key));
         let asked = store.now();
         let service = &mut self.service;
@@ -78,13 +79,23 @@ impl<S> Passing<'_, S> {
             }
             (None, None) => None,
         };
-        if let (Some((found, headers)), Some(ticket)) = (head, ticket) {
+        if let (Some((found, headers)), Some(ticket)) = (found, ticket) {
             let own = |moment: Moment| Moment::ZERO + (moment - ticket.taken_at());
             let received =
                 Received { asked: own(asked), came: own(store.now()), wall: store.wall() };
             let stored = found.kept.as_sent();
             let (status, fields) = (parts.status, &parts.headers);
-            match freshen_by_head(&stored, &headers, status, fields, received, &store.rules) {
+            let rules = &store.rules;
+            let freshened = match (&method, status) {
+                (&Method::HEAD, _) => {
+                    freshen_by_head(&stored, &headers, status, fields, received, rules)
+                }
+                (_, StatusCode::PARTIAL_CONTENT) => {
+                    freshen_by_part(&stored, &headers, fields, received, rules)
+                }
+                _ => Freshened::NotThis,
+            };
+            match freshened {
                 Freshened::Updated(stored) => {
                     store.update(ticket, &found, *stored);
                 }

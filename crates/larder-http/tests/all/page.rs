@@ -22,11 +22,12 @@ const SOURCES: [&str; 15] = [
 ];
 
 /// The tests of the layer; those that name an RFC hold it to a requirement too.
-const LAYER: [&str; 10] = [
+const LAYER: [&str; 11] = [
     include_str!("../layer/coalescing.rs"),
     include_str!("../layer/conditions.rs"),
     include_str!("../layer/fields.rs"),
     include_str!("../layer/invalidation.rs"),
+    include_str!("../layer/parts.rs"),
     include_str!("../layer/passing.rs"),
     include_str!("../layer/posting.rs"),
     include_str!("../layer/ranges.rs"),

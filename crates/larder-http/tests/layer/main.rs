@@ -11,6 +11,7 @@ mod fields;
 mod fuzz;
 mod hits;
 mod invalidation;
+mod parts;
 mod passing;
 mod posting;
 mod purging;
