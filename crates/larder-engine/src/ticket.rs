@@ -188,6 +188,32 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         self.cache.0.fence_holds(self.permit.fence)
     }
 
+    /// Whether the key was struck once, and no more, between `earlier` and this ticket of the same
+    /// key: whoever strikes it and takes both around that knows so that nobody else did. What was
+    /// struck by tags, prefixes or as a whole is judged by the fill alone. Keys that share an epoch
+    /// may make it `false`, never `true`.
+    ///
+    /// ```
+    /// # use larder_engine::{Cache, Invalidation, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let prices: Cache<u64, u32> =
+    /// #     Cache::builder("price").max_staleness(Duration::from_secs(2)).build()?;
+    /// let Lookup::Miss(before) = prices.lookup_here(&7) else { return Ok(()) };
+    /// prices.invalidate_here(&[7], Invalidation::Drop)?;
+    /// let Lookup::Miss(after) = prices.lookup_here(&7) else { return Ok(()) };
+    /// assert!(after.is_next_to(&before) && !before.is_next_to(&before));
+    /// prices.invalidate_here(&[7], Invalidation::Drop)?;
+    /// let Lookup::Miss(last) = prices.lookup_here(&7) else { return Ok(()) };
+    /// assert!(last.is_next_to(&after) && !last.is_next_to(&before));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn is_next_to(&self, earlier: &Self) -> bool {
+        let (ours, theirs) = (self.permit.fence, earlier.permit.fence);
+        ours.hash == theirs.hash && ours.epoch == theirs.epoch.wrapping_add(1)
+    }
+
     /// For how long, at most, another one has the lease of the key in the shared tier: who waits
     /// for that fill spares the source a load. `None` where nobody else has it.
     #[must_use]

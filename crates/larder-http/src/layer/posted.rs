@@ -61,13 +61,9 @@ impl Posted {
     ) -> Option<Taken> {
         let Self { before, headers, selection, asked } = self;
         let key = before.key().clone();
-        let after = {
-            // No other request strikes between the look at the first ticket and the second one.
-            let _listing = store.listing.lock();
-            let held = before.holds();
-            store.strike(&Method::POST, key.as_bytes(), status, fields);
-            store.ticket_here(&key).filter(|_| held)?
-        };
+        store.strike(&Method::POST, key.as_bytes(), status, fields);
+        // One strike lies between the two, and it was this one.
+        let after = store.ticket_here(&key).filter(|after| after.is_next_to(&before))?;
         let target = std::str::from_utf8(key.as_bytes()).ok()?.parse().ok()?;
         storable_by_post(&target, &headers, status, fields, &store.rules).ok()?;
         let own = |moment: Moment| Moment::ZERO + (moment - before.taken_at());
