@@ -73,7 +73,6 @@ impl<S> Passing<'_, S> {
         let taken = match (posted, key) {
             (Some(posted), _) => posted.strike(store, parts.status, &parts.headers),
             (None, Some(key)) => {
-                let _listing = store.listing.lock();
                 store.strike(&method, key, parts.status, &parts.headers);
                 None
             }
