@@ -129,7 +129,7 @@ pub(super) fn signal(pid: u32, signal: Signal) {
 pub(super) fn stop_tree(root: u32) {
     let halt = |pid| {
         signal(pid, Signal::STOP);
-        wait_while(|| stat(pid).is_some_and(|(state, _)| !matches!(state, 'T' | 'Z' | 'X')));
+        wait_while(|| threads(pid).any(|state| !matches!(state, 'T' | 'Z' | 'X')));
     };
     halt(root);
     let mut halted = 0;
@@ -217,14 +217,26 @@ fn processes() -> impl Iterator<Item = (u32, u32)> {
     })
 }
 
-/// Whether the process exists and isn't just waiting to be buried.
+/// Whether any of the process's threads isn't just waiting to be buried.
 fn acts(pid: u32) -> bool {
-    stat(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
+    threads(pid).any(|state| !matches!(state, 'Z' | 'X'))
 }
 
-/// A process's state and parent: the fields after its name, which may hold anything.
+/// The state of each thread of a process. The process's own is that of its first thread, which may
+/// have ended or stopped while the others still run and hold what is open.
+fn threads(pid: u32) -> impl Iterator<Item = char> {
+    let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    entries.filter_map(|entry| Some(stat_in(&entry.ok()?.path())?.0))
+}
+
+/// A process's state and parent.
 fn stat(pid: u32) -> Option<(char, u32)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat_in(Path::new(&format!("/proc/{pid}")))
+}
+
+/// A process's or a thread's state and parent: the fields after its name, which may hold anything.
+fn stat_in(folder: &Path) -> Option<(char, u32)> {
+    let text = fs::read_to_string(folder.join("stat")).ok()?;
     let (_, rest) = text.rsplit_once(')')?;
     let mut fields = rest.split_whitespace();
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
