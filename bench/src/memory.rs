@@ -10,7 +10,7 @@ mod hits;
 mod inserts;
 mod latencies;
 mod overhead;
-mod requests;
+pub(crate) mod requests;
 mod rounds;
 mod table;
 mod traces;

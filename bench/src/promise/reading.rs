@@ -1,6 +1,10 @@
 //! Readers of accounts, and what they met.
 //!
 //! They know the larders' protocol, and no fault: whatever goes wrong is counted, and tried again.
+//!
+//! Each draws its keys by itself. Readers that walked through the keys in the same order would meet
+//! on a key that is being loaded, be answered at once, and go on side by side for good: each change
+//! would be a miss for all of them.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,6 +17,7 @@ use larder_test::{Larder, Reply, RespClient};
 
 use super::stage::Stage;
 use super::writing::KEYS;
+use crate::memory::requests::Random;
 
 /// How many readers each larder has, each with a connection of its own.
 pub(super) const READERS_EACH: usize = 8;
@@ -23,8 +28,6 @@ const BETWEEN_READS: Duration = Duration::from_micros(500);
 const PATIENCE: Duration = Duration::from_millis(300);
 /// How long it rests when it was refused.
 const REFUSED_REST: Duration = Duration::from_millis(10);
-/// It has no divisor in common with the number of keys: who adds it again and again meets each.
-const STRIDE: u64 = 611_953;
 
 /// What readers met.
 #[derive(Debug, Default)]
@@ -96,10 +99,9 @@ impl Drop for End<'_> {
 fn read(process: u64, larder: &Larder, seed: u64, over: &AtomicBool) -> Met {
     let mut met = Met::default();
     let mut connection = None;
-    let mut draw = seed * 7_919;
+    let mut random = Random::new(seed);
     while !over.load(Ordering::Relaxed) {
-        draw = draw.wrapping_add(STRIDE);
-        let key = 1 + draw % KEYS;
+        let key = 1 + random.below(KEYS);
         match ask(&mut connection, larder, &["GET", &Stage::key(key)]) {
             Ok((began, Reply::Bulk(value))) => match Stage::version(&value) {
                 Some(version) => {
