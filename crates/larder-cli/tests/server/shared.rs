@@ -20,10 +20,15 @@ struct Fleet {
 
 impl Fleet {
     fn new(count: usize, tier: &str, view: &'static str) -> Self {
+        Self::with(count, tier, "", view)
+    }
+
+    /// The same with more to say of the tier.
+    fn with(count: usize, tier: &str, said: &str, view: &'static str) -> Self {
         let bank = bank();
         accounts(&bank, view);
         let config = format!(
-            "[shared]\nurl = \"{tier}\"\n[source.bank]\nurl = \"{}\"\nchanges = \"announced\"\n\
+            "[shared]\nurl = \"{tier}\"\n{said}[source.bank]\nurl = \"{}\"\nchanges = \"announced\"\n\
              [cache.account]\nkey = \"account:{{aid:int}}\"\nload = \"SELECT aid, abalance FROM {view} \
              WHERE aid = {{aid}}\"\ntags = [\"branch\"]\nmax_staleness = \"2s\"\n",
             bank.url()
@@ -283,7 +288,9 @@ fn an_entry_deleted_in_redis_by_hand_is_heard_of_where_the_bus_tracks() {
 #[test]
 fn a_herd_at_three_larders_makes_one_query_cold_and_after_an_invalidation() {
     let redis = Redis::start();
-    let fleet = Fleet::new(3, &redis.url(), "shared_herd");
+    // However slow the machine is: who has waited for the tier for long enough asks the source.
+    let patient = "read_within = \"60s\"\nfill_wait = \"60s\"\n";
+    let fleet = Fleet::with(3, &redis.url(), patient, "shared_herd");
     for (round, asked) in [(0, 1), (1, 2)] {
         if round == 1 {
             let mut client = connect(&fleet.larders[0]);
