@@ -108,12 +108,16 @@ fn print_results(judged: &[Judged]) {
         match judged.name.as_str() {
             "feed" => {
                 result("hit_ratio_feed", judged.hit_ratio());
+                result("loads_per_1000_reads_feed", judged.load_ratio() * 1e3);
                 let p99 = judged.by_commits.staleness.p99;
                 result("staleness_p99_ms", p99.as_secs_f64() * 1e3);
                 let stale = judged.stale_percentile(0.99);
                 result("staleness_of_stale_p99_ms", stale.as_secs_f64() * 1e3);
             }
-            "short-ttl" => result("hit_ratio_short_ttl", judged.hit_ratio()),
+            "short-ttl" => {
+                result("hit_ratio_short_ttl", judged.hit_ratio());
+                result("loads_per_1000_reads_short_ttl", judged.load_ratio() * 1e3);
+            }
             "long-ttl" => {
                 result("hit_ratio_long_ttl", judged.hit_ratio());
                 result("promise_control_violations", judged.violations() as f64);

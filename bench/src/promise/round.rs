@@ -24,6 +24,8 @@ struct Counts {
     memory: f64,
     shared: f64,
     misses: f64,
+    /// What the database was asked for, also by refreshes in the background.
+    loads: f64,
 }
 
 impl Counts {
@@ -32,6 +34,7 @@ impl Counts {
             memory: stage.metric("larder_cache_hits_total"),
             shared: stage.metric("larder_cache_shared_hit_age_seconds_count"),
             misses: stage.metric("larder_cache_misses_total"),
+            loads: stage.metric("larder_cache_load_seconds_count"),
         }
     }
 
@@ -40,6 +43,7 @@ impl Counts {
             memory: self.memory - before.memory,
             shared: self.shared - before.shared,
             misses: self.misses - before.misses,
+            loads: self.loads - before.loads,
         }
     }
 }
@@ -86,8 +90,8 @@ pub(super) struct Judged {
 }
 
 impl Judged {
-    pub(super) const HEAD: &str = "round                reads  hits, %  memory, %  stale, %  \
-                                   p99 of these  worst, ms  broken  (by commit)  errors";
+    pub(super) const HEAD: &str = "round                reads  hits, %  memory, %  loads, %  \
+                                   stale, %  p99 of these  worst, ms  broken  (by commit)  errors";
 
     /// Whether the larders promised what the reads are held to.
     pub(super) fn promises(&self) -> bool {
@@ -100,10 +104,16 @@ impl Judged {
     }
 
     /// The share of the reads that were served from memory or Redis. Who waited for another's load
-    /// wasn't.
+    /// wasn't. What a refresh in the background found in Redis counts too: with a short lifetime it
+    /// is no more than this.
     pub(super) fn hit_ratio(&self) -> f64 {
-        let Counts { memory, shared, misses } = self.counts;
-        (memory + shared) / (memory + misses)
+        let Counts { memory, shared, misses, .. } = self.counts;
+        (memory + shared.min(misses)) / (memory + misses)
+    }
+
+    /// How often the database was asked, for each read.
+    pub(super) fn load_ratio(&self) -> f64 {
+        self.counts.loads / (self.counts.memory + self.counts.misses)
     }
 
     fn memory_ratio(&self) -> f64 {
@@ -141,10 +151,11 @@ impl fmt::Display for Judged {
         let reads = self.by_looks.reads;
         write!(
             f,
-            "{:<18} {reads:>7}  {:>7.2}  {:>9.2}  {:>8.3}  {:>9.1} ms  {:>9.1}  {:>6}  {:>11}  ",
+            "{:<18} {reads:>7}  {:>7.2}  {:>9.2}  {:>8.2}  {:>8.3}  {:>9.1} ms  {:>9.1}  {:>6}  {:>11}  ",
             self.name,
             self.hit_ratio() * 100.0,
             self.memory_ratio() * 100.0,
+            self.load_ratio() * 100.0,
             self.stale() as f64 * 100.0 / reads.max(1) as f64,
             self.stale_percentile(0.99).as_secs_f64() * 1e3,
             self.worst().as_secs_f64() * 1e3,
