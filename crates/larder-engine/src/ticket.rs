@@ -221,6 +221,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         self.busy_for
     }
 
+    /// Whether it has the lease of the key in the shared tier: what is filled with it is shared,
+    /// unless somebody invalidates the key before.
+    #[must_use]
+    pub fn is_leased(&self) -> bool {
+        self.passed.as_ref().is_some_and(|passed| passed.lease.is_some())
+    }
+
     /// When the lease of a shared tier ends, if it has one: until then others wait for its fill, or
     /// for its being [given back](Self::give_back).
     #[must_use]

@@ -18,7 +18,9 @@
 //! | `asked` | what of a request's fields concerns a hit |
 //! | `entry` | a stored response, and what of it is known in advance |
 //! | `variants` | the responses that are stored for one URI |
+//! | `searches` | the responses of a path that answer for several queries |
 //! | `find` | what is held for a request |
+//! | `berth` | the permission to store what is about to be fetched |
 //! | `keep` | what was fetched is stored, if its fence holds |
 //! | `landed` | what came of a fetch, as an answer to each who waits |
 //! | `passing` | a request that is sent on by itself |
@@ -49,6 +51,7 @@
 mod answer;
 mod arriving;
 mod asked;
+mod berth;
 mod body;
 mod body_store;
 mod builder;
@@ -69,6 +72,7 @@ mod pump;
 mod purge;
 mod query;
 mod ranged;
+mod searches;
 mod selection;
 mod service;
 mod store;

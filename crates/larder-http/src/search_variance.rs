@@ -2,10 +2,10 @@
 //! (draft-ietf-httpbis-no-vary-search-10).
 //!
 //! It reads the field and gives queries with the same meaning the same text. Which responses are
-//! looked for under it is the store's to say: the field comes with a response, and a key is made of
-//! a request.
+//! looked for under it is the store's to say (see `searches` in the layer): the field comes with a
+//! response, and a key is made of a request.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use http::{HeaderMap, HeaderName};
 
@@ -92,6 +92,34 @@ impl SearchVariance {
             Parameters::AllBut(names) => names.binary_search(name).is_err(),
             Parameters::Only(names) => names.binary_search(name).is_ok(),
         }
+    }
+
+    /// What its names take on the heap, in bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let (Parameters::AllBut(names) | Parameters::Only(names)) = &self.parameters;
+        names.iter().map(|name| size_of::<String>() + name.capacity()).sum()
+    }
+}
+
+/// As the value of a field that says the same; empty where the whole query makes a difference.
+impl fmt::Display for SearchVariance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |names: &[String]| {
+            let names: Vec<String> =
+                names.iter().map(|name| format!("\"{}\"", coded(name))).collect();
+            names.join(" ")
+        };
+        let mut members = Vec::new();
+        if self.any_order {
+            members.push("key-order".to_owned());
+        }
+        match &self.parameters {
+            Parameters::AllBut(names) if names.is_empty() => {}
+            Parameters::AllBut(names) => members.push(format!("params=({})", list(names))),
+            Parameters::Only(names) if names.is_empty() => members.push("params".to_owned()),
+            Parameters::Only(names) => members.push(format!("params, except=({})", list(names))),
+        }
+        f.write_str(&members.join(", "))
     }
 }
 

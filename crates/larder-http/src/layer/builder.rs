@@ -262,6 +262,7 @@ impl ResponseCacheBuilder {
             bounds: self.bounds,
             etags: self.etags,
             bodies: self.bodies,
+            shares: self.share_max.is_some(),
             flights: Flights::default(),
             passes: Passes::new(self.pass_for),
             listing: Mutex::default(),

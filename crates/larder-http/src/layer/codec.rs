@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!  0  1  version: 1
-//!  1  1  kind: 1 a response, 2 the list of a URI's variants
+//!  1  1  kind: 1 a response, 2 the list of a URI's variants, 3 that of what responses of a path
+//!        say of queries
 //!
 //! a response:
 //!  2  1  flags: 1 its ETag was made here
@@ -21,6 +22,9 @@
 //! a list: its stamp (8), the place that is given next (4), the number of sets of fields (2), for
 //! each the number of fields (2), for each the length of its name (2) and the name; the number of
 //! places (2), and for each the hash of its values (8)
+//!
+//! a path's list: its stamp (8), and for each thing that was said the length of its text (2), and
+//! the text, as the value of No-Vary-Search
 //! ```
 //!
 //! What the fields mean is read from them again, by the rules of the reader. Programs of another
@@ -35,6 +39,7 @@ use larder_core::{LoadError, Moment};
 use larder_engine::Codec;
 
 use super::entry::{Entry, Kept, KeptBody, ResponseEntry};
+use super::searches::Searches;
 use super::variants::Variants;
 use crate::{Date, Received, Rules, Stored, Vary, effective};
 
@@ -44,6 +49,7 @@ pub const RESPONSE_ENCODING: u8 = encoding::OWN;
 const VERSION: u8 = 1;
 const RESPONSE: u8 = 1;
 const VARIANTS: u8 = 2;
+const SEARCHES: u8 = 3;
 const HEAD_BYTES: usize = 45;
 
 /// Writes stored responses for the shared tier and reads them back; see the module's source for the
@@ -132,6 +138,11 @@ impl Codec<ResponseEntry> for ResponseCodec {
                 list.write(&mut out);
                 out.into()
             }
+            Entry::Searches(list) => {
+                let mut out = vec![VERSION, SEARCHES];
+                list.write(&mut out);
+                out.into()
+            }
         };
         Ok((RESPONSE_ENCODING, bytes))
     }
@@ -148,6 +159,10 @@ impl Codec<ResponseEntry> for ResponseCodec {
             Some(([VERSION, VARIANTS], mut rest)) => {
                 let list = Variants::read(&mut rest).filter(|_| rest.is_empty());
                 list.map(|list| Entry::Variants(Arc::new(list)))
+            }
+            Some(([VERSION, SEARCHES], mut rest)) => {
+                let list = Searches::read(&mut rest).filter(|_| rest.is_empty());
+                list.map(|list| Entry::Searches(Arc::new(list)))
             }
             _ => None,
         };

@@ -10,11 +10,12 @@ use larder_core::Moment;
 use sha2::{Digest, Sha256};
 
 use super::body_store::StoredBody;
+use super::searches::Searches;
 use super::variants::Variants;
 use crate::{Fields, Partial, Pieces, Requests, Rules, Stored, lifetime, validates_with};
 
-/// What a response cache holds under a key: a response, or the list of those that are stored for
-/// the variants of a URI. Cloning it copies nothing.
+/// What a response cache holds under a key: a response, the list of those that are stored for the
+/// variants of a URI, or what the responses of a path say of queries. Cloning it copies nothing.
 #[derive(Clone, Debug)]
 pub struct ResponseEntry(pub(super) Entry);
 
@@ -22,6 +23,7 @@ pub struct ResponseEntry(pub(super) Entry);
 pub(super) enum Entry {
     Response(Arc<Kept>),
     Variants(Arc<Variants>),
+    Searches(Arc<Searches>),
 }
 
 /// A response, whole or in parts. The times of its head count from the beginning of its load.
@@ -200,6 +202,7 @@ impl ResponseEntry {
         match &self.0 {
             Entry::Response(kept) => kept.heap_bytes(),
             Entry::Variants(list) => list.heap_bytes(),
+            Entry::Searches(list) => list.heap_bytes(),
         }
     }
 }

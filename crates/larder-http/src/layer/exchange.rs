@@ -31,7 +31,9 @@ use super::ranged::Ranged;
 use super::selection::Selection;
 use super::store::{Bypass, Store};
 use super::waiting::within;
-use crate::{CacheStatus, Forwarded, Outcome, RequestControl, Requests, Reuse, Why, reuse};
+use crate::{
+    CacheStatus, Forwarded, Outcome, RequestControl, Requests, Reuse, SearchVariance, Why, reuse,
+};
 
 /// How many flights a request joins before it goes to the origin by itself.
 const ROUNDS: usize = 3;
@@ -60,7 +62,7 @@ pub(super) enum Step {
     /// Send it on by itself, for this reason.
     Pass(Forwarded),
     /// Look again, and join nothing but this.
-    Again(u64),
+    Again(FlightKey),
 }
 
 impl<S, B, RB> Exchange<S, B>
@@ -145,7 +147,9 @@ impl Wanted {
                 None => Forwarded::UriMiss,
             };
             let (key, authorization) = (self.key.as_bytes(), self.asked.authorization);
-            let noted = found.is_none() && store.passes.knows(key, authorization, now);
+            let expected = look.expected.as_ref().map(|expected| expected.key.as_bytes());
+            let passed = |key: &[u8]| store.passes.knows(key, authorization, now);
+            let noted = found.is_none() && (passed(key) || expected.is_some_and(passed));
             let first = among.is_none();
             if found.is_none() && first && !noted {
                 store.counters.misses.add(1);
@@ -158,6 +162,8 @@ impl Wanted {
                 let response = ranged.answered::<S, B, RB>(service).await;
                 return response.ok_or((why, None));
             }
+            let hoped =
+                look.expected.as_ref().map(|hoped| (hoped.key.clone(), hoped.variance.clone()));
             let flight = self.board(store, &look, among);
             let step = match flight {
                 Boarding::Leads(flight, joined_by) => {
@@ -166,10 +172,12 @@ impl Wanted {
                     let landed = flight.landed().await;
                     self.led(store, landed, &leader, found.as_ref(), why)
                 }
-                Boarding::Joins(flight) => {
+                Boarding::Joins(flight, key) => {
                     let until = self.begun + store.bounds.wait;
+                    let hoped = hoped.filter(|(hoped, _)| *hoped == key.0).map(|(_, said)| said);
+                    let joined = Joined { key, is_own: *flight.uri() == self.key, hoped };
                     match within(&**store.clock(), until, flight.landed()).await {
-                        Some(landed) => self.joined(store, landed, found.as_ref(), why),
+                        Some(landed) => self.joined(store, landed, joined, found.as_ref(), why),
                         None => Step::Pass(why),
                     }
                 }
@@ -178,7 +186,7 @@ impl Wanted {
             match step {
                 Step::Answer(response) => return Ok(response),
                 Step::Pass(why) => return Err((why, found)),
-                Step::Again(hash) => among = Some(hash),
+                Step::Again(key) => among = Some(key),
             }
         }
         Err((why, None))
@@ -247,20 +255,23 @@ impl Wanted {
 
     /// Joins or begins the flight for what it asks for. `among` are those who found that an earlier
     /// one isn't for them.
-    fn board(&self, store: &Arc<Store>, look: &Look, among: Option<u64>) -> Boarding {
+    fn board(&self, store: &Arc<Store>, look: &Look, among: Option<FlightKey>) -> Boarding {
         // A client that wants nothing older than its request joins no fetch that began before it.
         if self.asked.directives && store.rules.requests == Requests::Obeyed {
-            return Boarding::Leads(Arc::default(), None);
+            return Boarding::Leads(Arc::new(Flight::of(&self.key)), None);
         }
         let known = || {
-            let list = look.list.as_ref()?;
-            list.newest(&self.headers)
+            let (key, list) = match &look.expected {
+                Some(expected) => (&expected.key, &expected.variants),
+                None => (&self.key, &look.list),
+            };
+            let hash = list.as_ref().and_then(|list| list.newest(&self.headers));
+            (key.clone(), hash.unwrap_or(0))
         };
-        let hash = among.or_else(known).unwrap_or(0);
-        let key: FlightKey = (self.key.clone(), hash);
-        match store.flights.board(&key, store.bounds.flights_max) {
+        let key = among.unwrap_or_else(known);
+        match store.flights.board(&key, &self.key, store.bounds.flights_max) {
             Boarded::Leads(flight) => Boarding::Leads(flight, Some(key)),
-            Boarded::Joins(flight) => Boarding::Joins(flight),
+            Boarded::Joins(flight) => Boarding::Joins(flight, key),
             Boarded::Full => Boarding::Full,
         }
     }
@@ -347,8 +358,17 @@ impl Wanted {
 enum Boarding {
     /// Leads it; nobody joins one without a key.
     Leads(Arc<Flight>, Option<FlightKey>),
-    Joins(Arc<Flight>),
+    Joins(Arc<Flight>, FlightKey),
     Full,
+}
+
+/// A flight that was joined.
+pub(super) struct Joined {
+    pub(super) key: FlightKey,
+    /// It asks for this request's own URI.
+    pub(super) is_own: bool,
+    /// What its response must say of queries to be for this one too, if it doesn't.
+    pub(super) hoped: Option<SearchVariance>,
 }
 
 /// What is done with what is held.

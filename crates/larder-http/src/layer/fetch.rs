@@ -26,12 +26,12 @@ use tower_service::Service;
 
 use super::answer::respond;
 use super::arriving::Arriving;
+use super::berth::Berth;
 use super::body::CacheBody;
 use super::builder::Etags;
 use super::entry::{Kept, KeptBody};
 use super::find::Found;
 use super::flight::{Coming, Flight, FlightKey, Landed, Own};
-use super::keep::Berth;
 use super::key;
 use super::pump::{Landing, Pump};
 use super::selection::Selection;
@@ -158,11 +158,16 @@ impl<S> Fetch<S> {
         }
         let stored = Stored::new(&headers, head.status, &head.headers, received, &store.rules);
         let length = length_of(&head.headers).or(body.size_hint().exact());
+        // Who waits under another key than the URI's own asks for what makes no difference to it.
+        let expected = landing.joined_by.as_ref().map(|(expected, _)| expected);
+        let expected = expected.filter(|expected| **expected != key);
+        let keys: Vec<&[u8]> = [&key].into_iter().chain(expected).map(Key::as_bytes).collect();
         let tags = match store.judge(&headers, &stored, &head.headers, length, &selection, &key) {
             Ok(tags) => tags,
             Err(lasting) => {
                 if lasting {
-                    store.passes.note(key.as_bytes(), self.authorization, store.now());
+                    let now = store.now();
+                    keys.iter().for_each(|key| store.passes.note(key, self.authorization, now));
                 }
                 berth.give_back();
                 let own = respond(head.status, head.headers, CacheBody::passed(body));
@@ -170,7 +175,7 @@ impl<S> Fetch<S> {
                     .land(Landed::Apart { status: head.status }, Some(Own::Response(own)));
             }
         };
-        store.passes.forget(key.as_bytes(), self.authorization);
+        keys.iter().for_each(|key| store.passes.forget(key, self.authorization));
         let arriving = Arriving::new();
         landing.body = Some(Arc::clone(&arriving));
         let Some(reader) = arriving.reader() else { return };
@@ -230,41 +235,6 @@ impl Store {
         match condition(headers, &found.kept.as_sent(), []) {
             true => Asks::Validation,
             false => Asks::Whole,
-        }
-    }
-
-    /// The permission to store what is about to be fetched; or what somebody else has stored
-    /// meanwhile, if it answers this request.
-    async fn berth(
-        &self,
-        key: &Key,
-        headers: &HeaderMap,
-        loaded_at: Option<Moment>,
-        known: Option<(&Key, Moment)>,
-    ) -> Result<Berth, Landed> {
-        let failed = || Landed::Failed { status: StatusCode::BAD_GATEWAY };
-        let uri = self.ticket(key, loaded_at).await.ok_or_else(failed)?;
-        let mut berth = Berth { uri, place: None };
-        let list = self.list(key.as_bytes(), self.now());
-        let max = self.bounds.variants_max;
-        if let Some(place) = list.and_then(|list| list.expected(key.as_bytes(), headers, max)) {
-            let than = known.filter(|(known, _)| **known == place).map(|(_, at)| at);
-            berth.place = self.ticket(&place, than).await;
-        }
-        let now = self.now();
-        let found = self.find(key.as_bytes(), headers, now).found;
-        let newer = found.filter(|found| known.is_none_or(|(_, at)| found.loaded_at > at));
-        match newer {
-            Some(found)
-                if !found.marked
-                    && !found.kept.is_part()
-                    && found.kept.is_fresh(now - found.loaded_at) =>
-            {
-                berth.give_back();
-                let Found { kept, loaded_at, .. } = found;
-                Err(Landed::Whole { kept, loaded_at, fetched: None, stored: true })
-            }
-            _ => Ok(berth),
         }
     }
 

@@ -12,6 +12,7 @@ use super::asked::Asked;
 use super::body::CacheBody;
 use super::entry::{Entry, Kept};
 use super::key;
+use super::searches::{Expected, Searches};
 use super::selection::Selection;
 use super::store::{Bypass, Store};
 use super::variants::Variants;
@@ -26,6 +27,9 @@ pub(super) struct Look {
     pub(super) loaded_at: Option<Moment>,
     /// The list of its variants, if it isn't marked stale.
     pub(super) list: Option<Arc<Variants>>,
+    /// Where a response to several queries is expected, if its path has a list of what they said
+    /// that isn't marked stale. Not looked for where the URI's own response is fresh.
+    pub(super) expected: Option<Expected>,
 }
 
 /// A stored response.
@@ -51,9 +55,10 @@ impl Found {
 }
 
 /// What an entry is, copied out of the tier.
-enum Seen {
+pub(super) enum Seen {
     Response(Arc<Kept>),
     Variants(Arc<Variants>),
+    Searches(Arc<Searches>),
 }
 
 impl Store {
@@ -87,14 +92,15 @@ impl Store {
             return None;
         }
         let now = self.clock().about_now();
-        let held = self.fresh(&key, &headers, now)?;
+        let held = self.fresh(&key, &headers, now);
+        let held = held.or_else(|| self.fresh_for_equal(&key, &headers, now))?;
         let response = answer(self, &held, asked, &headers, Outcome::Hit)?;
         self.counters.hits.add(1);
         Some(response)
     }
 
     /// The fresh response that is held for a request.
-    fn fresh(&self, key: &[u8], headers: &HeaderMap, now: Moment) -> Option<Held> {
+    pub(super) fn fresh(&self, key: &[u8], headers: &HeaderMap, now: Moment) -> Option<Held> {
         let mut list = None;
         let fresh = |held: larder_engine::Servable<'_, super::ResponseEntry>| {
             if held.state != State::Fresh {
@@ -109,6 +115,7 @@ impl Store {
                     list = Some(Arc::clone(variants));
                     None
                 }
+                Entry::Searches(_) => None,
             }
         };
         if let Some(held) = self.cache.servable(key, now, fresh) {
@@ -136,14 +143,28 @@ impl Store {
 
     /// What is held for a request, fresh or stale. It counts as no use.
     pub(super) fn find(&self, key: &[u8], headers: &HeaderMap, now: Moment) -> Look {
+        let mut look = self.find_own(key, headers, now);
+        let usable = look
+            .found
+            .as_ref()
+            .is_some_and(|found| !found.marked && found.kept.is_fresh(now - found.loaded_at));
+        if !usable {
+            self.find_equal(key, headers, now, &mut look);
+        }
+        look
+    }
+
+    /// The same under this key alone.
+    pub(super) fn find_own(&self, key: &[u8], headers: &HeaderMap, now: Moment) -> Look {
         let Some((seen, loaded_at, marked)) = self.see(key, now) else { return Look::default() };
         let loaded = Some(loaded_at);
         let list = match seen {
             Seen::Response(kept) => {
                 let found = Found { key: Key::new(key), kept, loaded_at, marked };
-                return Look { found: Some(found), loaded_at: loaded, list: None };
+                return Look { found: Some(found), loaded_at: loaded, ..Look::default() };
             }
             Seen::Variants(list) => list,
+            Seen::Searches(_) => return Look::default(),
         };
         let mut best: Option<Found> = None;
         for key in list.candidates(key, headers) {
@@ -157,7 +178,8 @@ impl Store {
                 best = Some(Found { key: Key::new(&key), kept, loaded_at, marked: marked || own });
             }
         }
-        Look { found: best, loaded_at: loaded, list: (!marked).then_some(list) }
+        let list = (!marked).then_some(list);
+        Look { found: best, loaded_at: loaded, list, expected: None }
     }
 
     /// The list of a URI's variants that is held and not marked stale.
@@ -169,13 +191,14 @@ impl Store {
     }
 
     /// An entry, when it was loaded, and whether it is marked stale.
-    fn see(&self, key: &[u8], now: Moment) -> Option<(Seen, Moment, bool)> {
+    pub(super) fn see(&self, key: &[u8], now: Moment) -> Option<(Seen, Moment, bool)> {
         let mut seen = None;
         // What it is of use for is decided elsewhere, so it counts as nothing here.
         self.cache.servable(key, now, |held| {
             let what = match &held.value?.0 {
                 Entry::Response(kept) => Seen::Response(Arc::clone(kept)),
                 Entry::Variants(list) => Seen::Variants(Arc::clone(list)),
+                Entry::Searches(list) => Seen::Searches(Arc::clone(list)),
             };
             seen = Some((what, held.loaded_at, held.state != State::Fresh));
             None::<()>
@@ -185,7 +208,7 @@ impl Store {
 }
 
 /// Whether the one response was made later than the other.
-fn is_later(one: &Kept, other: &Kept) -> bool {
+pub(super) fn is_later(one: &Kept, other: &Kept) -> bool {
     let made = |kept: &Kept| date_value(kept.stored.headers(), kept.stored.received().wall);
     made(one) >= made(other)
 }

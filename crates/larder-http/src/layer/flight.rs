@@ -1,8 +1,9 @@
 //! One fetch and everyone who waits for it.
 //!
 //! Who finds a flight of what it asks for waits for the head of its response, and takes it if it
-//! may: if the response is one that is stored, is fresh for it, and its Vary selects it. All others
-//! go on by themselves, at once and side by side.
+//! may: if the response is one that is stored, is fresh for it, its Vary selects it, and, where it
+//! was another query that was asked, its No-Vary-Search says that this makes no difference. All
+//! others go on by themselves, at once and side by side.
 //!
 //! **Bound.** So many flights are under way at once; a request beyond is sent by itself, and its
 //! response isn't stored. A request waits for a head no longer than `wait`.
@@ -23,7 +24,8 @@ use super::entry::Kept;
 use super::waiting::Wakers;
 use crate::Stored;
 
-/// What a flight is for: a URI, and the values that are known to select its response.
+/// What a flight is for: a URI, or what makes no difference to it, and the values that are known to
+/// select its response.
 pub(super) type FlightKey = (Key, u64);
 
 /// What came of a fetch, as far as everybody is concerned.
@@ -59,8 +61,11 @@ pub(super) enum Own {
 }
 
 /// See the module's documentation.
-#[derive(Default)]
-pub(super) struct Flight(Mutex<State>);
+pub(super) struct Flight {
+    /// The key of the URI that is asked for.
+    uri: Key,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -72,11 +77,21 @@ struct State {
 }
 
 impl Flight {
+    /// One for what has this key.
+    pub(super) fn of(uri: &Key) -> Self {
+        Self { uri: uri.clone(), state: Mutex::default() }
+    }
+
+    /// The key of the URI that is asked for: who joins may have asked for another one.
+    pub(super) fn uri(&self) -> &Key {
+        &self.uri
+    }
+
     /// What came of it, as soon as it is known.
     pub(super) async fn landed(self: &Arc<Self>) -> Landed {
         let mut waiting = Waiting { flight: self, place: None };
         poll_fn(|context| {
-            let mut state = waiting.flight.0.lock();
+            let mut state = waiting.flight.state.lock();
             match &state.landed {
                 Some(landed) => Poll::Ready(landed.clone()),
                 None => {
@@ -92,7 +107,7 @@ impl Flight {
     pub(super) fn land(&self, landed: Landed, own: Option<Own>) {
         // A response that nobody takes is dropped outside the lock.
         let (woken, _left) = {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             if state.landed.is_some() {
                 return;
             }
@@ -115,14 +130,14 @@ impl Leader {
 
     /// What only it gets, once.
     pub(super) fn own(&self) -> Option<Own> {
-        self.0.0.lock().own.take()
+        self.0.state.lock().own.take()
     }
 }
 
 impl Drop for Leader {
     fn drop(&mut self) {
         let _left = {
-            let mut state = self.0.0.lock();
+            let mut state = self.0.state.lock();
             state.unled = true;
             state.own.take()
         };
@@ -136,7 +151,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.flight.0.lock().wakers.forget(self.place);
+        self.flight.state.lock().wakers.forget(self.place);
     }
 }
 
@@ -155,14 +170,16 @@ pub(super) enum Boarded {
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or begins one if there are fewer than `max`.
-    pub(super) fn board(&self, key: &FlightKey, max: usize) -> Boarded {
+    /// Joins the flight for `key`, or begins one that asks for `uri` if there are fewer than `max`.
+    pub(super) fn board(&self, key: &FlightKey, uri: &Key, max: usize) -> Boarded {
         let mut flights = self.0.lock();
         let under_way = flights.len();
         match flights.entry(key.clone()) {
             Place::Occupied(place) => Boarded::Joins(Arc::clone(place.get())),
             Place::Vacant(_) if under_way >= max => Boarded::Full,
-            Place::Vacant(place) => Boarded::Leads(Arc::clone(place.insert(Arc::default()))),
+            Place::Vacant(place) => {
+                Boarded::Leads(Arc::clone(place.insert(Arc::new(Flight::of(uri)))))
+            }
         }
     }
 

@@ -11,6 +11,18 @@
 //! A strike between 3 and 4 finds the list, and nobody comes to what 4 stores any more, or only
 //! through a list that is marked stale. What strikes tags, a prefix or all is noticed by the
 //! engine: the entry remembers the count of events at 1.
+//!
+//! A response that answers other queries of its path is stored in the same way under the list of
+//! its path, which what strikes any of its URIs strikes too. Where other processes share lists, one
+//! more thing could go wrong:
+//!
+//! 1. this process fetches, and another one strikes the path,
+//! 2. a list that was made after that is in the shared tier, and this process reads it,
+//! 3. the fetch is stored under that list, and only now the strike is heard of here,
+//! 4. the list is read from the tier once more, and leads to what was fetched before the strike.
+//!
+//! So a response is stored under a list that its own fetch found or made, or that this process made
+//! before the fetch began; and who adds to a list gives it a new stamp, so that none comes back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,43 +34,24 @@ use larder_core::{Key, Moment, Terms};
 use larder_engine::{Fill, Invalidation, Lookup, Ticket};
 use sha2::{Digest, Sha256};
 
+use super::berth::{Berth, Equal};
 use super::builder::Etags;
 use super::entry::{Entry, Kept, KeptBody, ResponseEntry};
 use super::find::Found;
+use super::searches::{Searches, counting};
 use super::store::Store;
 use super::variants::Variants;
 use super::{key, tags};
-use crate::{Stored, Vary};
+use crate::{SearchVariance, Stored, Vary};
 
 /// How long a list is held, if memory has room: longer than what it leads to is asked for.
 const LIST_LASTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The same of a path's list that other processes don't know of, although they share theirs.
+const LIST_ALONE_LASTS: Duration = Duration::from_secs(60);
 /// How often a list is read again because another one was filled meanwhile.
 const ATTEMPTS: usize = 4;
 
 pub(super) type ResponseTicket = Ticket<Key, ResponseEntry>;
-
-/// The permission to store what is about to be fetched.
-pub(super) struct Berth {
-    /// That of the URI's own key.
-    pub(super) uri: ResponseTicket,
-    /// That of the place which is known to be the response's, if its Vary stays the same.
-    pub(super) place: Option<ResponseTicket>,
-}
-
-impl Berth {
-    /// When it was given: what is stored with it was fetched no earlier.
-    pub(super) fn taken_at(&self) -> Moment {
-        self.uri.taken_at()
-    }
-
-    /// Gives it back, so that in other processes nobody waits for it.
-    pub(super) fn give_back(self) {
-        self.uri.give_back();
-        if let Some(place) = self.place {
-            place.give_back();
-        }
-    }
-}
 
 impl Store {
     /// A ticket for `key` that replaces what was loaded at `than`. If something newer is held, it
@@ -148,7 +141,137 @@ impl Store {
         headers: &HeaderMap,
         tags: Vec<Box<str>>,
     ) -> Fill {
-        let Berth { uri, place } = berth;
+        let Berth { uri, place, equal } = berth;
+        let said = counting(kept.stored.headers());
+        match (equal, said) {
+            (Some(equal), Some(said)) => {
+                if let Some(place) = place {
+                    place.give_back();
+                }
+                self.fill_equal(uri, *equal, said, kept, headers, tags).await
+            }
+            (equal, _) => {
+                if let Some(equal) = equal {
+                    equal.give_back();
+                }
+                self.fill_own(uri, place, kept, headers, tags).await
+            }
+        }
+    }
+
+    /// Stores a response under the key that other queries of its path lead to as well.
+    async fn fill_equal(
+        &self,
+        uri: ResponseTicket,
+        equal: Equal,
+        said: SearchVariance,
+        kept: &Arc<Kept>,
+        headers: &HeaderMap,
+        tags: Vec<Box<str>>,
+    ) -> Fill {
+        let Equal { list, stamp, expected } = equal;
+        let own = match uri.holds() {
+            true => self.key_for_equal(&uri, list, stamp, said).await,
+            false => {
+                list.give_back();
+                None
+            }
+        };
+        let (ticket, place) = match (expected, &own) {
+            (Some(Berth { uri, place, .. }), Some(own)) if uri.key() == own => (uri, place),
+            (expected, own) => {
+                if let Some(expected) = expected {
+                    expected.give_back();
+                }
+                let Some(own) = own else {
+                    uri.give_back();
+                    return Fill::Refused;
+                };
+                (uri.beside(own), None)
+            }
+        };
+        let fill = self.fill_own(ticket, place, kept, headers, tags).await;
+        let older = self.find_own(uri.key().as_bytes(), headers, self.now()).found;
+        if let Some(older) = older.filter(|_| fill == Fill::Stored) {
+            // It would be found before this.
+            self.forget(&older.key);
+        }
+        uri.give_back();
+        fill
+    }
+
+    /// The key under which a response is stored that says this of queries, and was asked for with
+    /// the ticket `uri`; `None` where it isn't. `first` and `stamp` are what its fetch began with.
+    async fn key_for_equal(
+        &self,
+        uri: &ResponseTicket,
+        first: ResponseTicket,
+        stamp: Option<u64>,
+        said: SearchVariance,
+    ) -> Option<Key> {
+        let known = || self.known_for_equal(uri, &first, stamp, &said);
+        let older = || {
+            let list = self.searches(uri.key().as_bytes(), self.now());
+            list.filter(|(.., marked)| !marked)
+        };
+        // A list that is to be shared needs a lease. One from behind the fetch wouldn't notice what
+        // was struck during it, so the list that is made under it, or found by asking for it, isn't
+        // for this response.
+        let lacks_lease = self.shares && !first.is_leased() && known().is_none();
+        let late = match lacks_lease {
+            true => self.ticket(first.key(), older().map(|(_, at, _)| at)).await,
+            false => None,
+        };
+        let late = late.filter(ResponseTicket::is_leased);
+        let _listing = self.listing.lock();
+        if let Some(own) = known() {
+            first.give_back();
+            if let Some(late) = late {
+                late.give_back();
+            }
+            return own;
+        }
+        let stamp = self.stamp(first.key(), first.taken_at());
+        let older = older();
+        let list = Searches::with(older.as_ref().map(|(list, ..)| &**list), said.clone(), stamp);
+        let own = list.key(uri.key().as_bytes(), &said).filter(|_| late.is_none());
+        let mut terms = Terms::default();
+        terms.fresh_for(match lacks_lease && late.is_none() {
+            true => LIST_ALONE_LASTS,
+            false => LIST_LASTS,
+        });
+        let entry = ResponseEntry(Entry::Searches(Arc::new(list)));
+        let filled = late.unwrap_or(first).fill_on(Some(entry), &terms);
+        own.filter(|_| filled == Fill::Stored)
+    }
+
+    /// The same by the list that is there: `None` where none says this, and nothing in it where the
+    /// list isn't for this response.
+    fn known_for_equal(
+        &self,
+        uri: &ResponseTicket,
+        first: &ResponseTicket,
+        stamp: Option<u64>,
+        said: &SearchVariance,
+    ) -> Option<Option<Key>> {
+        let key = uri.key().as_bytes();
+        let (list, loaded_at, marked) = self.searches(key, self.now())?;
+        let own = list.key(key, said).filter(|_| !marked)?;
+        let found = stamp == Some(list.stamp());
+        let made = list.is_made_here() && loaded_at <= uri.taken_at();
+        let holds = first.holds() && (!self.shares || found || made);
+        Some(holds.then_some(own))
+    }
+
+    /// Stores a response under its own key, or in a place of the list that stands there.
+    async fn fill_own(
+        &self,
+        uri: ResponseTicket,
+        place: Option<ResponseTicket>,
+        kept: &Arc<Kept>,
+        headers: &HeaderMap,
+        tags: Vec<Box<str>>,
+    ) -> Fill {
         let entry = ResponseEntry(Entry::Response(Arc::clone(kept)));
         let terms = self.terms(kept, tags);
         let set = fields_of(kept);
@@ -231,6 +354,10 @@ impl Store {
     pub(super) fn update(&self, ticket: ResponseTicket, found: &Found, stored: Stored) {
         let origin = key::origin(found.key.as_bytes());
         let Ok(tags) = tags::of(stored.headers(), origin) else { return };
+        if counting(stored.headers()) != counting(found.kept.stored.headers()) {
+            // It would have to stand elsewhere.
+            return self.outdate(&found.key);
+        }
         let kept = Arc::new(found.kept.freshened(stored, &self.rules));
         let terms = self.terms(&kept, tags);
         let entry = ResponseEntry(Entry::Response(kept));

@@ -16,6 +16,9 @@ use super::query::Query;
 const URI_BYTES_MAX: usize = 960;
 /// What is kept of one that is longer, so that its prefix can still be purged.
 const URI_BYTES_KEPT: usize = 880;
+/// The longest part of a key before its query that counts as a path. Keys are cut behind it, so
+/// every key of a path says which one it is.
+const PATH_BYTES_MAX: usize = 800;
 /// The longest name of a host, with its port.
 const AUTHORITY_BYTES_MAX: usize = 300;
 
@@ -75,6 +78,33 @@ pub(super) fn origin(key: &[u8]) -> &[u8] {
     &key[..end]
 }
 
+/// What the key of a URI says before its query; `None` where that is too long.
+pub(super) fn path(key: &[u8]) -> Option<&[u8]> {
+    let end = key.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(key.len());
+    (end <= PATH_BYTES_MAX).then(|| &key[..end])
+}
+
+/// The same, and the query; `None` where the key was cut in it.
+pub(super) fn split(key: &[u8]) -> Option<(&[u8], Option<&str>)> {
+    let path = path(key).filter(|_| !key.contains(&b'#'))?;
+    let query = key.get(path.len() + 1..).map(std::str::from_utf8).transpose().ok()?;
+    Some((path, query))
+}
+
+/// What [`split`] has taken apart, with another query.
+pub(super) fn join(path: &[u8], query: Option<&str>) -> Vec<u8> {
+    let mut key = Vec::with_capacity(path.len() + 32 + query.map_or(0, str::len));
+    key.extend_from_slice(path);
+    if let Some(query) = query {
+        key.push(b'?');
+        key.extend_from_slice(query.as_bytes());
+    }
+    if key.len() > URI_BYTES_MAX {
+        shorten(&mut key);
+    }
+    key
+}
+
 /// Replaces the end of a long key by a hash of the whole that nobody finds a second text for.
 fn shorten(key: &mut Vec<u8>) {
     let hash = Sha256::digest(&*key);
@@ -126,6 +156,30 @@ mod tests {
         let (one, other) = (key(&long('a'), Some("x")), key(&long('b'), Some("x")));
         let (one, other) = (one.unwrap(), other.unwrap());
         assert!(one != other && one.len() <= URI_BYTES_MAX && one.starts_with("http://x/xxx"));
+    }
+
+    #[test]
+    fn a_path_is_known_from_every_key_that_has_it() {
+        let of = |path: usize, query: usize| {
+            let key = key(&format!("/{}?{}", "p".repeat(path), "q".repeat(query)), Some("x"));
+            key.unwrap().into_bytes()
+        };
+        for length in [1, 500, 791, 792, 793, 870, 880, 960, 2000] {
+            let known = path(&of(length, 1)).map(<[u8]>::to_vec);
+            assert_eq!(known.is_some(), length <= 791, "{length}");
+            for query in [0, 100, 1000] {
+                assert_eq!(path(&of(length, query)).map(<[u8]>::to_vec), known, "{length} {query}");
+            }
+        }
+        assert_eq!(split(b"http://x/a").unwrap(), (&b"http://x/a"[..], None));
+        assert_eq!(split(b"http://x/a?").unwrap(), (&b"http://x/a"[..], Some("")));
+        assert_eq!(split(b"http://x/a?b?c").unwrap(), (&b"http://x/a"[..], Some("b?c")));
+        assert_eq!(split(&of(100, 1000)), None);
+        for key in [of(10, 10), of(10, 0)] {
+            let (path, query) = split(&key).unwrap();
+            assert_eq!(join(path, query), key);
+        }
+        assert!(join(b"http://x/a", Some(&"q".repeat(3000))).len() <= URI_BYTES_MAX);
     }
 
     #[test]

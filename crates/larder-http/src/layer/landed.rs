@@ -6,9 +6,10 @@ use larder_core::Moment;
 
 use super::answer::{Held, answer, own, respond};
 use super::body::CacheBody;
-use super::exchange::{Step, Wanted};
+use super::exchange::{Joined, Step, Wanted};
 use super::find::Found;
 use super::flight::{Coming, Landed, Leader, Own};
+use super::searches::counting;
 use super::store::Store;
 use crate::{
     AGE_MAX, Evaluated, Failure, Fields, Forwarded, Outcome, Reuse, Stored, Vary, age_value,
@@ -67,21 +68,23 @@ impl Wanted {
         &self,
         store: &Store,
         landed: Landed,
+        joined: Joined,
         found: Option<&Found>,
         why: Forwarded,
     ) -> Step {
         let outcome = |status| Outcome::Forwarded { why, status, stored: false, collapsed: true };
         let response = match landed {
             Landed::Whole { kept, loaded_at, fetched, .. } => {
-                if let Some(step) = self.isnt_for_this(store, &kept.stored, loaded_at, why) {
+                if let Some(step) = self.isnt_for_this(store, &kept.stored, loaded_at, joined, why)
+                {
                     return step;
                 }
                 let held = Held { kept, since: store.now() - loaded_at };
                 answer(store, &held, self.asked, &self.headers, outcome(fetched))
             }
             Landed::Coming(coming) => {
-                if let Some(step) = self.isnt_for_this(store, &coming.stored, coming.loaded_at, why)
-                {
+                let (stored, loaded_at) = (&coming.stored, coming.loaded_at);
+                if let Some(step) = self.isnt_for_this(store, stored, loaded_at, joined, why) {
                     return step;
                 }
                 self.coming(store, &coming, outcome(None))
@@ -104,13 +107,19 @@ impl Wanted {
         store: &Store,
         stored: &Stored,
         loaded_at: Moment,
+        joined: Joined,
         why: Forwarded,
     ) -> Option<Step> {
+        // It was joined in the hope that its response says of queries what others said.
+        let Joined { key: (key, _), is_own, hoped } = joined;
+        if !is_own && hoped.is_none_or(|hoped| counting(stored.headers()) != Some(hoped)) {
+            return Some(Step::Again((self.key.clone(), 0)));
+        }
         if !stored.vary().matches(&self.headers) {
             let mut set: Vec<_> = stored.vary().fields().map(|(name, _)| name.clone()).collect();
             set.sort_by(|one, other| one.as_str().cmp(other.as_str()));
             let hash = Vary::fingerprint(&set, &self.headers);
-            return Some(hash.map_or(Step::Pass(why), Step::Again));
+            return Some(hash.map_or(Step::Pass(why), |hash| Step::Again((key, hash))));
         }
         if stored.control().no_cache == Fields::All {
             return Some(Step::Pass(why));

@@ -17,8 +17,8 @@ use http_body::Body;
 use larder_core::LoadError;
 use larder_engine::Fill;
 
+use super::berth::Berth;
 use super::entry::Kept;
-use super::keep::Berth;
 use super::selection::Selection;
 use super::store::Store;
 use super::waiting::within;

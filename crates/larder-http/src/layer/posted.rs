@@ -12,6 +12,7 @@ use larder_core::{Key, Moment};
 
 use super::fetch::length_of;
 use super::keep::ResponseTicket;
+use super::searches::counting;
 use super::selection::Selection;
 use super::store::{Bypass, Store};
 use super::taking;
@@ -71,6 +72,11 @@ impl Posted {
         let mut fields = fields.clone();
         crate::strip_hop_by_hop(&mut fields);
         let stored = Stored::new(&headers, status, &fields, received, &store.rules);
+        // What answers other queries as well is struck by their URIs too, which no two tickets of
+        // one key tell.
+        if counting(&fields).is_some() {
+            return None;
+        }
         let length = length_of(&fields);
         let tags = store.tags_of(&stored, &fields, &selection, &key).ok()?;
         if length.is_some_and(|length| length > store.bounds.object_max as u64) {

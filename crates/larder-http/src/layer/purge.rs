@@ -5,6 +5,7 @@ use larder_core::{Error, ErrorKind, Key, Result};
 use larder_engine::{Invalidated, Invalidation};
 
 use super::key;
+use super::searches::{all_struck, key_of_list};
 use super::store::Store;
 use super::tags;
 use crate::invalidated;
@@ -13,7 +14,8 @@ use crate::invalidated;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Purge {
-    /// The responses to an absolute URI, all variants of it.
+    /// The responses to an absolute URI, all variants of it, and those to all URIs of its path that
+    /// answer several queries (No-Vary-Search).
     Url(Uri),
     /// Everything that has one of these tags, in every cache of the engine: `Cache-Tag` and
     /// `Surrogate-Key` name the same tags as other caches do.
@@ -46,13 +48,31 @@ impl Store {
                     );
                     Error::new(ErrorKind::BadKey, message)
                 })?;
-                // Variants are found through this entry alone.
-                if drops { cache.invalidate(&key).await } else { cache.mark_stale(&key).await }
+                // Variants are found through this entry alone, and what stands for other queries
+                // as well through that of the path.
+                let keys = all_struck(vec![key]);
+                match how {
+                    Invalidation::Drop => cache.invalidate_many(&keys).await,
+                    Invalidation::MarkStale => cache.mark_many_stale(&keys).await,
+                }
             }
             Purge::Tags(tags) if drops => cache.invalidate_tags(tags).await,
             Purge::Tags(tags) => cache.mark_tags_stale(tags).await,
-            Purge::Prefix(prefix) if drops => cache.invalidate_prefix(prefix).await,
-            Purge::Prefix(prefix) => cache.mark_prefix_stale(prefix).await,
+            Purge::Prefix(prefix) => {
+                // What stands for several queries has only one of them in its key.
+                let list = key_of_list(prefix.as_bytes()).filter(|_| prefix.contains('?'));
+                let list = list.as_slice();
+                let (of_list, all) = match how {
+                    Invalidation::Drop => {
+                        (cache.invalidate_many(list).await?, cache.invalidate_prefix(prefix).await?)
+                    }
+                    Invalidation::MarkStale => {
+                        (cache.mark_many_stale(list).await?, cache.mark_prefix_stale(prefix).await?)
+                    }
+                };
+                let entries = of_list.entries + all.entries;
+                Ok(Invalidated { entries, ..all })
+            }
             Purge::All if drops => cache.invalidate_all().await,
             Purge::All => cache.mark_all_stale().await,
         }
@@ -80,7 +100,7 @@ impl Store {
             }
         }
         // A key that has no text is in no tier.
-        let _ = self.cache.invalidate_here(&keys, Invalidation::MarkStale);
+        let _ = self.cache.invalidate_here(&all_struck(keys), Invalidation::MarkStale);
         let origin = key::origin(key);
         match tags::invalidated(method, headers, origin) {
             Some(groups) if groups.is_empty() => {}

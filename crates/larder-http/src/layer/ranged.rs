@@ -20,12 +20,12 @@ use larder_core::LoadError;
 use tower_service::Service;
 
 use super::answer::{self, answer, respond};
+use super::berth::Berth;
 use super::body::CacheBody;
 use super::exchange::Wanted;
 use super::fetch::{Ask, length_of};
 use super::find::Found;
 use super::flight::Landed;
-use super::keep::Berth;
 use super::parts::NewPart;
 use super::store::Store;
 use super::taking::{self, Taking};
@@ -63,7 +63,7 @@ impl Ranged<'_> {
         RB::Error: Into<LoadError>,
     {
         let Self { wanted, store, found, why } = self;
-        let berth = Berth { uri: store.ticket_here(&wanted.key)?, place: None };
+        let berth = store.berth_here(&wanted.key)?;
         let mut parts = wanted.selected();
         let asks = self.asks(&mut parts.headers);
         store.counters.passed.add(1);

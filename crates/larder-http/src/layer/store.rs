@@ -50,10 +50,11 @@ pub(super) struct Store {
     pub(super) bounds: Bounds,
     pub(super) etags: Etags,
     pub(super) bodies: Option<Arc<dyn BodyStore>>,
+    /// It keeps responses in the engine's shared tier too.
+    pub(super) shares: bool,
     pub(super) flights: Flights,
     pub(super) passes: Passes,
-    /// Held while the list of a URI's variants is read and filled again, and while a request
-    /// strikes what it changed.
+    /// Held while the list of a URI's variants, or that of a path, is read and filled again.
     pub(super) listing: Mutex<()>,
     pub(super) counters: Counters,
 }

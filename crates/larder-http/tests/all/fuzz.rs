@@ -243,6 +243,9 @@ fn a_normal_query_is_its_own() {
             query.iter().map(|byte| char::from(b"ab&=+%62c"[usize::from(*byte) % 9])).collect();
         let normal = variance.normal(Some(&query));
         assert_eq!(normal, variance.normal(normal.as_deref()));
+        let mut written = HeaderMap::new();
+        written.insert("no-vary-search", variance.to_string().parse().expect("it is a field"));
+        assert_eq!(SearchVariance::of(&written), variance);
     });
 }
 

@@ -51,6 +51,20 @@ fn an_odd_variance_is_exact() {
     );
 }
 
+/// draft-ietf-httpbis-no-vary-search-10 §3: what was read is written as a field that says the same
+#[test]
+fn a_variance_is_written() {
+    for (text, written) in [
+        ("key-order=?0", ""),
+        ("params", "params"),
+        ("params=(\"b\" \"a+\" \"b\"), x, key-order", "key-order, params=(\"a%20\" \"b\")"),
+        ("except=(\"%22%C3%A9\"), params", "params, except=(\"%22%C3%A9\")"),
+    ] {
+        assert_eq!(variance(text).to_string(), written);
+        assert_eq!(variance(written), variance(text));
+    }
+}
+
 /// draft-ietf-httpbis-no-vary-search-10 §6: the parameters that are named make no difference
 #[test]
 fn named_parameters_make_no_difference() {

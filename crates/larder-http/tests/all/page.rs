@@ -21,8 +21,8 @@ const SOURCES: [&str; 15] = [
     include_str!("rfcs_beside.rs"),
 ];
 
-/// The tests of the layer; those that name an RFC hold it to a requirement too.
-const LAYER: [&str; 11] = [
+/// The tests of the layer; those that name an RFC or a draft hold it to a requirement too.
+const LAYER: [&str; 12] = [
     include_str!("../layer/coalescing.rs"),
     include_str!("../layer/conditions.rs"),
     include_str!("../layer/fields.rs"),
@@ -32,6 +32,7 @@ const LAYER: [&str; 11] = [
     include_str!("../layer/posting.rs"),
     include_str!("../layer/ranges.rs"),
     include_str!("../layer/reusing.rs"),
+    include_str!("../layer/searching.rs"),
     include_str!("../layer/storing.rs"),
     include_str!("../layer/variants.rs"),
 ];
@@ -51,8 +52,9 @@ sections of the RFCs, and the test that holds it to each. Where an RFC leaves a 
 /// The RFC or draft, the section, the requirement and the name of each test of a file.
 fn rows(source: &str) -> Vec<(String, Vec<u32>, String, String)> {
     let lines: Vec<&str> = source.lines().collect();
-    let asynchronous =
-        |at: usize| lines[at] == "#[tokio::test]" && lines[at - 1].starts_with("/// RFC ");
+    let is_requirement =
+        |line: &str| line.starts_with("/// RFC ") || line.starts_with("/// draft-");
+    let asynchronous = |at: usize| lines[at] == "#[tokio::test]" && is_requirement(lines[at - 1]);
     let tests = (1..lines.len()).filter(|&at| lines[at] == "#[test]" || asynchronous(at));
     tests
         .map(|at| {

@@ -17,6 +17,7 @@ mod posting;
 mod purging;
 mod ranges;
 mod reusing;
+mod searching;
 mod sharing;
 mod storing;
 mod variants;

@@ -3,40 +3,61 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, Response};
 use larder_engine::Invalidation::{Drop, MarkStale};
 use larder_engine::{Engine, Sharing};
 use larder_http::Purge;
-use larder_test::{ManualClock, SimShared};
+use larder_test::{ManualClock, SimClient, SimShared};
+use tokio::sync::oneshot;
 
-use crate::kit::{App, Origin, request, response};
+use crate::kit::{App, Origin, OriginBody, Said, request, response, until};
 
-/// An origin that counts what it says, varies by `a` below `/vary`, and has a tag.
-fn origin() -> Origin {
+/// An origin that counts what it says, varies by `a` below `/vary`, makes no difference by `utm`
+/// below `/search`, and has a tag. What is slow, once, says what the test gives.
+fn slow_origin(mut slow: Option<oneshot::Receiver<Response<OriginBody>>>) -> Origin {
     let mut said = 0;
     Origin::new(move |got| {
+        if let Some(slow) = slow.take_if(|_| got.uri.contains("slow")) {
+            return Said::Later(slow);
+        }
         said += 1;
-        let vary = if got.uri.starts_with("/vary") { "vary: a\n" } else { "" };
-        response(&format!("200\ncache-control: max-age=60\ncache-tag: t\n{vary}\nsaid {said}"))
+        let by = match got.uri.as_bytes() {
+            [b'/', b'v', ..] => "vary: a\n",
+            [b'/', b's', ..] => "no-vary-search: params=(\"utm\")\n",
+            _ => "",
+        };
+        let head = "cache-control: max-age=60\ncache-tag: t";
+        response(&format!("200\n{head}\n{by}\nsaid {said}")).into()
     })
+}
+
+fn origin() -> Origin {
+    slow_origin(None)
 }
 
 /// So many processes in front of one origin.
 async fn processes(origin: &Origin, count: usize) -> (ManualClock, Vec<App>) {
+    let (clock, apps, _) = connected(origin, count).await;
+    (clock, apps)
+}
+
+/// The same, and their connections to what they share.
+async fn connected(origin: &Origin, count: usize) -> (ManualClock, Vec<App>, Vec<Arc<SimClient>>) {
     let clock = ManualClock::new();
     let server = SimShared::new(Arc::new(clock.clone()));
-    let mut apps = Vec::new();
+    let (mut apps, mut clients) = (Vec::new(), Vec::new());
     for _ in 0..count {
         let engine = Engine::with_clock(clock.clone()).unwrap();
         let client = Arc::new(server.client());
-        engine.share(Sharing::over(client.clone()).own_bus(client)).await.unwrap();
+        engine.share(Sharing::over(client.clone()).own_bus(client.clone())).await.unwrap();
         let app = App::on(&engine, clock.clone(), origin, |builder| {
             builder.share(1000).max_staleness(Duration::from_secs(2))
         });
         apps.push(app);
+        clients.push(client);
     }
     pass(&clock).await;
-    (clock, apps)
+    (clock, apps, clients)
 }
 
 /// Half a second in which tokens go round, and fills and announcements arrive.
@@ -70,6 +91,63 @@ async fn a_stored_response_is_shared() {
     }
 }
 
+/// draft-ietf-httpbis-no-vary-search-10 §7: what one process stored answers other queries in another
+#[tokio::test]
+async fn what_answers_other_queries_is_shared() {
+    let origin = origin();
+    let (clock, apps) = processes(&origin, 2).await;
+    // As with variants, what is known before the response is asked for is shared.
+    for path in ["/search?a&utm=1", "/search?b&utm=1"] {
+        apps[0].get(path).await;
+        pass(&clock).await;
+    }
+    let reply = apps[1].get("/search?b&utm=2").await;
+    assert_eq!((reply.text(), reply.is_hit(), origin.count()), ("said 2", true, 2));
+    assert!(apps[1].get("/search?utm=3&b").await.is_hit());
+    for (at, path) in [(1, "/search?c&utm=4"), (0, "/search?c&utm=5"), (0, "/search?utm=6&c")] {
+        assert_eq!(apps[at].get(path).await.text(), "said 3", "{path}");
+        pass(&clock).await;
+    }
+    // A path without one is asked for in the tier now and then, and costs nothing else.
+    for query in 0..3 {
+        apps[1].get(&format!("/other?{query}")).await;
+    }
+    assert_eq!(origin.count(), 6);
+}
+
+/// What a process fetches while another one strikes an equal URI isn't found once that is heard of,
+/// although lists were read meanwhile that were made after the strike.
+#[tokio::test]
+async fn what_is_fetched_while_another_process_strikes_is_not_found() {
+    let (sender, receiver) = oneshot::channel();
+    let origin = slow_origin(Some(receiver));
+    let (clock, apps, clients) = connected(&origin, 2).await;
+    let client = tokio::spawn({
+        let app = apps[0].clone();
+        async move { app.get("/search?utm=slow").await }
+    });
+    until("it is asked for", || origin.count() == 1).await;
+    clients[0].hold_bus();
+    let purge = Purge::Url("http://x.example/search?utm=1".parse().unwrap());
+    apps[1].cache.purge(&purge, Drop).await.unwrap();
+    apps[1].get("/search?new").await;
+    pass(&clock).await;
+    for _ in 0..2 {
+        apps[0].get("/search?new&utm=2").await;
+    }
+    assert!(apps[0].get("/search?new&utm=3").await.is_hit());
+    let old = "200\ncache-control: max-age=60\nno-vary-search: params=(\"utm\")\n\nold";
+    sender.send(response(old)).ok();
+    assert_eq!(client.await.unwrap().text(), "old");
+    clients[0].release_bus();
+    for _ in 0..24 {
+        pass(&clock).await;
+    }
+    for path in ["/search?utm=slow", "/search"] {
+        assert_ne!(apps[0].get(path).await.text(), "old", "{path}");
+    }
+}
+
 /// A purge in one process is one in all, of what is held there and in the tier.
 #[tokio::test]
 async fn a_purge_reaches_every_process() {
@@ -94,6 +172,36 @@ async fn a_purge_reaches_every_process() {
         pass(&clock).await;
         for fields in ["a: 1", "a: 2"] {
             let reply = apps[1].get_with("/vary", fields).await;
+            let said: usize = reply.text().strip_prefix("said ").unwrap().parse().unwrap();
+            assert!(said > count, "{purge:?} {how:?}: {}", reply.text());
+        }
+    }
+}
+
+/// The same of what answers several queries, by whichever of them it is purged.
+#[tokio::test]
+async fn a_purge_of_an_equal_uri_reaches_every_process() {
+    let purges = [
+        Purge::Url("http://x.example/search?b&utm=9".parse().unwrap()),
+        Purge::tag("t"),
+        Purge::Prefix("http://x.example/search?utm".into()),
+        Purge::All,
+    ];
+    for (purge, how) in purges.iter().flat_map(|purge| [(purge, Drop), (purge, MarkStale)]) {
+        let origin = origin();
+        let (clock, apps) = processes(&origin, 2).await;
+        for path in ["/search?a", "/search?b", "/search?b&utm=1"] {
+            for app in &apps {
+                app.get(path).await;
+                pass(&clock).await;
+            }
+        }
+        assert!(apps[1].get("/search?b&utm=2").await.is_hit());
+        let count = origin.count();
+        apps[0].cache.purge(purge, how).await.unwrap();
+        pass(&clock).await;
+        for app in [&apps[1], &apps[0]] {
+            let reply = app.get("/search?b&utm=3").await;
             let said: usize = reply.text().strip_prefix("said ").unwrap().parse().unwrap();
             assert!(said > count, "{purge:?} {how:?}: {}", reply.text());
         }

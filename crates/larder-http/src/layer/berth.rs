@@ -1,0 +1,177 @@
+//! The permission to store what is about to be fetched: what is captured before its origin is
+//! asked, for every key under which its response may have to stand.
+//!
+//! Which key that is says the response: its URI's own; a place in the URI's list, if it varies
+//! (see `variants`); or one that other queries lead to as well (see `searches`). Under a key that
+//! could be foretold its response is shared with other processes; any other is kept in this one.
+
+use http::{HeaderMap, StatusCode};
+use larder_core::{Key, Moment};
+
+use super::find::Found;
+use super::flight::Landed;
+use super::keep::ResponseTicket;
+use super::searches;
+use super::store::Store;
+
+/// See the module's documentation.
+pub(super) struct Berth {
+    /// That of the URI's own key.
+    pub(super) uri: ResponseTicket,
+    /// That of the place which is known to be the response's, if its Vary stays the same.
+    pub(super) place: Option<ResponseTicket>,
+    /// For a response to other queries as well; none where their path can have no list.
+    pub(super) equal: Option<Box<Equal>>,
+}
+
+/// What permits to store a response for several queries.
+pub(super) struct Equal {
+    /// The ticket of the path's list.
+    pub(super) list: ResponseTicket,
+    /// The stamp of the list that was known.
+    pub(super) stamp: Option<u64>,
+    /// For the key which is known to be the response's, if it says the same of queries as the last
+    /// one.
+    pub(super) expected: Option<Berth>,
+}
+
+impl Berth {
+    /// When it was given: what is stored with it was fetched no earlier.
+    pub(super) fn taken_at(&self) -> Moment {
+        self.uri.taken_at()
+    }
+
+    /// Gives it back, so that in other processes nobody waits for it.
+    pub(super) fn give_back(self) {
+        self.uri.give_back();
+        if let Some(place) = self.place {
+            place.give_back();
+        }
+        if let Some(equal) = self.equal {
+            equal.give_back();
+        }
+    }
+}
+
+impl Equal {
+    /// The same.
+    pub(super) fn give_back(self) {
+        self.list.give_back();
+        if let Some(Berth { uri, place, .. }) = self.expected {
+            uri.give_back();
+            if let Some(place) = place {
+                place.give_back();
+            }
+        }
+    }
+}
+
+impl Store {
+    /// The permission to store what is about to be fetched; or what somebody else has stored
+    /// meanwhile, if it answers this request.
+    pub(super) async fn berth(
+        &self,
+        key: &Key,
+        headers: &HeaderMap,
+        loaded_at: Option<Moment>,
+        known: Option<(&Key, Moment)>,
+    ) -> Result<Berth, Landed> {
+        let failed = || Landed::Failed { status: StatusCode::BAD_GATEWAY };
+        let uri = self.ticket(key, loaded_at).await.ok_or_else(failed)?;
+        let mut berth = Berth { uri, place: None, equal: None };
+        berth.place = self.place_of(key, headers, known).await;
+        if let Some(landed) = self.meanwhile(key, headers, known) {
+            berth.give_back();
+            return Err(landed);
+        }
+        let (equal, looked) = self.equal(&berth.uri, headers, known).await;
+        berth.equal = equal;
+        match looked.then(|| self.meanwhile(key, headers, known)).flatten() {
+            Some(landed) => {
+                berth.give_back();
+                Err(landed)
+            }
+            None => Ok(berth),
+        }
+    }
+
+    /// The same for a response that isn't shared. It waits for nothing.
+    pub(super) fn berth_here(&self, key: &Key) -> Option<Berth> {
+        let uri = self.ticket_here(key)?;
+        let equal = searches::key_of_own_list(key.as_bytes()).map(|path| {
+            let list = self.searches(key.as_bytes(), self.now()).filter(|(.., marked)| !marked);
+            let stamp = list.map(|(list, ..)| list.stamp());
+            Box::new(Equal { list: uri.beside(&path), stamp, expected: None })
+        });
+        Some(Berth { uri, place: None, equal })
+    }
+
+    /// The ticket of the place which a response is known to have by the list under `key`.
+    async fn place_of(
+        &self,
+        key: &Key,
+        headers: &HeaderMap,
+        known: Option<(&Key, Moment)>,
+    ) -> Option<ResponseTicket> {
+        let list = self.list(key.as_bytes(), self.now())?;
+        let place = list.expected(key.as_bytes(), headers, self.bounds.variants_max)?;
+        let than = known.filter(|(known, _)| **known == place).map(|(_, at)| at);
+        self.ticket(&place, than).await
+    }
+
+    /// What permits to store a response for several queries, and whether the shared tier was asked
+    /// for one. It is asked for the list of a path that isn't known here, and hasn't been asked for
+    /// a while, and for the response that the list leads to.
+    async fn equal(
+        &self,
+        uri: &ResponseTicket,
+        headers: &HeaderMap,
+        known: Option<(&Key, Moment)>,
+    ) -> (Option<Box<Equal>>, bool) {
+        let own = uri.key().as_bytes();
+        let Some(path) = searches::key_of_own_list(own) else { return (None, false) };
+        let now = self.now();
+        let find = || self.searches(own, self.now()).filter(|(.., marked)| !marked);
+        let asks =
+            self.shares && find().is_none() && !self.passes.knows(path.as_bytes(), false, now);
+        let list = match asks {
+            true => self.ticket(&path, None).await,
+            false => None,
+        };
+        let list = list.unwrap_or_else(|| uri.beside(&path));
+        let Some((searches, ..)) = find() else {
+            if asks {
+                self.passes.note(path.as_bytes(), false, now);
+            }
+            return (Some(Box::new(Equal { list, stamp: None, expected: None })), false);
+        };
+        let mut equal = Equal { list, stamp: Some(searches.stamp()), expected: None };
+        let mut look = super::find::Look::default();
+        if self.shares {
+            self.find_equal(own, headers, now, &mut look);
+        }
+        let looked = look.expected.is_some();
+        if let Some(expected) = look.expected
+            && let Some(ticket) = self.ticket(&expected.key, expected.loaded_at).await
+        {
+            let place = self.place_of(&expected.key, headers, known).await;
+            equal.expected = Some(Berth { uri: ticket, place, equal: None });
+        }
+        (Some(Box::new(equal)), looked)
+    }
+
+    /// What was stored since something was found, if it answers this request.
+    fn meanwhile(
+        &self,
+        key: &Key,
+        headers: &HeaderMap,
+        known: Option<(&Key, Moment)>,
+    ) -> Option<Landed> {
+        let now = self.now();
+        let found = self.find(key.as_bytes(), headers, now).found;
+        let newer = found.filter(|found| known.is_none_or(|(_, at)| found.loaded_at > at))?;
+        let Found { kept, loaded_at, marked, .. } = newer;
+        let usable = !marked && !kept.is_part() && kept.is_fresh(now - loaded_at);
+        usable.then_some(Landed::Whole { kept, loaded_at, fetched: None, stored: true })
+    }
+}
