@@ -93,7 +93,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     }
 
     async fn look_up(&self, key: &K, than: Option<Moment>) -> Lookup<K, V> {
-        let ticket = match self.look_up_here(key, than) {
+        let looked = self.look_up_here(key, than);
+        self.look_beyond(key, than, looked).await
+    }
+
+    /// What this process found, or what the tiers beyond it have.
+    async fn look_beyond(
+        &self,
+        key: &K,
+        than: Option<Moment>,
+        looked: Lookup<K, V>,
+    ) -> Lookup<K, V> {
+        let ticket = match looked {
             Lookup::Miss(ticket) => ticket,
             hit @ Lookup::Hit(_) => return hit,
         };
@@ -129,6 +140,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     }
 
     fn look_up_here(&self, key: &K, than: Option<Moment>) -> Lookup<K, V> {
+        let looked = self.look_uncounted(key, than);
+        if matches!(looked, Lookup::Miss(_)) {
+            self.0.counters.misses.add(1);
+        }
+        looked
+    }
+
+    fn look_uncounted(&self, key: &K, than: Option<Moment>) -> Lookup<K, V> {
         let taken_at = self.0.engine.now();
         let fence = self.0.fence(key);
         let held = self.0.dirty_answer(key).or_else(|| match than {
@@ -138,7 +157,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         if let Some(answer) = held {
             return Lookup::Hit(answer);
         }
-        self.0.counters.misses.add(1);
         Lookup::Miss(Ticket::new(self, key, Permit { fence, taken_at }))
     }
 
@@ -226,6 +244,38 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
     #[must_use]
     pub fn is_leased(&self) -> bool {
         self.passed.as_ref().is_some_and(|passed| passed.lease.is_some())
+    }
+
+    /// Looks the key up once more, instead of this ticket: while it is [busy](Self::busy_for) for
+    /// another one's fill. `than` is as for [`lookup_newer`](Cache::lookup_newer), if it is of one.
+    /// It counts as the same lookup.
+    ///
+    /// ```
+    /// # use larder_engine::{Cache, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let prices: Cache<u64, u32> =
+    /// #     Cache::builder("price").max_staleness(Duration::from_secs(2)).build()?;
+    /// let mut looked = prices.lookup(&7).await;
+    /// for _ in 0..20 {
+    ///     match looked {
+    ///         Lookup::Miss(ticket) if ticket.busy_for().is_some() => {
+    ///             tokio::time::sleep(Duration::from_millis(50)).await;
+    ///             looked = ticket.again(None).await;
+    ///         }
+    ///         _ => break,
+    ///     }
+    /// }
+    /// # assert!(matches!(looked, Lookup::Miss(_)) && prices.stats().misses == 1);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`lookup`](Cache::lookup).
+    pub async fn again(self, than: Option<Moment>) -> Lookup<K, V> {
+        let looked = self.cache.look_uncounted(&self.key, than);
+        self.cache.look_beyond(&self.key, than, looked).await
     }
 
     /// When the lease of a shared tier ends, if it has one: until then others wait for its fill, or

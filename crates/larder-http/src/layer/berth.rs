@@ -5,14 +5,23 @@
 //! (see `variants`); or one that other queries lead to as well (see `searches`). Under a key that
 //! could be foretold its response is shared with other processes; any other is kept in this one.
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode};
 use larder_core::{Key, Moment};
+use larder_engine::Lookup;
 
 use super::find::Found;
 use super::flight::Landed;
 use super::keep::ResponseTicket;
-use super::searches;
+use super::searches::{self, Expected};
 use super::store::Store;
+
+/// The first wait for another process's fill, and the longest.
+const POLL_MIN: Duration = Duration::from_millis(5);
+const POLL_MAX: Duration = Duration::from_millis(50);
+/// The end of a lease that is asked for twice may be told with such a difference.
+const LEASE_END_VARIES: Duration = Duration::from_millis(50);
 
 /// See the module's documentation.
 pub(super) struct Berth {
@@ -51,6 +60,17 @@ impl Berth {
             equal.give_back();
         }
     }
+
+    /// The same permission for this process alone: in others nobody waits for it any more.
+    pub(super) fn alone(self) -> Self {
+        let uri = self.uri.beside(self.uri.key());
+        let equal = self.equal.as_ref().map(|equal| {
+            let list = equal.list.beside(equal.list.key());
+            Box::new(Equal { list, stamp: equal.stamp, expected: None })
+        });
+        self.give_back();
+        Self { uri, place: None, equal }
+    }
 }
 
 impl Equal {
@@ -68,23 +88,30 @@ impl Equal {
 
 impl Store {
     /// The permission to store what is about to be fetched; or what somebody else has stored
-    /// meanwhile, if it answers this request.
+    /// meanwhile, if it answers this request. While another process fetches it this waits, no
+    /// longer than `until`.
     pub(super) async fn berth(
         &self,
         key: &Key,
         headers: &HeaderMap,
         loaded_at: Option<Moment>,
         known: Option<(&Key, Moment)>,
+        until: Moment,
     ) -> Result<Berth, Landed> {
         let failed = || Landed::Failed { status: StatusCode::BAD_GATEWAY };
-        let uri = self.ticket(key, loaded_at).await.ok_or_else(failed)?;
+        // Where a list says under which key the response will stand, others may be fetching other
+        // responses under that of the URI.
+        let (uri, now) = (key.as_bytes(), self.now());
+        let has_list = self.list(uri, now).is_some() || self.searches(uri, now).is_some();
+        let until_own = if has_list { now } else { until };
+        let uri = self.ticket_in_turn(key, loaded_at, until_own).await.ok_or_else(failed)?;
         let mut berth = Berth { uri, place: None, equal: None };
-        berth.place = self.place_of(key, headers, known).await;
+        berth.place = self.place_of(key, headers, known, until).await;
         if let Some(landed) = self.meanwhile(key, headers, known) {
             berth.give_back();
             return Err(landed);
         }
-        let (equal, looked) = self.equal(&berth.uri, headers, known).await;
+        let (equal, looked) = self.equal(&berth.uri, headers, known, until).await;
         berth.equal = equal;
         match looked.then(|| self.meanwhile(key, headers, known)).flatten() {
             Some(landed) => {
@@ -106,17 +133,47 @@ impl Store {
         Some(Berth { uri, place: None, equal })
     }
 
+    /// A ticket as [`ticket`](Self::ticket) gives it, for whose turn it is: while another process
+    /// has the lease this waits, no longer than `until`, for its fill. A lease that was let go of,
+    /// and that yet another one has now, is a sign that what is fetched isn't stored; then it waits
+    /// for nobody.
+    async fn ticket_in_turn(
+        &self,
+        key: &Key,
+        than: Option<Moment>,
+        until: Moment,
+    ) -> Option<ResponseTicket> {
+        let (mut pause, mut end) = (POLL_MIN, None);
+        let mut ticket = self.ticket(key, than).await?;
+        while let Some(left) = ticket.busy_for() {
+            let now = self.now();
+            let first_end = *end.get_or_insert(now + left);
+            if now >= until || now + left > first_end + LEASE_END_VARIES {
+                break;
+            }
+            self.clock().sleep_until((now + pause).min(until)).await;
+            pause = (pause * 2).min(POLL_MAX);
+            ticket = match ticket.again(than).await {
+                Lookup::Miss(ticket) => ticket,
+                Lookup::Hit(_) => return self.ticket_here(key),
+            };
+        }
+        Some(ticket)
+    }
+
     /// The ticket of the place which a response is known to have by the list under `key`.
     async fn place_of(
         &self,
         key: &Key,
         headers: &HeaderMap,
         known: Option<(&Key, Moment)>,
+        until: Moment,
     ) -> Option<ResponseTicket> {
         let list = self.list(key.as_bytes(), self.now())?;
         let place = list.expected(key.as_bytes(), headers, self.bounds.variants_max)?;
         let than = known.filter(|(known, _)| **known == place).map(|(_, at)| at);
-        self.ticket(&place, than).await
+        let until = if list.has_place(headers) { until } else { self.now() };
+        self.ticket_in_turn(&place, than, until).await
     }
 
     /// What permits to store a response for several queries, and whether the shared tier was asked
@@ -127,13 +184,15 @@ impl Store {
         uri: &ResponseTicket,
         headers: &HeaderMap,
         known: Option<(&Key, Moment)>,
+        until: Moment,
     ) -> (Option<Box<Equal>>, bool) {
         let own = uri.key().as_bytes();
         let Some(path) = searches::key_of_own_list(own) else { return (None, false) };
         let now = self.now();
         let find = || self.searches(own, self.now()).filter(|(.., marked)| !marked);
-        let asks =
-            self.shares && find().is_none() && !self.passes.knows(path.as_bytes(), false, now);
+        let asks = self.share_max.is_some()
+            && find().is_none()
+            && !self.passes.knows(path.as_bytes(), false, now);
         let list = match asks {
             true => self.ticket(&path, None).await,
             false => None,
@@ -147,15 +206,16 @@ impl Store {
         };
         let mut equal = Equal { list, stamp: Some(searches.stamp()), expected: None };
         let mut look = super::find::Look::default();
-        if self.shares {
+        if self.share_max.is_some() {
             self.find_equal(own, headers, now, &mut look);
         }
         let looked = look.expected.is_some();
-        if let Some(expected) = look.expected
-            && let Some(ticket) = self.ticket(&expected.key, expected.loaded_at).await
-        {
-            let place = self.place_of(&expected.key, headers, known).await;
-            equal.expected = Some(Berth { uri: ticket, place, equal: None });
+        if let Some(Expected { key, loaded_at, variants, .. }) = look.expected {
+            let until_own = if variants.is_some() { now } else { until };
+            if let Some(uri) = self.ticket_in_turn(&key, loaded_at, until_own).await {
+                let place = self.place_of(&key, headers, known, until).await;
+                equal.expected = Some(Berth { uri, place, equal: None });
+            }
         }
         (Some(Box::new(equal)), looked)
     }

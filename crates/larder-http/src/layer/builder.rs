@@ -156,8 +156,8 @@ impl ResponseCacheBuilder {
         self
     }
 
-    /// How long a request waits for the head of another one's response; 30 s by default. Then it
-    /// goes to the origin by itself.
+    /// How long a request waits for the head of another one's response, or for another process's
+    /// response; 30 s by default. Then it goes to the origin by itself.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.bounds.wait = wait;
         self
@@ -262,7 +262,7 @@ impl ResponseCacheBuilder {
             bounds: self.bounds,
             etags: self.etags,
             bodies: self.bodies,
-            shares: self.share_max.is_some(),
+            share_max: self.share_max,
             flights: Flights::default(),
             passes: Passes::new(self.pass_for),
             listing: Mutex::default(),

@@ -319,6 +319,11 @@ impl Wanted {
             found: look.found,
             loaded_at: look.loaded_at,
             authorization: self.asked.authorization,
+            // Who isn't to be joined asks for himself.
+            until: match joined_by {
+                Some(_) => self.begun + store.bounds.wait,
+                None => self.begun,
+            },
             flight: Arc::clone(flight),
             joined_by,
         };

@@ -1,7 +1,8 @@
 //! The request to the origin whose response may be stored: in a task of the engine, so that no
 //! client that goes away ends it for others.
 //!
-//! 1. Capture the fence, and look once more: another process may have stored it meanwhile.
+//! 1. Capture the fence, and look once more: another process may have stored it meanwhile, or be
+//!    fetching it (see `berth`).
 //! 2. Ask the origin: with the conditions of what is stored, if something is, and never with the
 //!    client's own conditions or range.
 //! 3. A 304 freshens what is stored. Another response is published to all who wait as soon as its
@@ -9,8 +10,9 @@
 //! 4. Read the body, and store the whole when all of it has come.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::header::{
@@ -44,6 +46,10 @@ use crate::{
     strip_hop_by_hop,
 };
 
+/// Other processes wait so long for the end of a body whose head has come, and then ask for
+/// themselves.
+const SHARED_WITHIN: Duration = Duration::from_secs(1);
+
 /// A fetch that is about to begin.
 pub(super) struct Fetch<S> {
     pub(super) store: Arc<Store>,
@@ -57,6 +63,8 @@ pub(super) struct Fetch<S> {
     /// When the URI's own entry was loaded, if there is one.
     pub(super) loaded_at: Option<Moment>,
     pub(super) authorization: bool,
+    /// How long it waits for another process's fetch.
+    pub(super) until: Moment,
     pub(super) flight: Arc<Flight>,
     /// Under what others may join it, if they may.
     pub(super) joined_by: Option<FlightKey>,
@@ -81,7 +89,7 @@ impl<S> Fetch<S> {
         };
         let known = found.as_ref().map(|found| (&found.key, found.loaded_at));
         let headers = parts.headers.clone();
-        let berth = match store.berth(&key, &headers, self.loaded_at, known).await {
+        let berth = match store.berth(&key, &headers, self.loaded_at, known, self.until).await {
             Ok(berth) => berth,
             Err(landed) => return flight.land(landed, None),
         };
@@ -188,7 +196,23 @@ impl<S> Fetch<S> {
         flight.land(Landed::Coming(coming), Some(Own::Head(head.headers, reader)));
         let makes_etag = store.etags == Etags::Made && !stored.headers().contains_key(ETAG);
         let pump = Pump { store: &store, body: &arriving, declared: length };
-        let Some((body, length, hash)) = pump.run(body, makes_etag, &mut landing).await else {
+        let mut pumped = pin!(pump.run(body, makes_etag, &mut landing));
+        let shared =
+            store.share_max.filter(|max| length.is_none_or(|length| length <= *max as u64));
+        let until = store.now() + shared.map_or(Duration::ZERO, |_| SHARED_WITHIN);
+        let came = match store.share_max {
+            Some(_) => within(&**store.clock(), until, pumped.as_mut()).await,
+            None => Some(pumped.as_mut().await),
+        };
+        let (came, berth) = match came {
+            Some(came) => (came, berth),
+            // Other processes can read it sooner by themselves.
+            None => {
+                let berth = berth.alone();
+                (pumped.await, berth)
+            }
+        };
+        let Some((body, length, hash)) = came else {
             let came = arriving.beginning();
             let began = came.and_then(|came| store.beginning_of(stored, &came));
             let Some(kept) = began.map(Arc::new) else {

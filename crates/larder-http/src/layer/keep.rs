@@ -217,7 +217,7 @@ impl Store {
         // A list that is to be shared needs a lease. One from behind the fetch wouldn't notice what
         // was struck during it, so the list that is made under it, or found by asking for it, isn't
         // for this response.
-        let lacks_lease = self.shares && !first.is_leased() && known().is_none();
+        let lacks_lease = self.share_max.is_some() && !first.is_leased() && known().is_none();
         let late = match lacks_lease {
             true => self.ticket(first.key(), older().map(|(_, at, _)| at)).await,
             false => None,
@@ -259,7 +259,7 @@ impl Store {
         let own = list.key(key, said).filter(|_| !marked)?;
         let found = stamp == Some(list.stamp());
         let made = list.is_made_here() && loaded_at <= uri.taken_at();
-        let holds = first.holds() && (!self.shares || found || made);
+        let holds = first.holds() && (self.share_max.is_none() || found || made);
         Some(holds.then_some(own))
     }
 

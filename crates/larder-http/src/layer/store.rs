@@ -50,8 +50,8 @@ pub(super) struct Store {
     pub(super) bounds: Bounds,
     pub(super) etags: Etags,
     pub(super) bodies: Option<Arc<dyn BodyStore>>,
-    /// It keeps responses in the engine's shared tier too.
-    pub(super) shares: bool,
+    /// The longest body that is kept in the engine's shared tier too, if any is.
+    pub(super) share_max: Option<usize>,
     pub(super) flights: Flights,
     pub(super) passes: Passes,
     /// Held while the list of a URI's variants, or that of a path, is read and filled again.

@@ -59,6 +59,12 @@ impl Variants {
         Some(list.key_of(uri, place))
     }
 
+    /// Whether a response to such a request has a place already, if it depends on the last set of
+    /// fields. The place that it would be given may be given to another one at the same time.
+    pub(super) fn has_place(&self, request: &HeaderMap) -> bool {
+        self.newest(request).is_some_and(|hash| self.place(hash).is_some())
+    }
+
     /// The place of a combination of values, if it has one.
     pub(super) fn place(&self, hash: u64) -> Option<usize> {
         self.places.iter().position(|&known| known == hash)

@@ -22,7 +22,7 @@ const SOURCES: [&str; 15] = [
 ];
 
 /// The tests of the layer; those that name an RFC or a draft hold it to a requirement too.
-const LAYER: [&str; 12] = [
+const LAYER: [&str; 13] = [
     include_str!("../layer/coalescing.rs"),
     include_str!("../layer/conditions.rs"),
     include_str!("../layer/fields.rs"),
@@ -34,6 +34,7 @@ const LAYER: [&str; 12] = [
     include_str!("../layer/reusing.rs"),
     include_str!("../layer/searching.rs"),
     include_str!("../layer/storing.rs"),
+    include_str!("../layer/turns.rs"),
     include_str!("../layer/variants.rs"),
 ];
 

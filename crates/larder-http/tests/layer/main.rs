@@ -20,4 +20,5 @@ mod reusing;
 mod searching;
 mod sharing;
 mod storing;
+mod turns;
 mod variants;

@@ -31,12 +31,12 @@ fn slow_origin(mut slow: Option<oneshot::Receiver<Response<OriginBody>>>) -> Ori
     })
 }
 
-fn origin() -> Origin {
+pub(crate) fn origin() -> Origin {
     slow_origin(None)
 }
 
 /// So many processes in front of one origin.
-async fn processes(origin: &Origin, count: usize) -> (ManualClock, Vec<App>) {
+pub(crate) async fn processes(origin: &Origin, count: usize) -> (ManualClock, Vec<App>) {
     let (clock, apps, _) = connected(origin, count).await;
     (clock, apps)
 }
@@ -51,7 +51,8 @@ async fn connected(origin: &Origin, count: usize) -> (ManualClock, Vec<App>, Vec
         let client = Arc::new(server.client());
         engine.share(Sharing::over(client.clone()).own_bus(client.clone())).await.unwrap();
         let app = App::on(&engine, clock.clone(), origin, |builder| {
-            builder.share(1000).max_staleness(Duration::from_secs(2))
+            let wait = Duration::from_secs(10);
+            builder.share(1000).max_staleness(Duration::from_secs(2)).wait(wait)
         });
         apps.push(app);
         clients.push(client);
@@ -61,7 +62,7 @@ async fn connected(origin: &Origin, count: usize) -> (ManualClock, Vec<App>, Vec
 }
 
 /// Half a second in which tokens go round, and fills and announcements arrive.
-async fn pass(clock: &ManualClock) {
+pub(crate) async fn pass(clock: &ManualClock) {
     for _ in 0..10 {
         clock.advance(Duration::from_millis(50));
         for _ in 0..50 {

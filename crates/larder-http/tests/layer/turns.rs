@@ -1,0 +1,173 @@
+//! Processes that wait for one another's fetches, over a shared tier that is simulated.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use http::Response;
+use larder_test::ManualClock;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::kit::{App, Origin, OriginBody, Reply, Said, response, until};
+use crate::sharing::{self, pass, processes};
+
+/// What the origin is to answer, in the order in which it was asked.
+type Given = Arc<Mutex<VecDeque<oneshot::Sender<Response<OriginBody>>>>>;
+
+/// An origin whose responses the test gives.
+fn held_origin() -> (Given, Origin) {
+    let given = Given::default();
+    let asked = Arc::clone(&given);
+    let origin = Origin::new(move |_| {
+        let (sender, receiver) = oneshot::channel();
+        asked.lock().unwrap().push_back(sender);
+        Said::Later(receiver)
+    });
+    (given, origin)
+}
+
+fn give(given: &Given, response: Response<OriginBody>) {
+    given.lock().unwrap().pop_front().unwrap().send(response).ok();
+}
+
+/// So many clients of each process.
+fn clients(apps: &[App], count: usize, path: &str, fields: &str) -> Vec<JoinHandle<Reply>> {
+    let all = apps.iter().flat_map(|app| (0..count).map(move |_| app.clone()));
+    let asked = all.map(|app| {
+        let (path, fields) = (path.to_owned(), fields.to_owned());
+        tokio::spawn(async move { app.get_with(&path, &fields).await })
+    });
+    asked.collect()
+}
+
+/// Turns the clock until all have their answers.
+async fn texts(clock: &ManualClock, clients: Vec<JoinHandle<Reply>>) -> Vec<String> {
+    for _ in 0..100 {
+        if clients.iter().all(JoinHandle::is_finished) {
+            break;
+        }
+        pass(clock).await;
+    }
+    let mut texts = Vec::new();
+    for client in clients {
+        assert!(client.is_finished(), "a client waits for ever");
+        texts.push(client.await.unwrap().text().to_owned());
+    }
+    texts
+}
+
+/// RFC 9111 §4: a herd on several processes is one request to the origin
+#[tokio::test]
+async fn a_herd_on_several_processes_is_one_request() {
+    for (path, head) in
+        [("/", "max-age=60"), ("/search?utm=1", "max-age=60\nno-vary-search: params")]
+    {
+        let (given, origin) = held_origin();
+        let (clock, apps) = processes(&origin, 3).await;
+        let all = clients(&apps, 20, path, "");
+        until("it is asked for", || origin.count() == 1).await;
+        for _ in 0..10 {
+            pass(&clock).await;
+        }
+        assert_eq!(origin.count(), 1, "{path}");
+        give(&given, response(&format!("200\ncache-control: {head}\n\nx")));
+        if path == "/" {
+            assert_eq!(texts(&clock, all).await, ["x"; 60]);
+            assert_eq!(origin.count(), 1);
+        } else {
+            // Under which key its response would stand wasn't known, so it isn't shared; that of one
+            // more is.
+            for _ in 0..4 {
+                pass(&clock).await;
+            }
+            assert_eq!(origin.count(), 2);
+            give(&given, response(&format!("200\ncache-control: {head}\n\nx")));
+            assert_eq!(texts(&clock, all).await, ["x"; 60]);
+        }
+    }
+}
+
+/// RFC 9111 §4: what a process finds not to be stored is asked for side by side in all others
+#[tokio::test]
+async fn what_is_not_stored_is_not_waited_for_in_other_processes() {
+    let (given, origin) = held_origin();
+    let (clock, apps) = processes(&origin, 4).await;
+    let all = clients(&apps, 1, "/", "");
+    until("it is asked for", || origin.count() == 1).await;
+    pass(&clock).await;
+    const OWN: &str = "200\ncache-control: private\n\nown";
+    give(&given, response(OWN));
+    for _ in 0..2 {
+        pass(&clock).await;
+    }
+    // The others do, though none of these has its answer.
+    assert_eq!(origin.count(), 4);
+    (0..3).for_each(|_| give(&given, response(OWN)));
+    assert_eq!(texts(&clock, all).await, ["own"; 4]);
+}
+
+/// A process that waits for another one does so no longer than its clients.
+#[tokio::test]
+async fn a_wait_for_another_process_ends() {
+    let (given, origin) = held_origin();
+    let (clock, apps) = processes(&origin, 2).await;
+    let mut all = clients(&apps[..1], 1, "/", "");
+    until("it is asked for", || origin.count() == 1).await;
+    all.extend(clients(&apps[1..], 1, "/", ""));
+    for _ in 0..18 {
+        pass(&clock).await;
+    }
+    assert_eq!(origin.count(), 1);
+    for _ in 0..4 {
+        pass(&clock).await;
+    }
+    assert_eq!(origin.count(), 2);
+    for text in ["one", "two"] {
+        give(&given, response(&format!("200\ncache-control: max-age=60\n\n{text}")));
+    }
+    assert_eq!(texts(&clock, all).await, ["one", "two"]);
+}
+
+/// A body that takes its time is waited for for a second, and one that is too long to be shared not
+/// at all: whoever asks the origin gets it while it arrives.
+#[tokio::test]
+async fn a_body_on_its_way_is_not_waited_for_in_other_processes() {
+    for (length, halves) in [("", 2..=3), ("content-length: 1001\n", 1..=1)] {
+        let (given, origin) = held_origin();
+        let (clock, apps) = processes(&origin, 2).await;
+        let all = clients(&apps, 1, "/", "");
+        until("it is asked for", || origin.count() == 1).await;
+        let (sender, body) = OriginBody::sent();
+        let head = format!("200\ncache-control: max-age=60\n{length}");
+        give(&given, response(&head).map(|_| body));
+        let mut passed = 0;
+        while origin.count() == 1 && passed < 10 {
+            pass(&clock).await;
+            passed += 1;
+        }
+        assert!(halves.contains(&passed), "{passed} times half a second, {length}");
+        give(&given, response("200\ncache-control: max-age=60\n\nown"));
+        pass(&clock).await;
+        let finished: Vec<_> = all.iter().map(JoinHandle::is_finished).collect();
+        assert!(finished == [false, true] || finished == [true, false]);
+        sender.send(Ok("x".repeat(1001).into())).unwrap();
+        drop(sender);
+        assert!(texts(&clock, all).await.contains(&"own".to_owned()));
+    }
+}
+
+/// RFC 9111 §4.1: a process doesn't wait for one that fetches another variant
+#[tokio::test]
+async fn another_process_is_not_waited_for_with_another_variant() {
+    let origin = sharing::origin();
+    let (clock, apps) = processes(&origin, 2).await;
+    for app in &apps {
+        app.get_with("/vary", "a: 0").await;
+        pass(&clock).await;
+    }
+    let count = origin.count();
+    let mut all = clients(&apps[..1], 1, "/vary", "a: 1");
+    all.extend(clients(&apps[1..], 1, "/vary", "a: 2"));
+    until("both are asked for", || origin.count() == count + 2).await;
+    assert_eq!(texts(&clock, all).await.len(), 2);
+}
