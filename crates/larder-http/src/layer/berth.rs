@@ -20,7 +20,8 @@ use super::store::Store;
 /// The first wait for another process's fill, and the longest.
 const POLL_MIN: Duration = Duration::from_millis(5);
 const POLL_MAX: Duration = Duration::from_millis(50);
-/// The end of a lease that is asked for twice may be told with such a difference.
+/// The end of a lease that is asked for twice may be told with such a difference, or with one of a
+/// second more by a tier that counts in seconds.
 const LEASE_END_VARIES: Duration = Duration::from_millis(50);
 
 /// See the module's documentation.
@@ -148,7 +149,11 @@ impl Store {
         while let Some(left) = ticket.busy_for() {
             let now = self.now();
             let first_end = *end.get_or_insert(now + left);
-            if now >= until || now + left > first_end + LEASE_END_VARIES {
+            let varies = match left.subsec_nanos() {
+                0 => LEASE_END_VARIES + Duration::from_secs(1),
+                _ => LEASE_END_VARIES,
+            };
+            if now >= until || now + left > first_end + varies {
                 break;
             }
             self.clock().sleep_until((now + pause).min(until)).await;
