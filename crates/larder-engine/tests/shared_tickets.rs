@@ -44,6 +44,42 @@ async fn one_ticket_has_the_lease_and_the_others_are_told_for_how_long() {
 }
 
 #[tokio::test]
+async fn a_busy_ticket_looks_again_until_the_value_or_the_lease_is_there() {
+    let network = Network::new();
+    let (a, b) = (network.process().await, network.process().await);
+    let (in_a, in_b) = (a.two_seconds(), b.two_seconds());
+    let mut seen = None;
+    for filled in [true, false] {
+        let first = match seen {
+            None => miss(&in_a, 7).await,
+            Some(than) => match in_a.lookup_newer(&7, than).await {
+                Lookup::Miss(ticket) => ticket,
+                Lookup::Hit(answer) => panic!("newer: {answer:?}"),
+            },
+        };
+        let Lookup::Miss(waits) = in_b.lookup_newer(&7, seen.unwrap_or_default()).await else {
+            panic!("nothing newer was filled");
+        };
+        let misses = in_b.stats().misses;
+        let Lookup::Miss(waits) = waits.again(seen).await else { panic!("nor was it now") };
+        assert!(first.is_leased() && !waits.is_leased() && waits.busy_for().is_some());
+        if filled {
+            let at = first.taken_at();
+            assert_eq!(first.fill_under_lease(Some(49), &Terms::default()).await, Fill::Stored);
+            assert!(matches!(waits.again(seen).await, Lookup::Hit(held) if held.value == Some(49)));
+            network.pass(MS).await;
+            seen = Some(at);
+        } else {
+            first.give_back();
+            settle().await;
+            let Lookup::Miss(next) = waits.again(seen).await else { panic!("it is what was seen") };
+            assert!(next.is_leased() && next.busy_for().is_none());
+        }
+        assert_eq!(in_b.stats().misses, misses);
+    }
+}
+
+#[tokio::test]
 async fn what_the_tier_refuses_is_not_kept_here_either() {
     let network = Network::new();
     let (a, b) = (network.process().await, network.process().await);
