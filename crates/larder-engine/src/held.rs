@@ -5,6 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use larder_core::{Answer, CacheKey, Moment, Reason, State, Tier};
+use larder_memory::{Change, Held, Outcome, RemovalCause};
 
 use crate::cache::{Cache, Parts};
 use crate::slot::{Ground, Slot};
@@ -84,6 +85,37 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let (state, loaded_at, result) = parts.memory.get_with(key, now, look).flatten()?;
         parts.counters.hit(state, now - loaded_at);
         Some(result)
+    }
+
+    /// Evicts what is held of `key` in this process's memory, if `is_useless` says so of its value;
+    /// returns whether it did. As an eviction for space it is no invalidation: loads and tickets
+    /// under way fill, and nobody else is told.
+    ///
+    /// `is_useless` runs under a lock of the memory tier.
+    ///
+    /// ```
+    /// # use larder_engine::{Cache, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let files: Cache<u64, String> =
+    /// #     Cache::builder("file").max_staleness(Duration::from_secs(60)).build()?;
+    /// # let Lookup::Miss(ticket) = files.lookup(&7).await else { panic!() };
+    /// # let _ = ticket.fill(Some("/tmp/gone".to_owned()));
+    /// let is_gone = |path: &String| path.ends_with("gone");
+    /// assert!(files.evict_if(&7, is_gone));
+    /// assert!(!files.evict_if(&7, is_gone));
+    /// # Ok(()) }
+    /// ```
+    pub fn evict_if(&self, key: &K, is_useless: impl FnOnce(&V) -> bool) -> bool {
+        let evicts = |held: Option<Held<'_, Slot<V>>>| {
+            let value = held.and_then(|held| held.value.value.as_ref());
+            match value.is_some_and(is_useless) {
+                true => (Change::Remove(RemovalCause::Evicted), ()),
+                false => (Change::Keep, ()),
+            }
+        };
+        let (outcome, ()) = self.0.memory.compute(key, self.0.engine.now(), K::clone, evicts);
+        outcome == Outcome::Removed
     }
 
     /// What is held of `key` and could be served, without loading, counting, or keeping the

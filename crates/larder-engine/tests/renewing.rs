@@ -94,6 +94,22 @@ async fn what_is_fresh_is_replaced_by_who_cannot_use_it() {
 }
 
 #[tokio::test]
+async fn what_is_of_no_use_any_more_is_evicted_and_nothing_else() {
+    let bench = ten();
+    let cache = held(&bench).await;
+    let ticket = miss(cache.lookup_newer_here(&1, Moment::MAX));
+    assert!(!cache.evict_if(&1, |value| *value != 10));
+    assert!(!cache.evict_if(&2, |_| panic!("nothing is held")));
+    assert_eq!(cache.peek(&1).and_then(|answer| answer.value), Some(10));
+    assert!(cache.evict_if(&1, |value| *value == 10));
+    assert_eq!((cache.peek(&1), cache.worth().bytes, cache.worth().evicted), (None, 0, 1));
+    // It is no invalidation.
+    assert!(ticket.holds());
+    assert_eq!(ticket.fill(Some(11)), Fill::Stored);
+    assert_eq!(cache.get(&1).await.unwrap(), Some(11));
+}
+
+#[tokio::test]
 async fn a_ticket_says_whether_it_holds() {
     let bench = ten();
     for way in 0..4 {
