@@ -82,7 +82,7 @@ mod variants;
 mod waiting;
 
 pub use body::CacheBody;
-pub use body_store::{BodyStore, BodyWriter, StoredBody};
+pub use body_store::{BodyReader, BodyStore, BodyWriter, StoredBody};
 pub use builder::{Etags, ResponseCacheBuilder};
 pub use codec::{RESPONSE_ENCODING, ResponseCodec};
 pub use entry::ResponseEntry;

@@ -70,9 +70,9 @@ pub use groups::{GROUP_BYTES_MAX, GROUPS_MAX, TooManyGroups, groups, invalidated
 pub use hop::{storable_fields, strip_hop_by_hop};
 pub use invalidation::invalidated;
 pub use layer::{
-    BodyStore, BodyWriter, Bypass, CacheBody, CacheFuture, CacheLayer, CacheService, Etags, Purge,
-    Query, RESPONSE_ENCODING, ResponseCache, ResponseCacheBuilder, ResponseCodec, ResponseEntry,
-    ResponseStats, Selection, StoredBody,
+    BodyReader, BodyStore, BodyWriter, Bypass, CacheBody, CacheFuture, CacheLayer, CacheService,
+    Etags, Purge, Query, RESPONSE_ENCODING, ResponseCache, ResponseCacheBuilder, ResponseCodec,
+    ResponseEntry, ResponseStats, Selection, StoredBody,
 };
 pub use partial::{Held, Partial};
 pub use partial_content::{PartialContent, partial_content};

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::asked::Asked;
 use super::body::{CacheBody, Piece, Pieces};
+use super::body_store::BodyReader;
 use super::entry::{Kept, KeptBody};
 use super::store::Store;
 use crate::{
@@ -27,8 +28,41 @@ pub(super) struct Held {
     pub(super) since: Duration,
 }
 
+/// A stored body that is about to be sent.
+enum Opened<'a> {
+    Memory(&'a Bytes),
+    Apart(Arc<dyn BodyReader>),
+    Parts(&'a crate::Pieces),
+}
+
+impl<'a> Opened<'a> {
+    /// `None` where it was evicted.
+    fn of(kept: &'a Kept) -> Option<Self> {
+        Some(match &kept.body {
+            KeptBody::Memory(bytes) => Self::Memory(bytes),
+            KeptBody::Apart(body) => Self::Apart(body.reader()?),
+            KeptBody::Parts(held) => Self::Parts(held),
+        })
+    }
+
+    /// So many bytes of it from there on.
+    fn pieces(&self, at: u64, left: u64) -> VecDeque<Piece> {
+        match self {
+            Self::Memory(bytes) => {
+                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                [Piece::Bytes(bytes.slice(place(at)..place(at.saturating_add(left))))].into()
+            }
+            Self::Apart(body) => [Piece::Apart { body: Arc::clone(body), at, left }].into(),
+            Self::Parts(held) => {
+                let slices = Part::of(at, left).and_then(|part| held.slices(part));
+                slices.unwrap_or_default().into_iter().map(Piece::Bytes).collect()
+            }
+        }
+    }
+}
+
 /// The response to a request from a stored one; `None` where its conditions are for the origin to
-/// judge.
+/// judge, or where its body was evicted.
 pub(super) fn answer(
     store: &Store,
     held: &Held,
@@ -56,7 +90,7 @@ fn of_parts(
 ) -> Option<Response<CacheBody>> {
     let method = if asked.head { &Method::HEAD } else { &Method::GET };
     match parts.answers(method, headers) {
-        crate::Held::Parts(parts) => Some(partial(kept, headers, &parts)),
+        crate::Held::Parts(parts) => Some(partial(kept, &Opened::of(kept)?, headers, &parts)),
         crate::Held::NotModified => Some(unchanged(kept)),
         // What is whole isn't kept in parts.
         crate::Held::Whole | crate::Held::Missing(_) | crate::Held::Forward => None,
@@ -70,13 +104,14 @@ fn of_whole(kept: &Kept, asked: Asked, headers: &HeaderMap) -> Option<Response<C
         false => Evaluated::Send,
     };
     let status = kept.stored.status();
+    let body = Opened::of(kept)?;
     Some(match evaluated {
         Evaluated::Forward => return None,
         Evaluated::NotModified => unchanged(kept),
         Evaluated::Send if asked.range && !asked.head && status == StatusCode::OK => {
             match ranges(headers, kept.length) {
-                Ranges::Whole => whole(kept, asked),
-                Ranges::Parts(parts) => partial(kept, headers, &parts),
+                Ranges::Whole => whole(kept, &body, asked),
+                Ranges::Parts(parts) => partial(kept, &body, headers, &parts),
                 Ranges::Unsatisfiable => {
                     let mut fields = not_modified(&kept.stored);
                     fields.insert(CONTENT_RANGE, unsatisfied(kept.length));
@@ -85,7 +120,7 @@ fn of_whole(kept: &Kept, asked: Asked, headers: &HeaderMap) -> Option<Response<C
                 }
             }
         }
-        Evaluated::Send | Evaluated::SendWhole => whole(kept, asked),
+        Evaluated::Send | Evaluated::SendWhole => whole(kept, &body, asked),
     })
 }
 
@@ -93,24 +128,29 @@ fn unchanged(kept: &Kept) -> Response<CacheBody> {
     respond(StatusCode::NOT_MODIFIED, not_modified(&kept.stored), CacheBody::empty())
 }
 
-fn whole(kept: &Kept, asked: Asked) -> Response<CacheBody> {
-    let body = match &kept.body {
+fn whole(kept: &Kept, body: &Opened<'_>, asked: Asked) -> Response<CacheBody> {
+    let body = match body {
         _ if asked.head => CacheBody::empty(),
-        KeptBody::Memory(bytes) => CacheBody::whole(bytes.clone()),
-        KeptBody::Apart(_) | KeptBody::Parts(_) => {
-            CacheBody::pieces(Pieces::new(pieces(kept, 0, kept.length)))
+        Opened::Memory(bytes) => CacheBody::whole(Bytes::clone(bytes)),
+        Opened::Apart(_) | Opened::Parts(_) => {
+            CacheBody::pieces(Pieces::new(body.pieces(0, kept.length)))
         }
     };
     respond(kept.stored.status(), kept.stored.headers().clone(), body)
 }
 
-fn partial(kept: &Kept, request: &HeaderMap, parts: &[Part]) -> Response<CacheBody> {
+fn partial(
+    kept: &Kept,
+    body: &Opened<'_>,
+    request: &HeaderMap,
+    parts: &[Part],
+) -> Response<CacheBody> {
     let content = partial_content(&kept.stored, request, parts, kept.length, boundary());
     let mut sent: VecDeque<Piece> = VecDeque::new();
     let mut frames = content.frames.into_iter();
     for part in parts {
         sent.extend(frames.next().map(Piece::Bytes));
-        sent.extend(pieces(kept, part.first, part.bytes()));
+        sent.extend(body.pieces(part.first, part.bytes()));
     }
     sent.extend(frames.next().map(Piece::Bytes));
     let body = CacheBody::pieces(Pieces::new(sent));
@@ -121,21 +161,6 @@ fn partial(kept: &Kept, request: &HeaderMap, parts: &[Part]) -> Response<CacheBo
 fn boundary() -> u128 {
     let draw = || u128::from(RandomState::new().hash_one(0));
     draw() << 64 | draw()
-}
-
-/// So many bytes of a body from there on.
-fn pieces(kept: &Kept, at: u64, left: u64) -> VecDeque<Piece> {
-    match &kept.body {
-        KeptBody::Memory(bytes) => {
-            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-            [Piece::Bytes(bytes.slice(place(at)..place(at.saturating_add(left))))].into()
-        }
-        KeptBody::Apart(body) => [Piece::Apart { body: Arc::clone(body), at, left }].into(),
-        KeptBody::Parts(held) => {
-            let slices = Part::of(at, left).and_then(|part| held.slices(part)).unwrap_or_default();
-            slices.into_iter().map(Piece::Bytes).collect()
-        }
-    }
 }
 
 /// A response that no origin sent.

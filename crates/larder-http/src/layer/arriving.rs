@@ -17,7 +17,7 @@ use bytes::Bytes;
 use larder_core::sync::Mutex;
 use larder_core::{BoxFuture, LoadError};
 
-use super::body_store::StoredBody;
+use super::body_store::BodyReader;
 use super::waiting::Wakers;
 
 /// So many bytes are held of a body that isn't stored.
@@ -39,7 +39,7 @@ struct Buffer {
     /// Where the last one ends.
     ends: u64,
     /// Where it is read from, once it is too large for memory: all up to `ends`.
-    apart: Option<Arc<dyn StoredBody>>,
+    apart: Option<Arc<dyn BodyReader>>,
     /// Not stored any more: what everybody has taken is let go.
     passing: bool,
     over: Option<Over>,
@@ -136,7 +136,7 @@ impl Arriving {
     }
 
     /// From now on it is read from there, where all that came so far is written.
-    pub(super) fn move_apart(&self, apart: Arc<dyn StoredBody>) {
+    pub(super) fn move_apart(&self, apart: Arc<dyn BodyReader>) {
         let mut buffer = self.0.lock();
         buffer.apart = Some(apart);
         buffer.first += buffer.chunks.len() as u64;
@@ -245,7 +245,7 @@ pub(super) struct Reader {
 /// What there is for a reader at this moment.
 enum Next {
     Chunk(Bytes),
-    Read(Arc<dyn StoredBody>, usize),
+    Read(Arc<dyn BodyReader>, usize),
     Over(Over),
     Wait,
 }

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use larder_core::{BoxFuture, LoadError};
 
 use super::arriving::{READ_BYTES, Reader};
-use super::body_store::StoredBody;
+use super::body_store::BodyReader;
 
 /// The body of a response of a [`CacheService`](super::CacheService).
 ///
@@ -130,7 +130,7 @@ pub(super) enum Piece {
     Bytes(Bytes),
     /// So many bytes from there on.
     Apart {
-        body: Arc<dyn StoredBody>,
+        body: Arc<dyn BodyReader>,
         at: u64,
         left: u64,
     },

@@ -1,7 +1,7 @@
 //! The builder of a response cache.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -252,10 +252,12 @@ impl ResponseCacheBuilder {
         if let Some(body_max) = self.share_max {
             cache = cache.shared(ResponseCodec::new(body_max, self.rules.clone()));
         }
-        Ok(ResponseCache(Arc::new(Store {
+        let cache = cache.build()?;
+        Ok(ResponseCache(Arc::new_cyclic(|own| Store {
+            own: Weak::clone(own),
             hit: hit(&self.name),
             name: self.name,
-            cache: cache.build()?,
+            cache,
             rules: self.rules,
             selection: self.selection,
             scheme: self.scheme,

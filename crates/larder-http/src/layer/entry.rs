@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use larder_core::Moment;
 use sha2::{Digest, Sha256};
 
-use super::body_store::StoredBody;
+use super::body_store::{BodyReader, StoredBody};
 use super::searches::Searches;
 use super::variants::Variants;
 use crate::{Fields, Partial, Pieces, Requests, Rules, Stored, lifetime, validates_with};
@@ -25,6 +25,10 @@ pub(super) enum Entry {
     Variants(Arc<Variants>),
     Searches(Arc<Searches>),
 }
+
+/// What a body apart takes in memory: its handle, what its store knows of it, and what is told when
+/// it is evicted.
+const APART_BYTES: usize = 256;
 
 /// A response, whole or in parts. The times of its head count from the beginning of its load.
 #[derive(Debug)]
@@ -55,6 +59,21 @@ impl std::fmt::Debug for KeptBody {
             Self::Memory(bytes) => write!(f, "{} bytes", bytes.len()),
             Self::Apart(_) => f.write_str("apart"),
             Self::Parts(pieces) => write!(f, "{} bytes in parts", pieces.held()),
+        }
+    }
+}
+
+impl KeptBody {
+    /// Whether there is nothing any more that could be sent.
+    pub(super) fn is_evicted(&self) -> bool {
+        matches!(self, Self::Apart(body) if body.is_evicted())
+    }
+
+    /// Keeps one that is apart from being evicted, until it is dropped.
+    pub(super) fn reader(&self) -> Option<Arc<dyn BodyReader>> {
+        match self {
+            Self::Apart(body) => body.reader(),
+            Self::Memory(_) | Self::Parts(_) => None,
         }
     }
 }
@@ -185,7 +204,7 @@ impl Kept {
     pub(super) fn heap_bytes(&self) -> usize {
         let body = match &self.body {
             KeptBody::Memory(bytes) => bytes.len() + 64,
-            KeptBody::Apart(_) => 256,
+            KeptBody::Apart(_) => APART_BYTES,
             KeptBody::Parts(pieces) => pieces.heap_bytes(),
         };
         size_of::<Self>() + 16 + body + heap_bytes_of(self.stored.headers()) + self.vary_bytes()

@@ -139,6 +139,8 @@ impl Wanted {
                         self.refresh::<S, B, RB>(store, service, look);
                         return Ok(response);
                     }
+                    // It was there a moment ago: look again.
+                    Judged::Origin if found.kept.body.is_evicted() => continue,
                     Judged::Origin => return Err((Forwarded::Request, Some(found.clone()))),
                     Judged::Validate(why) => why,
                 },

@@ -81,6 +81,9 @@ impl<S> Fetch<S> {
         RB::Error: Into<LoadError>,
     {
         let Self { store, mut service, mut parts, key, selection, found, flight, .. } = self;
+        // A body that is validated isn't evicted meanwhile.
+        let found = found.filter(|found| !found.kept.body.is_evicted());
+        let reader = found.as_ref().and_then(|found| found.kept.body.reader());
         let mut landing = Landing {
             store: Arc::clone(&store),
             flight: Arc::clone(&flight),
@@ -158,6 +161,7 @@ impl<S> Fetch<S> {
                 Freshened::NotThis | Freshened::Outdated => asks = Asks::Whole,
             }
         };
+        drop(reader);
         let (response, received) = response;
         let (mut head, body) = response.into_parts();
         strip_hop_by_hop(&mut head.headers);
@@ -195,7 +199,7 @@ impl<S> Fetch<S> {
         };
         flight.land(Landed::Coming(coming), Some(Own::Head(head.headers, reader)));
         let makes_etag = store.etags == Etags::Made && !stored.headers().contains_key(ETAG);
-        let pump = Pump { store: &store, body: &arriving, declared: length };
+        let pump = Pump { store: &store, body: &arriving, key: &key, declared: length };
         let mut pumped = pin!(pump.run(body, makes_etag, &mut landing));
         let shared =
             store.share_max.filter(|max| length.is_none_or(|length| length <= *max as u64));

@@ -196,6 +196,8 @@ impl Store {
         // What it is of use for is decided elsewhere, so it counts as nothing here.
         self.cache.servable(key, now, |held| {
             let what = match &held.value?.0 {
+                // It goes in a moment.
+                Entry::Response(kept) if kept.body.is_evicted() => return None,
                 Entry::Response(kept) => Seen::Response(Arc::clone(kept)),
                 Entry::Variants(list) => Seen::Variants(Arc::clone(list)),
                 Entry::Searches(list) => Seen::Searches(Arc::clone(list)),

@@ -24,7 +24,7 @@
 //! So a response is stored under a list that its own fetch found or made, or that this process made
 //! before the fetch began; and who adds to a list gives it a new stamp, so that none comes back.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -280,7 +280,7 @@ impl Store {
             if let Some(place) = place {
                 place.give_back();
             }
-            return uri.fill_on(Some(entry), &terms);
+            return self.filled(uri.fill_on(Some(entry), &terms), kept, key);
         }
         let fence = uri.beside(&key);
         let Some(own) = self.place(uri, &fence, &set, headers).await else {
@@ -289,7 +289,7 @@ impl Store {
             }
             return Fill::Refused;
         };
-        match place {
+        let fill = match place {
             Some(place) if *place.key() == own => place.fill_on(Some(entry), &terms),
             other => {
                 if let Some(place) = other {
@@ -297,7 +297,24 @@ impl Store {
                 }
                 fence.beside(&own).fill_on(Some(entry), &terms)
             }
-        }
+        };
+        self.filled(fill, kept, own)
+    }
+
+    /// What was stored under `key` is evicted with its body.
+    fn filled(&self, fill: Fill, kept: &Kept, key: Key) -> Fill {
+        let (Fill::Stored, KeptBody::Apart(body)) = (fill, &kept.body) else { return fill };
+        let own = Weak::clone(&self.own);
+        body.when_evicted(Box::new(move || {
+            let Some(store) = own.upgrade() else { return };
+            // By now it may have another one.
+            let is_evicted = |held: &ResponseEntry| match &held.0 {
+                Entry::Response(kept) => kept.body.is_evicted(),
+                Entry::Variants(_) | Entry::Searches(_) => false,
+            };
+            store.cache.evict_if(&key, is_evicted);
+        }));
+        fill
     }
 
     /// The key of the place for these values, in a list that nothing struck since the fence was

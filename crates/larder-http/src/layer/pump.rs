@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body;
-use larder_core::LoadError;
+use larder_core::{Key, LoadError};
 use sha2::{Digest, Sha256};
 
 use super::arriving::Arriving;
@@ -51,6 +51,8 @@ impl Drop for Landing {
 pub(super) struct Pump<'a> {
     pub(super) store: &'a Store,
     pub(super) body: &'a Arc<Arriving>,
+    /// Of the URI.
+    pub(super) key: &'a Key,
     /// How long it will be, if its origin said so.
     pub(super) declared: Option<u64>,
 }
@@ -171,11 +173,11 @@ impl Pump<'_> {
     /// Moves what is in memory to the store of bodies.
     async fn begin_apart(&self) -> Option<Box<dyn BodyWriter>> {
         let bodies = self.store.bodies.as_ref()?;
-        let mut writer = bodies.create(self.declared).await.ok()?;
+        let mut writer = bodies.create(self.key, self.declared).await.ok()?;
         for chunk in self.body.chunks() {
             writer.write(chunk).await.ok()?;
         }
-        self.body.move_apart(writer.body());
+        self.body.move_apart(writer.body().reader()?);
         Some(writer)
     }
 

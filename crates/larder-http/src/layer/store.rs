@@ -1,7 +1,7 @@
 //! The handle of a response cache, and what its clones share.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::uri::Scheme;
@@ -40,6 +40,8 @@ pub struct ResponseCache(pub(super) Arc<Store>);
 
 /// What the handles of one response cache share.
 pub(super) struct Store {
+    /// Itself, for what may outlive it.
+    pub(super) own: Weak<Self>,
     pub(super) name: Box<str>,
     /// What Cache-Status says of a hit, up to its ttl.
     pub(super) hit: Box<str>,

@@ -47,7 +47,7 @@ mod webhook;
 pub use front::Edge;
 pub use purge::PurgeOrder;
 pub use stats::{EdgeCounts, EdgeStats};
-pub use store::FileStore;
+pub use store::{FileStore, StoreCounts};
 
 pub(crate) use cache_tags::tag_of_cache;
 pub(crate) use fields::Sender;

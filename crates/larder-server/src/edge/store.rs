@@ -1,41 +1,62 @@
 //! Bodies in files: where those go that are too long for memory.
 //!
-//! Each is a file of its own, gone when nobody holds it any more. What a run leaves behind the
-//! next one removes: the heads were in memory. A folder belongs to one process, which locks it.
+//! Each is a file of its own, gone when nobody holds it any more, or when another one needs its
+//! room more. What a run leaves behind the next one removes: the heads were in memory. A folder
+//! belongs to one process, which locks it.
+//!
+//! | module | idea |
+//! |---|---|
+//! | [`folder`] | the files, and who counts them |
+//! | [`room`] | what bodies take, and which one is evicted |
+//! | [`body`] | one body: who reads it, and when its file goes |
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind as IoKind};
+mod body;
+mod folder;
+mod room;
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::Bytes;
-use larder_core::{BoxFuture, Error, ErrorKind, LoadError, Result};
+use larder_core::{BoxFuture, Error, ErrorKind, Key, LoadError, Result};
 use larder_http::{BodyStore, BodyWriter, StoredBody};
-use tokio::runtime::Handle;
 
+use self::body::FileBody;
+use self::folder::{Folder, clear, on_disk};
+use self::room::room_of;
 use crate::config::StoreConfig;
 
-/// How the files of bodies are called, behind a number.
-const ENDING: &str = "body";
 /// The file that is locked.
 const LOCK: &str = "larder.lock";
 
 /// A folder of bodies. Clones share it.
-#[derive(Clone, Debug)]
+///
+/// **Bound.** Bodies take `bytes_max` together, in whole blocks of 4 KiB: those that are being
+/// written from the moment at which their room is taken, and those that are being sent until they
+/// are, even if nothing holds them any more. At the bound those that are used least are evicted;
+/// where all the others are being written or sent, a body isn't stored.
+#[derive(Clone)]
 pub struct FileStore(Arc<Folder>);
 
-#[derive(Debug)]
-struct Folder {
-    path: PathBuf,
-    bytes_max: u64,
-    bytes: AtomicU64,
-    next: AtomicU64,
-    /// Where files are read and written, beside what must not wait.
-    home: Handle,
-    /// Held as long as the folder is ours.
-    _lock: File,
+/// What a store has counted, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreCounts {
+    /// What its bodies take, in bytes.
+    pub bytes: u64,
+    /// What they may take, in bytes.
+    pub bytes_max: u64,
+    /// Bodies that were evicted.
+    pub evicted: u64,
+    /// What those took, in bytes.
+    pub evicted_bytes: u64,
+    /// Bodies that couldn't be stored or read: no room, or the disk failed.
+    pub failed: u64,
+    /// Files that couldn't be removed. They take their room, and are tried again when there is
+    /// none.
+    pub stuck: u64,
 }
 
 impl FileStore {
@@ -67,102 +88,73 @@ impl FileStore {
             return Err(Error::new(ErrorKind::Config, message));
         }
         clear(&config.folder).map_err(fault)?;
-        Ok(Self(Arc::new(Folder {
-            path: config.folder.clone(),
-            bytes_max: config.bytes_max,
-            bytes: AtomicU64::new(0),
-            next: AtomicU64::new(0),
-            home: Handle::current(),
-            _lock: lock,
-        })))
+        Ok(Self(Arc::new(Folder::new(&config.folder, config.bytes_max, lock))))
     }
 
-    /// What its bodies take, in bytes.
+    /// What it has counted, and what it holds.
     #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.bytes.load(Relaxed)
-    }
-
-    /// What they may take, in bytes.
-    #[must_use]
-    pub fn bytes_max(&self) -> u64 {
-        self.0.bytes_max
-    }
-}
-
-/// Removes the bodies in a folder, and nothing else.
-fn clear(folder: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ending| ending == ENDING) {
-            fs::remove_file(path)?;
+    pub fn counts(&self) -> StoreCounts {
+        let (evicted, evicted_bytes) = self.0.evicted();
+        let room = self.0.room.lock();
+        StoreCounts {
+            bytes: room.bytes(),
+            bytes_max: room.bytes_max(),
+            evicted,
+            evicted_bytes,
+            failed: self.0.failed(),
+            stuck: room.stuck() as u64,
         }
     }
-    Ok(())
 }
 
-impl Folder {
-    /// Takes room for so many bytes, or says that there is none.
-    fn reserve(&self, bytes: u64) -> io::Result<()> {
-        let fits = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
-        let reserved = self.bytes.fetch_update(Relaxed, Relaxed, fits);
-        reserved.map(drop).map_err(|_| io::Error::new(IoKind::StorageFull, "the store is full"))
-    }
-}
-
-/// Runs what waits for the disk on a thread that may.
-fn on_disk<T: Send + 'static>(
-    home: &Handle,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> BoxFuture<'static, std::result::Result<T, LoadError>> {
-    let done = home.spawn_blocking(work);
-    Box::pin(async move { Ok(done.await??) })
-}
-
-/// A body's file and its share of the room.
-#[derive(Debug)]
-struct Body {
-    folder: Arc<Folder>,
-    path: PathBuf,
-    /// What it takes of the room, in bytes.
-    reserved: AtomicU64,
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.folder.bytes.fetch_sub(self.reserved.load(Relaxed), Relaxed);
-        let path = std::mem::take(&mut self.path);
-        // The last one to hold it may be a thread that must not wait. What can't be removed now is
-        // at the next start.
-        self.folder.home.spawn_blocking(move || fs::remove_file(path));
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 
 impl BodyStore for FileStore {
     fn create(
         &self,
+        key: &Key,
         length: Option<u64>,
     ) -> BoxFuture<'static, std::result::Result<Box<dyn BodyWriter>, LoadError>> {
-        let folder = Arc::clone(&self.0);
-        let home = folder.home.clone();
-        let made = on_disk(&home, move || {
-            let length = length.unwrap_or(0);
-            folder.reserve(length)?;
-            let number = folder.next.fetch_add(1, Relaxed);
-            let path = folder.path.join(format!("{number}.{ENDING}"));
-            let body = Arc::new(Body { folder, path, reserved: AtomicU64::new(length) });
-            let file =
-                OpenOptions::new().write(true).create_new(true).mode(0o600).open(&body.path)?;
-            Ok(FileWriter { body, file: Arc::new(file), written: 0 })
+        let body = Arc::new(FileBody(Arc::new(self.0.body(key))));
+        let made = on_disk(&self.0, move || {
+            let made = FileWriter::make(&body, room_of(length.unwrap_or(0)));
+            made.inspect_err(|_| body.0.folder().count_failed())
         });
         Box::pin(async move { Ok(Box::new(made.await?) as Box<dyn BodyWriter>) })
     }
 }
 
 struct FileWriter {
-    body: Arc<Body>,
+    body: Arc<FileBody>,
     file: Arc<File>,
     written: u64,
+}
+
+impl FileWriter {
+    /// Makes the file of a body, with so much room.
+    fn make(body: &Arc<FileBody>, room: u64) -> io::Result<Self> {
+        let folder = body.0.folder();
+        // Where no file can be made nothing is evicted for it.
+        let path = folder.path_of(body.0.number());
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        folder.reserve(room)?;
+        body.0.set_room(room);
+        Ok(Self { body: Arc::clone(body), file: Arc::new(file), written: 0 })
+    }
+}
+
+/// Writes behind what a body has, with more room if it needs that.
+fn write(body: &FileBody, file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    let (has, needs) = (body.0.room(), room_of(at + bytes.len() as u64));
+    if needs > has {
+        body.0.folder().reserve(needs - has)?;
+        body.0.set_room(needs);
+    }
+    file.write_all_at(bytes, at)
 }
 
 impl BodyWriter for FileWriter {
@@ -173,46 +165,58 @@ impl BodyWriter for FileWriter {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, std::result::Result<(), LoadError>> {
         let (body, file, at) = (Arc::clone(&self.body), Arc::clone(&self.file), self.written);
         self.written += bytes.len() as u64;
-        let end = self.written;
-        on_disk(&self.body.folder.home, move || {
-            let reserved = body.reserved.load(Relaxed);
-            if end > reserved {
-                body.folder.reserve(end - reserved)?;
-                body.reserved.store(end, Relaxed);
-            }
-            file.write_all_at(&bytes, at)
+        on_disk(self.body.0.folder(), move || {
+            let written = write(&body, &file, at, &bytes);
+            written.inspect_err(|_| body.0.folder().count_failed())
         })
     }
 
     fn finish(self: Box<Self>) -> BoxFuture<'static, std::result::Result<(), LoadError>> {
         // It is of use to this run only, so it needn't outlast the power.
-        Box::pin(async { Ok(()) })
+        let body = &self.body.0;
+        // Whoever has read it so far came for what was being fetched.
+        body.set_uses(0);
+        let admitted = body.folder().room.lock().admit(body);
+        let done = if admitted { Ok(()) } else { Err("there are too many bodies".into()) };
+        Box::pin(async { done })
     }
 }
 
-impl StoredBody for Body {
-    fn read(
-        &self,
-        at: u64,
-        max: usize,
-    ) -> BoxFuture<'static, std::result::Result<Bytes, LoadError>> {
-        /// So much is read at once, whatever is asked for.
-        const PIECE: usize = 256 << 10;
-        let path = self.path.clone();
-        on_disk(&self.folder.home, move || {
-            let file = File::open(path)?;
-            let mut bytes = vec![0; max.min(PIECE)];
-            let mut read = 0;
-            while read < bytes.len() {
-                match file.read_at(&mut bytes[read..], at + read as u64) {
-                    Ok(0) => break,
-                    Ok(more) => read += more,
-                    Err(error) if error.kind() == IoKind::Interrupted => {}
-                    Err(error) => return Err(error),
-                }
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_leaves_nothing_half_stored() {
+        let folder = TempDir::new().unwrap();
+        let config = StoreConfig { folder: folder.path().into(), bytes_max: 1 << 20, from: 0 };
+        let store = FileStore::open(&config).unwrap();
+        let body = Arc::new(FileBody(Arc::new(store.0.body(&Key::from("a")))));
+        let mut writer = FileWriter::make(&body, room_of(100_000)).unwrap();
+        writer.write(Bytes::from_static(b"some of it")).await.unwrap();
+        let reader = body.reader().unwrap();
+        writer.file = Arc::new(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let failed = writer.write(Bytes::from_static(b"more of it")).await.unwrap_err();
+        let failed = failed.downcast_ref::<io::Error>().map(io::Error::kind);
+        assert_eq!(failed, Some(io::ErrorKind::StorageFull));
+        drop((writer, body));
+        // Who reads it already gets what was written, and no one else anything.
+        assert_eq!(reader.read(0, 100).await.unwrap(), "some of it");
+        assert_eq!((store.counts().failed, store.counts().bytes), (1, room_of(100_000)));
+        drop(reader);
+        let is_left = || {
+            let names = std::fs::read_dir(folder.path()).unwrap();
+            names.count() > 1 || store.counts().bytes > 0
+        };
+        let gone = async {
+            while is_left() {
+                tokio::task::yield_now().await;
             }
-            bytes.truncate(read);
-            Ok(Bytes::from(bytes))
-        })
+        };
+        tokio::time::timeout(Duration::from_secs(30), gone).await.expect("a file is left");
     }
 }

@@ -7,7 +7,7 @@ use larder_http::ResponseStats;
 use prometheus_client::metrics::MetricType;
 
 use super::Page;
-use crate::edge::{Edge, EdgeCounts};
+use crate::edge::{Edge, EdgeCounts, FileStore, StoreCounts};
 
 /// A counter of an edge's cache, by what became of a request: the word for it, and where it is
 /// found.
@@ -58,23 +58,44 @@ const COUNTERS: [Counter; 12] = [
     }),
 ];
 
+/// A counter of where an edge's long bodies are: its name, its help, and where it is found.
+type StoreCounter = (&'static str, &'static str, fn(&StoreCounts) -> u64);
+
+const STORE_COUNTERS: [StoreCounter; 3] = [
+    ("edge_store_evicted", "Bodies in files that were evicted", |store| store.evicted),
+    ("edge_store_evicted_bytes", "Bytes of the bodies in files that were evicted", |store| {
+        store.evicted_bytes
+    }),
+    (
+        "edge_store_failed",
+        "Bodies that had no room in files, or couldn't be written or read",
+        |store| store.failed,
+    ),
+];
+
 /// A gauge of an edge: its name, its help, and where it is found.
 type Gauge = (&'static str, &'static str, fn(&Edge) -> f64);
 
-const GAUGES: [Gauge; 6] = [
+const GAUGES: [Gauge; 7] = [
     ("edge_clients", "Connected clients", |edge| edge.stats().counts().clients as f64),
     ("edge_memory_bytes", "Bytes of the responses in memory", |edge| edge.bytes() as f64),
     ("edge_memory_limit_bytes", "The bound of edge_memory_bytes", |edge| edge.bytes_max() as f64),
-    ("edge_store_bytes", "Bytes of the bodies in files", |edge| {
-        edge.store().map_or(0.0, |store| store.bytes() as f64)
-    }),
+    ("edge_store_bytes", "Bytes of the bodies in files", |edge| store(edge).bytes as f64),
     ("edge_store_limit_bytes", "The bound of edge_store_bytes", |edge| {
-        edge.store().map_or(0.0, |store| store.bytes_max() as f64)
+        store(edge).bytes_max as f64
+    }),
+    ("edge_store_stuck_files", "Files of bodies that can't be removed", |edge| {
+        store(edge).stuck as f64
     }),
     ("edge_webhook_waiting", "Purges that wait to be told", |edge| {
         edge.stats().counts().webhook_waiting as f64
     }),
 ];
+
+/// What the store of an edge has counted; nothing where there is none.
+fn store(edge: &Edge) -> StoreCounts {
+    edge.store().map(FileStore::counts).unwrap_or_default()
+}
 
 /// Writes them, if there are edges.
 pub(super) fn write(edges: &[Arc<Edge>], page: &mut Page<'_>) -> fmt::Result {
@@ -114,6 +135,13 @@ pub(super) fn write(edges: &[Arc<Edge>], page: &mut Page<'_>) -> fmt::Result {
             stats
                 .iter()
                 .try_for_each(|(edge, _, counts)| family.counter(&[("edge", edge)], &count(counts)))
+        })?;
+    }
+    for (name, help, count) in STORE_COUNTERS {
+        page.family(name, help, MetricType::Counter, |family| {
+            edges
+                .iter()
+                .try_for_each(|edge| family.counter(&[("edge", edge.name())], &count(&store(edge))))
         })?;
     }
     for (name, help, value) in GAUGES {

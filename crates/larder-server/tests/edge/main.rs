@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end where something is missing")]
 
+mod bodies;
 mod fields;
 mod limits;
 mod origin;

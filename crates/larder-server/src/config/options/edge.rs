@@ -125,8 +125,8 @@ pub(in super::super) static STORE: Opt<Line> = Opt::new(
 pub(in super::super) static STORE_LIMIT: Opt<Size<{ 1 << 20 }>> = Opt::new(
     "store_limit",
     Default::Value("1GiB"),
-    "What the bodies in `store` may take. Beyond it, and when the disk is full, a body isn't \
-     stored.",
+    "What the bodies in `store` may take, each in whole blocks of 4 KiB. Beyond it those that are \
+     asked for least are evicted; when the disk is full, a body isn't stored.",
 )
 .elsewhere(&["disk_limit", "max_size"]);
 
