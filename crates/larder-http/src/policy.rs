@@ -202,7 +202,10 @@ impl CachePolicy {
         set(CACHE_CONTROL, &self.to_browsers());
         // What may be kept by one user or nobody is said twice: who reads only the field that is
         // meant for it would otherwise find a lifetime.
-        let to_edges = match (self.keepers, self.edge) {
+        // Nor is there another field that tells an edge for how long it may serve what is stale.
+        let stale = !self.stale_while_revalidate.is_zero() || !self.stale_if_error.is_zero();
+        let edge = self.edge.or(stale.then_some(self.browser));
+        let to_edges = match (self.keepers, edge) {
             (Keepers::Everybody, None) => None,
             (Keepers::Everybody, Some(edge)) => Some(self.to_edges(edge)),
             (Keepers::OneUser | Keepers::Nobody, _) => Some("no-store".to_owned()),

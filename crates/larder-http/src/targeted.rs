@@ -68,9 +68,10 @@ fn add(control: &mut ResponseControl, key: &str, item: &Item) -> Result<(), Unst
         }
         _ => Err(Unstructured::Malformed),
     };
-    // Field names in a string are understood as the whole response, which is stricter.
     let fields = || match item {
         Item::Boolean(false) => Fields::Absent,
+        Item::String(list) => Fields::listed(list.as_bytes()),
+        // What names fields in another way means all of them, which is stricter.
         _ => Fields::All,
     };
     match key {

@@ -28,6 +28,11 @@ impl Fields {
         }
     }
 
+    /// Those that a list names; all if it names none that can be read.
+    pub(crate) fn listed(list: &[u8]) -> Self {
+        names(list).map_or(Self::All, Self::Named)
+    }
+
     /// Takes in one more occurrence. What names no fields in a way that can be read means all.
     fn add(&mut self, argument: &Argument<'_>) {
         let named = match argument {

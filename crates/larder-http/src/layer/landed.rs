@@ -1,10 +1,11 @@
 //! What landed, as the answer to a request: to the one who led, and to those who joined.
 
 use http::header::AGE;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use larder_core::Moment;
 
 use super::answer::{Held, answer, own, respond};
+use super::asked::Asked;
 use super::body::CacheBody;
 use super::exchange::{Joined, Step, Wanted};
 use super::find::Found;
@@ -181,19 +182,7 @@ impl Wanted {
         failure: Failure,
         why: Forwarded,
     ) -> Option<Response<CacheBody>> {
-        let (found, now) = (found?, store.now());
-        let stored = &found.kept.stored;
-        if !reuse_after(failure, stored, &self.headers, found.own_time(now), &store.rules) {
-            return None;
-        }
-        let status = match failure {
-            Failure::Status(status) => Some(status),
-            Failure::Unreached => None,
-        };
-        let outcome = Outcome::Forwarded { why, status, stored: false, collapsed: false };
-        let response = answer(store, &found.at(now), self.asked, &self.headers, outcome)?;
-        store.counters.stale.add(1);
-        Some(response)
+        store.stand_in(found?, self.asked, &self.headers, failure, why)
     }
 
     /// The answer when the origin wasn't reached.
@@ -214,5 +203,30 @@ impl Wanted {
         let outcome = Outcome::Forwarded { why, status: None, stored: false, collapsed: false };
         store.say(response.headers_mut(), outcome, None);
         response
+    }
+}
+
+impl Store {
+    /// The answer to a request from what is held, if it may be used now that the origin failed.
+    pub(super) fn stand_in(
+        &self,
+        found: &Found,
+        asked: Asked,
+        headers: &HeaderMap,
+        failure: Failure,
+        why: Forwarded,
+    ) -> Option<Response<CacheBody>> {
+        let now = self.now();
+        if !reuse_after(failure, &found.kept.stored, headers, found.own_time(now), &self.rules) {
+            return None;
+        }
+        let status = match failure {
+            Failure::Status(status) => Some(status),
+            Failure::Unreached => None,
+        };
+        let outcome = Outcome::Forwarded { why, status, stored: false, collapsed: false };
+        let response = answer(self, &found.at(now), asked, headers, outcome)?;
+        self.counters.stale.add(1);
+        Some(response)
     }
 }

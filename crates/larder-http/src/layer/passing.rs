@@ -11,6 +11,7 @@ use larder_core::{LoadError, Moment};
 use tower_service::Service;
 
 use super::answer::own;
+use super::asked::Asked;
 use super::body::CacheBody;
 use super::fetch::status_of;
 use super::find::Found;
@@ -18,7 +19,8 @@ use super::posted::{Posted, Taken};
 use super::store::Store;
 use super::taking::Taking;
 use crate::{
-    Forwarded, Freshened, Outcome, Received, freshen_by_head, freshen_by_part, strip_hop_by_hop,
+    Failure, Forwarded, Freshened, Outcome, Received, freshen_by_head, freshen_by_part,
+    strip_hop_by_hop,
 };
 
 /// A request that is sent on by itself.
@@ -30,7 +32,8 @@ pub(super) struct Passing<'a, S> {
 
 impl<S> Passing<'_, S> {
     /// Sends it, strikes what its response invalidates under `key`, stores that of a POST if it is
-    /// one to be stored, and freshens what is `found` by the response to a HEAD, or by a part.
+    /// one to be stored, and freshens what is `found` by the response to a HEAD, or by a part. If
+    /// the origin fails, what is `found` is the answer where it may be.
     pub(super) async fn send<B, RB>(
         mut self,
         request: Request<B>,
@@ -58,6 +61,9 @@ impl<S> Passing<'_, S> {
             Ok(response) => response,
             Err(error) => {
                 store.counters.failed.add(1);
+                if let Some(response) = self.instead(&method, found.as_ref(), Failure::Unreached) {
+                    return response;
+                }
                 let outcome = Outcome::Forwarded {
                     why: self.why,
                     status: None,
@@ -69,6 +75,10 @@ impl<S> Passing<'_, S> {
                 return response;
             }
         };
+        let failure = Failure::Status(response.status());
+        if let Some(response) = self.instead(&method, found.as_ref(), failure) {
+            return response;
+        }
         let (mut parts, body) = response.into_parts();
         let taken = match (posted, key) {
             (Some(posted), _) => posted.strike(store, parts.status, &parts.headers),
@@ -118,5 +128,17 @@ impl<S> Passing<'_, S> {
             None => CacheBody::passed(body),
         };
         Response::from_parts(parts, body)
+    }
+
+    /// What is held, if it may be the answer now that the origin failed.
+    fn instead(
+        &self,
+        method: &Method,
+        found: Option<&(Found, HeaderMap)>,
+        failure: Failure,
+    ) -> Option<Response<CacheBody>> {
+        let (found, headers) = found?;
+        let asked = Asked::read(method, headers)?;
+        self.store.stand_in(found, asked, headers, failure, self.why)
     }
 }

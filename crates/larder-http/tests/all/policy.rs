@@ -41,6 +41,16 @@ fn the_presets_say_what_is_agreed() {
             "no-cache",
             Some("max-age=60, stale-while-revalidate=10"),
         ),
+        (
+            CachePolicy::browser(seconds(5)).edge_stale_while_revalidate(seconds(60)),
+            "max-age=5",
+            Some("max-age=5, stale-while-revalidate=60"),
+        ),
+        (
+            CachePolicy::html().edge_stale_if_error(seconds(60)),
+            "no-cache",
+            Some("max-age=0, stale-if-error=60"),
+        ),
         (CachePolicy::personal(), "private, no-cache", Some("no-store")),
         (CachePolicy::secret(), "no-store", Some("no-store")),
         (CachePolicy::secret().private(), "no-store", Some("no-store")),

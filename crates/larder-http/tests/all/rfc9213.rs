@@ -1,7 +1,7 @@
 //! RFC 9213: targeted fields.
 
 use http::HeaderName;
-use larder_http::{Lifetime, Origin, Rules, effective};
+use larder_http::{Fields, Lifetime, Origin, Rules, effective};
 
 use crate::kit::{date, fields, lifetime, storable};
 
@@ -96,6 +96,28 @@ fn types_of_a_dictionary_have_their_meaning() {
     assert_eq!(read("max-age=-1").max_age, Lifetime::Invalid);
     assert!(!read("no-store=?0").no_store && read("no-store=?1").no_store);
     assert_eq!(read("max-age=1\ncdn-cache-control: s-maxage=2").s_maxage, Lifetime::from_secs(2));
+}
+
+/// RFC 9213 §2.2: `no-cache` and `private` may name fields, which are kept from being reused
+#[test]
+fn a_targeted_field_names_fields() {
+    let read = |text: &str| {
+        let (control, _) =
+            effective(&fields(&format!("cdn-cache-control: {text}")), &Rules::shared());
+        (control.no_cache, control.private)
+    };
+    let named = |names: &[&'static str]| {
+        Fields::Named(names.iter().map(|name| HeaderName::from_static(name)).collect())
+    };
+    assert_eq!(
+        read("private=\"X-User, x-b\", no-cache=\"set-cookie\""),
+        (named(&["set-cookie"]), named(&["x-user", "x-b"]))
+    );
+    for unreadable in ["\"\"", "\"a b\"", "(a b)", "1", "x-user"] {
+        let text = format!("private={unreadable}, no-cache={unreadable}");
+        assert_eq!(read(&text), (Fields::All, Fields::All), "{unreadable}");
+    }
+    assert_eq!(read("private=?0, max-age=1"), (Fields::Absent, Fields::Absent));
 }
 
 /// RFC 9213 §3.1: CDN-Cache-Control is for who it is meant for

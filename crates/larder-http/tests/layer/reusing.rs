@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use http::Method;
 use larder_http::{Requests, Rules};
 
-use crate::kit::{App, Got, Origin, Said, response, until};
+use crate::kit::{App, Got, Origin, Said, request, response, until};
 
 fn failing(after: usize, how: fn() -> Said, head: &'static str) -> Origin {
     let mut asked = 0;
@@ -78,6 +79,22 @@ async fn nothing_stale_without_leave() {
     app.get("/").await;
     app.seconds(89);
     assert_eq!(app.get("/").await.text(), "old");
+}
+
+/// RFC 9111 §4.2.4: a HEAD is answered with what is stale as a GET would be, if the origin fails
+#[tokio::test]
+async fn a_head_has_the_stale_head() {
+    let head = "200\ncache-control: max-age=60, stale-if-error=30\netag: \"1\"\n\nold";
+    for said in [unreached, || response("503\n\ndown").into()] {
+        let app = App::new(&failing(1, said, head));
+        app.get("/").await;
+        app.seconds(89);
+        let reply = app.ask(request(Method::HEAD, "/", "")).await;
+        assert_eq!((reply.status.as_u16(), reply.field("content-length")), (200, "3"));
+        assert_eq!((reply.field("age"), reply.text()), ("89", ""));
+        app.seconds(1);
+        assert!(app.ask(request(Method::HEAD, "/", "")).await.status.is_server_error());
+    }
 }
 
 /// RFC 9111 §5.2.2.2: must-revalidate forbids it, and the answer is 504
