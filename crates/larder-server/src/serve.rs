@@ -252,6 +252,7 @@ impl Server {
                 None => Ok(()),
             }
         };
+        let told_late: Vec<_> = self.edges.iter().map(|(_, edge)| Arc::clone(edge)).collect();
         let edges = self.edges.into_iter();
         let edges = edges.map(|(listener, edge)| listener.serve(edge, stopped.clone()));
         let edges = futures_util::future::try_join_all(edges.collect::<Vec<_>>());
@@ -276,6 +277,9 @@ impl Server {
         if let Some(journal) = &self.journal {
             journal.stop(&self.engine).await;
         }
+        // A purge that was answered is known to whoever keeps what it struck, too.
+        let telling = told_late.iter().map(|edge| edge.finish_telling(STOP_WITHIN));
+        futures_util::future::join_all(telling).await;
         if let Some(key_log) = key_log {
             key_log.end(STOP_WITHIN).await;
         }

@@ -15,6 +15,7 @@ mod database_lost;
 mod descriptors;
 mod edge;
 mod edge_api;
+mod edge_memory;
 mod edge_shared;
 mod eviction;
 mod examples;

@@ -66,6 +66,8 @@ pub struct EdgeConfig {
     pub purge_token: Option<Secret>,
     /// Who may PURGE without it.
     pub purge_from: Vec<Network>,
+    /// Whether interim answers of the origin are passed on.
+    pub early_hints: bool,
     /// Whether each request is a line of the log.
     pub access_log: bool,
     /// What holds for some paths, the first that fits.
@@ -250,6 +252,7 @@ impl EdgeConfig {
         let forwarded = scope.or_default(written, &options::FORWARDED);
         let purge_token = scope.get(written, &options::PURGE_TOKEN);
         let purge_from = scope.list(written, &options::PURGE_FROM);
+        let early_hints = scope.get(written, &options::EARLY_HINTS);
         let access_log = scope.or_default(written, &options::ACCESS_LOG);
         let (origin, store) = (origin?, store?);
         let origin_host = origin_host?.map(|host| host.to_string());
@@ -273,6 +276,7 @@ impl EdgeConfig {
         let memory = memory?.0;
         check_room(written, (memory, object_max, store.as_ref()), scope.findings)?;
         let list = |listed: Vec<(Network, _)>| listed.into_iter().map(|(one, _)| one).collect();
+        let profile = profile?;
         Ok(Self {
             name: written.name.clone(),
             listen: listen?,
@@ -282,7 +286,7 @@ impl EdgeConfig {
             origin_host,
             origin_authority: origin_authority.map(|file| file.0.into()),
             hosts: hosts?.into_iter().map(|(host, _)| host).collect(),
-            profile: profile?,
+            profile,
             memory,
             object_max,
             store,
@@ -292,6 +296,7 @@ impl EdgeConfig {
             forwarded: forwarded?,
             purge_token: purge_token?.map(|token| token.0),
             purge_from: list(purge_from?),
+            early_hints: early_hints?.unwrap_or(profile == Profile::Conformance),
             access_log: access_log?,
             rules: Vec::new(),
             webhook: None,
@@ -327,6 +332,7 @@ fn refuse_one_address(
         let section = document.one(&listen_options::SECTION);
         for (option, address) in [
             (&listen_options::RESP.about, &listen.resp),
+            (&listen_options::HTTP.about, &listen.http),
             (&listen_options::ADMIN.about, &listen.admin),
         ] {
             taken.extend(address.as_ref().map(|address| (address, section.place(option))));

@@ -9,7 +9,9 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, VIA};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TRANSFER_ENCODING, VIA,
+};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, request};
 use larder_http::strip_hop_by_hop;
@@ -17,24 +19,33 @@ use larder_http::strip_hop_by_hop;
 use crate::config::{EdgeConfig, Forwarding, Profile};
 
 /// What other fields tell an origin whom a request is for, who asked, or what is meant by it. None
-/// of them is part of what a response is stored under.
-const UNKEYED: [HeaderName; 16] = [
-    HeaderName::from_static("cf-connecting-ip"),
-    HeaderName::from_static("client-ip"),
-    HeaderName::from_static("fastly-client-ip"),
-    HeaderName::from_static("proxy"),
-    HeaderName::from_static("true-client-ip"),
-    HeaderName::from_static("x-client-ip"),
-    HeaderName::from_static("x-cluster-client-ip"),
-    HeaderName::from_static("x-host"),
-    HeaderName::from_static("x-http-host-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-method-override"),
-    HeaderName::from_static("x-original-host"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-rewrite-url"),
+/// of them is part of what a response is stored under. In order.
+const UNKEYED: [&str; 25] = [
+    "cf-connecting-ip",
+    "client-ip",
+    "fastly-client-ip",
+    "front-end-https",
+    "proxy",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-http-host-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-forwarded-for",
+    "x-original-host",
+    "x-original-url",
+    "x-originating-ip",
+    "x-override-url",
+    "x-real-ip",
+    "x-remote-addr",
+    "x-remote-ip",
+    "x-rewrite-url",
+    "x-scheme",
+    "x-url-scheme",
+    "x-wap-profile",
 ];
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -77,6 +88,14 @@ pub(super) fn prepare(
     if head.method == Method::CONNECT {
         return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "this is no tunnel"));
     }
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |line: &HeaderValue| line.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|line| !is_chunked(line)) || codings.next().is_some() {
+        // Without its name what is within the chunks would mean something else (RFC 9112 section
+        // 6.1).
+        let why = "the one transfer coding that is read is `chunked`";
+        return Err(refused(StatusCode::NOT_IMPLEMENTED, why));
+    }
     let is_trusted = config.trusted.iter().any(|network| network.contains(sender.address));
     let told = if is_trusted { told(&head.headers) } else { Told::default() };
     let scheme = match told.is_encrypted.unwrap_or(sender.is_encrypted) {
@@ -107,15 +126,21 @@ pub(super) fn prepare(
     // What is waited for with it is asked for here, when the body is read.
     headers.remove(EXPECT);
     headers.remove(FORWARDED);
-    for name in &UNKEYED {
-        headers.remove(name);
-    }
-    strip_x_forwarded(headers);
+    let is_safe = config.profile == Profile::Safe;
+    // Where fields become variables (CGI, WSGI, PHP), `X_Forwarded_Host` is X-Forwarded-Host, and
+    // any other name with a line is that of a field by which a response may have been selected.
+    strip_all(headers, |name| {
+        let is_odd = is_safe && name.contains('_');
+        is_odd || name.starts_with("x-forwarded") || UNKEYED.binary_search(&name).is_ok()
+    });
     tell(headers, (&scheme, &authority, sender.address), told.chain, config.forwarded);
     let host = config.origin_host.as_deref().unwrap_or(authority.as_str());
     headers.insert(HOST, text(host));
     via(headers, head.version, &config.name);
-    if config.profile == Profile::Safe {
+    if head.version >= Version::HTTP_2 {
+        join_cookies(headers);
+    }
+    if is_safe {
         usual_encodings(headers);
     }
 
@@ -198,10 +223,25 @@ fn told(headers: &HeaderMap) -> Told {
     Told { is_encrypted, host, chain }
 }
 
-/// Removes all fields of this family, whatever they are called.
-fn strip_x_forwarded(headers: &mut HeaderMap) {
-    let is_one = |name: &&HeaderName| name.as_str().starts_with("x-forwarded");
-    while let Some(name) = headers.keys().find(is_one).cloned() {
+/// Who asked, as far as those say that are trusted: of the chain, the last one that isn't a proxy
+/// of ours.
+pub(super) fn client(headers: &HeaderMap, sender: Sender, config: &EdgeConfig) -> IpAddr {
+    let is_trusted = |address: IpAddr| config.trusted.iter().any(|one| one.contains(address));
+    let mut client = sender.address;
+    let chain = if is_trusted(client) { told(headers).chain } else { None };
+    for member in chain.iter().flat_map(|chain| chain.rsplit(',')) {
+        let Ok(address) = member.trim().parse() else { break };
+        client = address;
+        if !is_trusted(client) {
+            break;
+        }
+    }
+    client
+}
+
+/// Removes all fields with such a name.
+fn strip_all(headers: &mut HeaderMap, is_meant: impl Fn(&str) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_meant(name.as_str())).cloned() {
         headers.remove(name);
     }
 }
@@ -258,6 +298,17 @@ fn via(headers: &mut HeaderMap, version: Version, edge: &str) {
     headers.append(VIA, text(&format!("{version} larder-{edge}")));
 }
 
+/// Makes one line of cookies that HTTP/2 carried in several (RFC 9113 section 8.2.3): the origin
+/// is asked over HTTP/1.1, where there is one line.
+fn join_cookies(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if lines.len() > 1
+        && let Ok(line) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, line);
+    }
+}
+
 /// Leaves of Accept-Encoding what makes a difference to an origin, in one order: browsers that
 /// write it differently then share what is stored.
 fn usual_encodings(headers: &mut HeaderMap) {
@@ -296,7 +347,7 @@ fn is_zero(weight: &[u8]) -> bool {
 /// Prepares the head of the origin's answer for whoever comes next.
 pub(super) fn received(headers: &mut HeaderMap) {
     // A length beside an encoding of the transfer says nothing (RFC 9112 section 6.3).
-    if headers.contains_key(http::header::TRANSFER_ENCODING) {
+    if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
     strip_hop_by_hop(headers);

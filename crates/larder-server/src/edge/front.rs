@@ -113,6 +113,11 @@ impl Edge {
         &self.config.bounds
     }
 
+    /// Whether interim answers of the origin are passed on.
+    pub(crate) fn relays_hints(&self) -> bool {
+        self.config.early_hints
+    }
+
     pub(crate) fn tls(&self) -> Option<&TlsAcceptor> {
         self.tls.as_ref()
     }
@@ -144,9 +149,11 @@ impl Edge {
     ) -> Response<AnswerBody> {
         let (mut head, body) = request.into_parts();
         let in_chunks = head.headers.contains_key(TRANSFER_ENCODING);
+        let logged = self.config.access_log;
+        let client = logged.then(|| fields::client(&head.headers, sender, &self.config));
         let prepared = fields::prepare(&mut head, sender, &self.config);
-        let mut line = self.config.access_log.then(|| {
-            Line::new(&self.config.name, sender.address, head.method.clone(), head.uri.clone())
+        let mut line = client.map(|client| {
+            Line::new(&self.config.name, client, head.method.clone(), head.uri.clone())
         });
         let body = EdgeBody::new(body, self.config.bounds.body_timeout);
         let mut answer = match prepared {
@@ -291,6 +298,16 @@ impl Edge {
     pub(crate) fn tell(&self, order: PurgeOrder, how: Invalidation) {
         if let Some(webhook) = &self.webhook {
             webhook.tell(order, how);
+        }
+    }
+
+    /// Waits until the webhook has been told of every purge, no longer than `within`.
+    pub(crate) async fn finish_telling(&self, within: Duration) {
+        let Some(webhook) = &self.webhook else { return };
+        let left = webhook.finish(within).await;
+        if left > 0 {
+            let edge = self.name();
+            tracing::error!(edge, "{left} purges weren't told to the webhook before the end");
         }
     }
 

@@ -17,6 +17,7 @@
 //! | [`cache_tags`] | the tag of a whole cache |
 //! | [`dial`] | connections to the origin |
 //! | [`fields`] | what the origin is told of a request |
+//! | [`interim`] | interim answers of the origin |
 //! | [`origin`] | the origin as a service |
 //! | [`progress`] | who keeps us waiting |
 //! | [`purge`] | what is to go, by whose permission |
@@ -35,6 +36,7 @@ mod cache_tags;
 mod dial;
 mod fields;
 mod front;
+mod interim;
 mod origin;
 mod progress;
 mod purge;
@@ -51,4 +53,5 @@ pub use store::{FileStore, StoreCounts};
 
 pub(crate) use cache_tags::tag_of_cache;
 pub(crate) use fields::Sender;
+pub(crate) use interim::{Interims, Relayed};
 pub(crate) use progress::{Found, Noted, Patience, Progress};

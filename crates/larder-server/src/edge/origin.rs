@@ -5,7 +5,7 @@
 //! ([`rules`](super::rules)). What is stored is not known here.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,7 +15,8 @@ use http::{Method, Request, Response, Uri, Version};
 use http_body::Body as _;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioTimer;
-use larder_core::{Clock, Error, ErrorKind, LoadError, Result};
+use larder_core::sync::Mutex;
+use larder_core::{Clock, Error, ErrorKind, LoadError, Moment, Result};
 use larder_http::{Date, Received, Rules};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -25,6 +26,7 @@ use super::body::{Broken, EdgeBody};
 use super::cache_tags::CacheTags;
 use super::dial::Dial;
 use super::fields;
+use super::interim::Interim;
 use super::rules::{EdgeRules, instruct};
 use super::stats::EdgeStats;
 use crate::config::EdgeConfig;
@@ -34,6 +36,8 @@ use crate::config::EdgeConfig;
 const KEPT_FOR: std::time::Duration = std::time::Duration::from_secs(4);
 /// How many such connections are kept.
 const KEPT_MAX: usize = 256;
+/// How often a failure is said in the log; those between are counted.
+const SAID_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The origin of an edge. Clones share their connections.
 #[derive(Clone)]
@@ -46,6 +50,15 @@ struct Shared {
     says: Says,
     clock: Arc<dyn Clock>,
     stats: Arc<EdgeStats>,
+    complaints: Mutex<Complaints>,
+}
+
+/// What was said of failures.
+#[derive(Debug, Default)]
+struct Complaints {
+    said_at: Option<Moment>,
+    /// So many since then weren't.
+    unsaid: u64,
 }
 
 /// What an answer is read by before the cache sees it.
@@ -112,6 +125,7 @@ impl Origin {
             says,
             clock,
             stats: Arc::clone(stats),
+            complaints: Mutex::default(),
         })))
     }
 }
@@ -139,6 +153,7 @@ impl Shared {
     ) -> std::result::Result<Response<EdgeBody>, Fault> {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.stats.busy();
+            self.complain(&Fault::Busy);
             return Err(Fault::Busy);
         };
         let asked = self.clock.now();
@@ -153,7 +168,10 @@ impl Shared {
             }
             (answered, _) => answered,
         };
-        let answer = answered.inspect_err(|_| self.stats.origin_failed())?;
+        let answer = answered.inspect_err(|fault| {
+            self.stats.origin_failed();
+            self.complain(fault);
+        })?;
         let (mut head, body) = answer.into_parts();
         fields::received(&mut head.headers);
         self.says.caches.add(&mut head.headers);
@@ -173,6 +191,11 @@ impl Shared {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = self.target(path);
         *request.version_mut() = Version::HTTP_11;
+        if let Some(interim) = request.extensions_mut().remove::<Interim>() {
+            hyper::ext::on_informational(&mut request, move |said| {
+                interim.send(said.status(), said.headers());
+            });
+        }
         self.stats.asked();
         match timeout(self.config.bounds.answer_timeout, self.client.request(request)).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -180,6 +203,33 @@ impl Shared {
             Ok(Err(error)) => Err(Fault::Unreached(error)),
             Err(_) => Err(Fault::Silent),
         }
+    }
+
+    /// Says in the log why the origin has no answer, now and then: whoever asks hears only that it
+    /// hasn't.
+    fn complain(&self, fault: &Fault) {
+        if matches!(fault, Fault::Request) {
+            return;
+        }
+        let now = self.clock.now();
+        let unsaid = {
+            let mut complaints = self.complaints.lock();
+            if complaints.said_at.is_some_and(|said_at| now - said_at < SAID_EVERY) {
+                complaints.unsaid += 1;
+                return;
+            }
+            complaints.said_at = Some(now);
+            std::mem::take(&mut complaints.unsaid)
+        };
+        let mut why = fault.to_string();
+        let mut cause = fault.source();
+        while let Some(error) = cause {
+            // Writing into a text doesn't fail.
+            let _ = write!(why, ": {error}");
+            cause = error.source();
+        }
+        let (edge, origin) = (&self.config.name, &self.config.origin);
+        tracing::warn!(edge, %origin, unsaid, "{why}");
     }
 
     /// Where this path is at the origin.

@@ -8,8 +8,10 @@ use subtle::ConstantTimeEq;
 
 use crate::config::EdgeConfig;
 
-/// What a PURGE names instead of its own target.
+/// What a PURGE names instead of its own target, in either of the fields that responses name their
+/// tags in.
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 /// With it a PURGE marks stale.
 const SOFT_PURGE: HeaderName = HeaderName::from_static("soft-purge");
 
@@ -31,15 +33,17 @@ pub enum PurgeOrder {
 
 /// What a PURGE asks for, or why it can't be.
 pub(super) fn orders(uri: &Uri, headers: &HeaderMap) -> Result<Vec<PurgeOrder>, &'static str> {
-    if headers.contains_key(CACHE_TAG) {
+    if headers.contains_key(CACHE_TAG) || headers.contains_key(SURROGATE_KEY) {
         let mut tags = Vec::new();
-        for line in headers.get_all(CACHE_TAG) {
-            let line = line.to_str().map_err(|_| "a tag is text")?;
-            let named = line.split(',').map(str::trim).filter(|tag| !tag.is_empty());
-            tags.extend(named.map(|tag| PurgeOrder::Tag(tag.to_owned())));
+        for (field, between) in [(CACHE_TAG, &[','][..]), (SURROGATE_KEY, &[' ', '\t', ','])] {
+            for line in headers.get_all(field) {
+                let line = line.to_str().map_err(|_| "a tag is text")?;
+                let named = line.split(between).map(str::trim).filter(|tag| !tag.is_empty());
+                tags.extend(named.map(|tag| PurgeOrder::Tag(tag.to_owned())));
+            }
         }
         return match tags.len() {
-            0 => Err("Cache-Tag names no tag"),
+            0 => Err("Cache-Tag or Surrogate-Key names no tag"),
             1..=TAGS_MAX => Ok(tags),
             _ => Err("at most 256 tags can be purged at once"),
         };
@@ -59,7 +63,11 @@ pub(super) fn is_soft(headers: &HeaderMap) -> bool {
 /// Whether whoever connects from `address` may purge.
 pub(super) fn is_permitted(headers: &HeaderMap, address: IpAddr, config: &EdgeConfig) -> bool {
     let given = headers.get(AUTHORIZATION);
-    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given = given.and_then(|value| {
+        // The name of a scheme is read in any case (RFC 9110 section 11.1).
+        let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+    });
     let token = config
         .purge_token
         .as_ref()
@@ -69,8 +77,33 @@ pub(super) fn is_permitted(headers: &HeaderMap, address: IpAddr, config: &EdgeCo
 }
 
 /// The two texts that a URL has, by its scheme: who purges one rarely knows by which of them it
-/// was asked for.
+/// was asked for. Its host is in small letters, and without the port that its scheme has anyway.
 pub(super) fn schemes(url: &str) -> [String; 2] {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    ["http", "https"].map(|scheme| format!("{scheme}://{rest}"))
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.to_ascii_lowercase();
+    let usual = if scheme.eq_ignore_ascii_case("https") { ":443" } else { ":80" };
+    // Where no path follows, more of a port may.
+    let host = host.strip_suffix(usual).filter(|_| !path.is_empty()).unwrap_or(&host);
+    ["http", "https"].map(|scheme| format!("{scheme}://{host}{path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::schemes;
+
+    #[test]
+    fn a_url_is_purged_as_it_is_stored() {
+        for (url, rest) in [
+            ("https://Shop.Example/A/b?C", "shop.example/A/b?C"),
+            ("http://shop.example:80/", "shop.example/"),
+            ("HTTPS://shop.example:443/a:80", "shop.example/a:80"),
+            ("http://shop.example:443/", "shop.example:443/"),
+            ("http://shop.example:8080/", "shop.example:8080/"),
+            ("http://shop.example:80", "shop.example:80"),
+            ("https://shop.ex", "shop.ex"),
+        ] {
+            assert_eq!(schemes(url), ["http", "https"].map(|scheme| format!("{scheme}://{rest}")));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, PRAGMA};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, EXPIRES, PRAGMA, SET_COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use larder_http::{
     Fields, Query, Received, ResponseControl, Rules, Selection, Stored, age_value, effective,
@@ -190,6 +190,9 @@ fn instruction(
             told.push_str(directive);
         }
     }
+    if !rule.overrides {
+        told.push_str(&named(&control));
+    }
     for (own, said, directive) in [
         (rule.stale_while_revalidate, control.stale_while_revalidate, "stale-while-revalidate"),
         (rule.stale_on_error, control.stale_if_error, "stale-if-error"),
@@ -200,6 +203,19 @@ fn instruction(
         }
     }
     HeaderValue::try_from(told).ok()
+}
+
+/// The directives that concern some fields of a response alone, each behind a comma.
+fn named(control: &ResponseControl) -> String {
+    let mut told = String::new();
+    for (directive, fields) in [("no-cache", &control.no_cache), ("private", &control.private)] {
+        let names: Vec<&str> = fields.named().iter().map(HeaderName::as_str).collect();
+        if !names.is_empty() {
+            // Writing into a text doesn't fail.
+            let _ = write!(told, ", {directive}=\"{}\"", names.join(", "));
+        }
+    }
+    told
 }
 
 fn is_forbidden(control: &ResponseControl) -> bool {
@@ -228,7 +244,9 @@ pub(super) fn tell_browser(
     let left = here.map_or(browser, |here| here.saturating_sub(age).min(browser));
     headers.remove(EXPIRES);
     headers.remove(PRAGMA);
-    headers.insert(CACHE_CONTROL, browser_control(&control, rule, (left, age)));
+    let sets_cookie = headers.contains_key(SET_COOKIE);
+    let told = browser_control(&control, rule, (left, age), sets_cookie);
+    headers.insert(CACHE_CONTROL, told);
 }
 
 /// A 304 has no type of its own: what it confirms was told when it was sent.
@@ -242,17 +260,24 @@ fn browser_control(
     control: &ResponseControl,
     rule: &EdgeRule,
     (left, age): (Duration, Duration),
+    sets_cookie: bool,
 ) -> HeaderValue {
-    if left.as_secs() == 0 {
-        return HeaderValue::from_static("no-cache");
+    let mut told = match left.as_secs() {
+        0 => "no-cache".to_owned(),
+        _ => format!("max-age={}", left.saturating_add(age).as_secs()),
+    };
+    // A cookie is one client's, and whoever else caches on the way would hand it out.
+    told.push_str(if sets_cookie { ", private" } else { "" });
+    if !rule.overrides {
+        told.push_str(&named(control));
     }
-    let mut told = format!("max-age={}", left.saturating_add(age).as_secs());
+    let left = left.as_secs() > 0;
     for (is_said, directive) in [
-        (control.public, ", public"),
+        (control.public && !sets_cookie, ", public"),
         (control.must_revalidate, ", must-revalidate"),
         (control.immutable || rule.immutable, ", immutable"),
     ] {
-        told.push_str(if is_said { directive } else { "" });
+        told.push_str(if is_said && left { directive } else { "" });
     }
     HeaderValue::try_from(told).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))
 }

@@ -33,7 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// Somebody who is told what is purged. When it is dropped, what waits isn't told any more.
+/// Somebody who is told what is purged. When it is dropped, what waits isn't told any more: see
+/// [`finish`](Self::finish).
 #[derive(Debug)]
 pub(super) struct Webhook {
     queue: Arc<Queue>,
@@ -42,10 +43,20 @@ pub(super) struct Webhook {
 
 #[derive(Debug)]
 struct Queue {
-    waiting: Mutex<VecDeque<(PurgeOrder, Invalidation)>>,
+    waiting: Mutex<Waiting>,
     max: usize,
     came: Notify,
+    /// A batch was told, or given up.
+    told: Notify,
     stats: Arc<EdgeStats>,
+}
+
+/// What isn't told yet.
+#[derive(Debug, Default)]
+struct Waiting {
+    orders: VecDeque<(PurgeOrder, Invalidation)>,
+    /// So many more are being told.
+    under_way: usize,
 }
 
 impl Webhook {
@@ -69,6 +80,7 @@ impl Webhook {
             waiting: Mutex::default(),
             max: config.queue_max,
             came: Notify::new(),
+            told: Notify::new(),
             stats: Arc::clone(stats),
         });
         let post = Post {
@@ -85,18 +97,40 @@ impl Webhook {
     /// Tells it of one purge, sooner or later.
     pub(super) fn tell(&self, order: PurgeOrder, how: Invalidation) {
         let mut waiting = self.queue.waiting.lock();
-        if waiting.len() < self.queue.max {
-            waiting.push_back((order, how));
+        let orders = &mut waiting.orders;
+        if orders.len() < self.queue.max {
+            orders.push_back((order, how));
         } else {
             let is_hard = |how: Invalidation| how == Invalidation::Drop;
-            let drops = is_hard(how) || waiting.iter().any(|(_, how)| is_hard(*how));
+            let drops = is_hard(how) || orders.iter().any(|(_, how)| is_hard(*how));
             let how = if drops { Invalidation::Drop } else { Invalidation::MarkStale };
-            waiting.clear();
-            waiting.push_back((PurgeOrder::All, how));
+            orders.clear();
+            orders.push_back((PurgeOrder::All, how));
         }
-        self.queue.stats.webhook_waits(waiting.len());
+        self.queue.stats.webhook_waits(orders.len());
         drop(waiting);
         self.queue.came.notify_one();
+    }
+
+    /// Waits until all that came is told or given up, no longer than `within`. Returns how many
+    /// purges are left.
+    pub(super) async fn finish(&self, within: Duration) -> usize {
+        let left = || {
+            let waiting = self.queue.waiting.lock();
+            waiting.orders.len() + waiting.under_way
+        };
+        let all = async {
+            loop {
+                // Made before it is looked, so that nothing is missed in between.
+                let told = self.queue.told.notified();
+                if left() == 0 {
+                    return;
+                }
+                told.await;
+            }
+        };
+        let _ = timeout(within, all).await;
+        left()
     }
 }
 
@@ -139,9 +173,10 @@ async fn tell_all(post: Post, queue: Arc<Queue>) {
     loop {
         let batch: Vec<_> = {
             let mut waiting = queue.waiting.lock();
-            let many = waiting.len().min(TOLD_AT_ONCE);
-            let batch = waiting.drain(..many).collect();
-            queue.stats.webhook_waits(waiting.len());
+            let many = waiting.orders.len().min(TOLD_AT_ONCE);
+            let batch = waiting.orders.drain(..many).collect();
+            waiting.under_way = many;
+            queue.stats.webhook_waits(waiting.orders.len());
             batch
         };
         if batch.is_empty() {
@@ -160,6 +195,8 @@ async fn tell_all(post: Post, queue: Arc<Queue>) {
                 );
             }
         }
+        queue.waiting.lock().under_way = 0;
+        queue.told.notify_waiters();
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -134,7 +134,17 @@ async fn stopped(mut stop: watch::Receiver<bool>) {
 /// Lets only those through who know the token, if there is one.
 async fn authorised(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let given = request.headers().get(header::AUTHORIZATION);
-    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    let given = given.and_then(|value| {
+        let (scheme, token) = value.as_bytes().split_at_checked("Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+    });
+    // A page from anywhere may have a browser on this machine post here. Browsers say whose page it
+    // is, and nobody else does; a token no page knows.
+    let is_page = request.headers().contains_key(header::ORIGIN);
+    if admin.token.is_none() && is_page && *request.method() != Method::GET {
+        let what = "no page may do this: leave `Origin` out, or set the `token` of [listen]\n";
+        return (StatusCode::FORBIDDEN, what).into_response();
+    }
     let granted = admin
         .token
         .as_ref()

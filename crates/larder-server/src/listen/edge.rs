@@ -5,6 +5,7 @@
 //! the origin runs on the engine's runtime.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -22,7 +23,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::workers::{self, Serves, Setup, Speaks};
-use crate::edge::{Edge, Found, Noted, Patience, Progress, Sender};
+use crate::edge::{Edge, Found, Interims, Noted, Patience, Progress, Relayed, Sender};
 
 /// How many requests of one client are answered at once over HTTP/2.
 const STREAMS_MAX: u32 = 128;
@@ -181,11 +182,31 @@ impl HttpConnection {
     ) -> io::Result<()> {
         let Self { edge, protocols, patience, sender } = self;
         let progress = Arc::new(Progress::default());
+        let interims = edge.relays_hints().then(Interims::new);
+        let stream = Relayed::new(stream, interims.clone());
         let noted = Noted { stream, progress: Arc::clone(&progress) };
-        let service = service_fn(|request: Request<Incoming>| {
+        let service = service_fn(|mut request: Request<Incoming>| {
             let answering = progress.request(request.version() >= Version::HTTP_2);
             let edge = Arc::clone(&edge);
-            async move { Ok::<_, Infallible>(edge.answer(request, sender, answering).await) }
+            let hears = request.version() == Version::HTTP_11;
+            let interim = interims.as_ref().filter(|_| hears).map(Interims::begin);
+            if let Some(interim) = &interim {
+                request.extensions_mut().insert(interim.clone());
+            }
+            async move {
+                let mut answer = pin!(edge.answer(request, sender, answering));
+                let answer = poll_fn(|context| {
+                    if let Some(interim) = &interim {
+                        interim.wakes(context.waker());
+                    }
+                    answer.as_mut().poll(context)
+                });
+                let answer = answer.await;
+                if let Some(interim) = interim {
+                    interim.end();
+                }
+                Ok::<_, Infallible>(answer)
+            }
         });
         let mut connection = pin!(protocols.serve_connection(TokioIo::new(noted), service));
         let mut stop = pin!(stop);

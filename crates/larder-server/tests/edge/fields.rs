@@ -47,6 +47,11 @@ fn what_no_response_is_stored_under_does_not_reach_the_origin() {
         "Proxy",
         "True-Client-IP",
         "CF-Connecting-IP",
+        "X-Scheme",
+        "X_Forwarded_Host",
+        "X_Original_URL",
+        "Content_Length",
+        "Accept_Language",
     ];
     let lines: String = names.iter().map(|name| format!("{name}: evil.example\r\n")).collect();
     let told = "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\n\
@@ -129,6 +134,12 @@ fn encodings_are_asked_for_in_one_way() {
     let bench = Bench::new("profile = \"conformance\"");
     let request = seen(&bench, "Accept-Encoding: deflate\r\n");
     assert_eq!(request.header("accept-encoding"), Some("deflate"));
+}
+
+#[test]
+fn a_suite_has_names_of_every_kind_passed_on() {
+    let bench = Bench::new("profile = \"conformance\"");
+    assert_eq!(seen(&bench, "X_Odd: 1\r\n").header("x_odd"), Some("1"));
 }
 
 #[test]

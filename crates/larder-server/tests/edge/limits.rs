@@ -78,6 +78,31 @@ fn a_body_in_chunks_that_are_none_is_not_passed_on_whole() {
     assert_eq!((bench.origin.count("/"), bench.origin.count("/smuggled")), (0, 0));
 }
 
+/// RFC 9112 section 6.1: what is coded in another way isn't passed on without that coding's name.
+#[test]
+fn a_transfer_coding_that_is_not_read_is_refused() {
+    let bench = Bench::new("");
+    bench.put("/", Response::new("text/plain", "x"));
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    for coding in [
+        "Transfer-Encoding: gzip, chunked",
+        "Transfer-Encoding: chunked, chunked",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked",
+    ] {
+        let head = format!("POST / HTTP/1.1\r\nHost: a\r\n{coding}\r\n\r\n");
+        let answer = push(&bench, format!("{head}3\r\nabc\r\n0\r\n\r\n{smuggled}").as_bytes());
+        let answer = answer.unwrap_or_else(|| panic!("{coding}"));
+        assert_eq!(answer.status, 501, "{coding}");
+        assert!(!answer.body.contains("HTTP/1.1"), "{coding}: {answer:?}");
+    }
+    let head =
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: Chunked\r\n\r\n";
+    let answer = push(&bench, format!("{head}3\r\nabc\r\n0\r\n\r\n").as_bytes());
+    assert_eq!(answer.unwrap().status, 200);
+    assert_eq!((bench.origin.count("/"), bench.origin.count("/smuggled")), (1, 0));
+}
+
 /// RFC 9112 section 6.1: the chunks count alone, and the connection ends behind them, because
 /// whoever passed it on may have counted otherwise.
 #[test]

@@ -5,6 +5,7 @@
 
 mod bodies;
 mod fields;
+mod hints;
 mod limits;
 mod origin;
 mod proxying;

@@ -91,6 +91,21 @@ fn http2_is_spoken_without_being_agreed_on() {
     assert_eq!(bench.origin.count("/a"), 1);
 }
 
+/// RFC 9113 section 8.2.3: browsers send each cookie in a line of its own over HTTP/2.
+#[test]
+fn cookies_that_came_over_http2_are_one_line_for_the_origin() {
+    let bench = Bench::new("");
+    bench.put("/a", Response::new("text/plain", "hello"));
+    let url = format!("http://{}/a", bench.edge);
+    for (version, cookies) in [("--http2-prior-knowledge", "a=1; b=2; c=3"), ("--http1.1", "a=1")] {
+        let args = ["-sS", "--max-time", "20", "-o", "/dev/null", version];
+        let cookie = ["a=1", "b=2", "c=3"].map(|one| ["-H".to_owned(), format!("Cookie: {one}")]);
+        let output = Command::new("curl").args(args).args(cookie.concat()).arg(&url).output();
+        assert!(output.unwrap_or_else(|_| missing("curl")).status.success());
+        assert_eq!(bench.origin.requests("/a").pop().unwrap().header("cookie"), Some(cookies));
+    }
+}
+
 #[test]
 fn what_has_arrived_is_answered_when_the_server_stops() {
     let mut bench = Bench::new("");

@@ -184,3 +184,29 @@ fn a_type_is_a_rule_too_and_what_may_vary_is_listed() {
     });
     assert!(answers.iter_mut().all(|answer| !answer.is_hit()));
 }
+
+#[test]
+fn a_rule_leaves_fields_private_that_the_origin_calls_so() {
+    let bench = Bench::new(RULES);
+    let css = Response::new("text/css", "x").header("X-User", "ada").header("X-Seen", "1");
+    bench.put("/a.css", css.header("Cache-Control", "private=\"x-user\", no-cache=\"X-Seen\""));
+    assert_eq!(bench.get("/a.css").header("x-user").as_deref(), Some("ada"));
+    let answer = bench.get("/a.css");
+    assert!(answer.is_hit());
+    assert_eq!((answer.header("x-user"), answer.header("x-seen")), (None, None));
+    bench.put("/news/a", page("x").header("Cache-Control", "private=\"x-user\""));
+    let control = bench.get("/news/a").header("cache-control");
+    assert_eq!(control.as_deref(), Some("no-cache, private=\"x-user\""));
+}
+
+#[test]
+fn what_a_browser_may_keep_with_its_cookie_is_its_own() {
+    let bench = Bench::new(RULES);
+    let image = Response::new("image/png", "x").header("Set-Cookie", "a=b");
+    bench.put("/tracked", image.header("Cache-Control", "public, max-age=60"));
+    assert!(!is_kept(&bench, "/tracked"));
+    let control = bench.get("/tracked").header("cache-control");
+    assert_eq!(control.as_deref(), Some("max-age=300, private"));
+    // A CDN in front, which reads what is meant for it, finds nothing that permits more.
+    assert_eq!(bench.get("/tracked").header("cdn-cache-control"), None);
+}

@@ -1,8 +1,10 @@
 //! Somebody else who is told of purges, and doesn't always listen.
 
+use std::net::TcpStream;
+
 use larder_test::RespClient;
-use larder_test::origin::{Origin, Request, Response};
-use serde_json::Value;
+use larder_test::origin::{At, Origin, Request, Response};
+use serde_json::{Value, json};
 
 use crate::support::{Bench, fresh, until};
 
@@ -81,4 +83,22 @@ fn what_it_never_takes_is_given_up_and_too_much_becomes_everything() {
     assert_eq!(cdn.count(TARGET), 4);
     let last = told(cdn.requests(TARGET).last().unwrap());
     assert_eq!(last, [serde_json::json!({ "all": true, "how": "soft" })]);
+}
+
+#[test]
+fn what_was_purged_is_told_before_the_server_has_stopped() {
+    let cdn = Origin::start();
+    cdn.put(TARGET, Response::new("text/plain", "taken").held(At::Head));
+    let mut bench = bench(&cdn, "");
+    assert_eq!(bench.ask("PURGE /first", "").status, 200);
+    cdn.wait_for(TARGET, 1);
+    // It comes while the first one is being told.
+    assert_eq!(bench.ask("PURGE /last", "").status, 200);
+    bench.stop();
+    until("it listens no more", || TcpStream::connect(bench.edge).is_err());
+    cdn.release(TARGET);
+    bench.stopped();
+    let said: Vec<Value> = cdn.requests(TARGET).iter().flat_map(told).collect();
+    let url = |path: &str| json!({ "url": format!("http://shop.example/{path}"), "how": "hard" });
+    assert_eq!(said, [url("first"), url("last")]);
 }

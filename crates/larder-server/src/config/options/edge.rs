@@ -46,6 +46,7 @@ pub(in super::super) static SECTION: Section = Section {
         &FORWARDED.about,
         &PURGE_TOKEN.about,
         &PURGE_FROM.about,
+        &EARLY_HINTS.about,
         &ACCESS_LOG.about,
     ],
 };
@@ -210,8 +211,8 @@ pub(in super::super) static HEADER_BYTES_MAX: Opt<Size<HEADER_BYTES_MIN>> = Opt:
 pub(in super::super) static TRUSTED: Opt<List<Network, 256>> = Opt::new(
     "trusted",
     Default::Words("nobody"),
-    "The networks of proxies in front whose Forwarded and X-Forwarded fields are believed: \
-     `[\"10.0.0.0/8\"]`. Anybody else's are dropped.",
+    "The networks of proxies in front whose X-Forwarded-For, -Proto and -Host are believed: \
+     `[\"10.0.0.0/8\"]`. Anybody else's are dropped, and Forwarded whosever it is.",
 )
 .elsewhere(&["trusted_proxies", "set_real_ip_from"]);
 
@@ -235,6 +236,13 @@ pub(in super::super) static PURGE_FROM: Opt<List<Network, 64>> = Opt::new(
      on this machine everybody has its address.",
 )
 .elsewhere(&["purge_acl"]);
+
+pub(in super::super) static EARLY_HINTS: Opt<bool> = Opt::new(
+    "early_hints",
+    Default::Words("`false`; `true` with `profile = \"conformance\"`"),
+    "Whether interim answers of the origin (103 Early Hints) are passed on to clients that speak \
+     HTTP/1.1. Some take them for the answer, so it isn't done unasked. Over HTTP/2 it isn't done.",
+);
 
 pub(in super::super) static ACCESS_LOG: Opt<bool> = Opt::new(
     "access_log",

@@ -106,6 +106,7 @@ fn what_an_edge_cannot_be_is_said() {
         ),
         ("[edge.shop.webhook]\nurl = \"cdn.example\"", "is no URL"),
         ("[listen]\nresp = \"127.0.0.1:8080\"", "two listeners have one address"),
+        ("[listen]\nhttp = \"127.0.0.1:8080\"", "two listeners have one address"),
         (
             "[edge.other]\nlisten = \"127.0.0.1:8080\"\norigin = \"http://a\"",
             "two listeners have one address",

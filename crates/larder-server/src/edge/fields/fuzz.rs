@@ -8,13 +8,15 @@ use http::Request;
 use super::*;
 use crate::config::Config;
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "host",
     "connection",
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
     "x-forwarded-prefix",
+    "x_forwarded_host",
+    "accept_encoding",
     "forwarded",
     "via",
     "accept-encoding",
@@ -97,7 +99,11 @@ fn head(target: u8, version: Version, host: bool, input: &[u8]) -> request::Part
 /// Whether a field says whom a request is for, or who asked; it is ours alone.
 fn is_ours(name: &str) -> bool {
     let name = HeaderName::try_from(name).expect("a name");
-    UNKEYED.contains(&name) || name == FORWARDED || name.as_str().starts_with("x-forwarded")
+    let is_alias = name.as_str().contains('_');
+    is_alias
+        || UNKEYED.contains(&name.as_str())
+        || name == FORWARDED
+        || name.as_str().starts_with("x-forwarded")
 }
 
 fn config(lines: &str) -> EdgeConfig {
@@ -106,6 +112,27 @@ fn config(lines: &str) -> EdgeConfig {
     );
     let config = Config::parse(&text, "larder.toml", &|_| None);
     config.unwrap_or_else(|problems| panic!("{problems}")).edges.remove(0)
+}
+
+#[test]
+fn who_asked_is_the_last_one_that_is_no_proxy_of_ours() {
+    let config = config("trusted = [\"10.0.0.0/8\"]");
+    for (address, chain, expected) in [
+        ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.7", "198.51.100.7"),
+        ("10.0.0.1", "203.0.113.9, 198.51.100.7,10.0.0.2", "198.51.100.7"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", "198.51.100.7, unknown, 10.0.0.2", "10.0.0.2"),
+    ] {
+        let mut headers = HeaderMap::new();
+        if !chain.is_empty() {
+            headers.insert(X_FORWARDED_FOR, text(chain));
+        }
+        let sender = Sender { address: address.parse().expect("one"), is_encrypted: false };
+        let client = client(&headers, sender, &config);
+        assert_eq!(client.to_string(), expected, "{address} {chain}");
+    }
 }
 
 #[test]
@@ -162,7 +189,8 @@ fn is_told_as_stored(prepared: &request::Parts, sender: Sender, config: &EdgeCon
     for gone in ["connection", "transfer-encoding", "keep-alive", "te", "expect"] {
         assert!(!headers.contains_key(gone), "{gone}");
     }
-    assert!(UNKEYED.iter().all(|name| !headers.contains_key(name)));
+    assert!(UNKEYED.is_sorted() && UNKEYED.iter().all(|name| !headers.contains_key(*name)));
+    assert!(headers.keys().all(|name| !name.as_str().contains('_')));
     let family = headers.keys().filter(|name| name.as_str().starts_with("x-forwarded")).count();
     let address = sender.address.to_string();
     let scheme = uri.scheme_str().expect("a scheme");
