@@ -75,8 +75,8 @@ pub(crate) struct Written {
     pub(crate) new: Option<String>,
 }
 
-/// Makes notices of what was written. It remembers the columns of each table, to know when there
-/// are others: so many tables as have triggers.
+/// Makes notices of what was written. It remembers the columns of each table, so that rows share
+/// them: so many tables as have triggers. That there are others is told by who looks at the tables.
 #[derive(Debug, Default)]
 pub(crate) struct Assembly {
     known: HashMap<Table, Arc<[Arc<str>]>>,
@@ -94,7 +94,7 @@ impl Assembly {
             }
             Kind::Truncated => Changed::Truncated,
             Kind::Inserted | Kind::Updated | Kind::Deleted => {
-                let columns = self.columns(&table, &columns, notices);
+                let columns = self.columns(&table, &columns);
                 let row = |text: Option<String>| {
                     text.map(|text| row(Arc::clone(&columns), &text)).transpose()
                 };
@@ -110,31 +110,13 @@ impl Assembly {
         Ok(())
     }
 
-    /// The columns of a table. Others than before are told; the same ones in another order, as
-    /// partitions may have them, are not.
-    fn columns(
-        &mut self,
-        table: &Table,
-        names: &[String],
-        notices: &mut Vec<Notice>,
-    ) -> Arc<[Arc<str>]> {
-        let known = self.known.get(table);
-        if let Some(known) = known
+    fn columns(&mut self, table: &Table, names: &[String]) -> Arc<[Arc<str>]> {
+        if let Some(known) = self.known.get(table)
             && known.iter().map(|name| &**name).eq(names.iter().map(String::as_str))
         {
             return Arc::clone(known);
         }
         let columns: Arc<[Arc<str>]> = names.iter().map(|name| name.as_str().into()).collect();
-        if let Some(known) = known {
-            let sorted = |columns: &[Arc<str>]| {
-                let mut names = columns.to_vec();
-                names.sort_unstable();
-                names
-            };
-            if sorted(known) != sorted(&columns) {
-                notices.push(Notice::Altered(table.clone()));
-            }
-        }
         self.known.insert(table.clone(), Arc::clone(&columns));
         columns
     }
@@ -168,23 +150,6 @@ mod tests {
             old: None,
             new: Some(new.to_owned()),
         }
-    }
-
-    #[test]
-    fn other_columns_are_told_and_another_order_is_not() {
-        let mut assembly = Assembly::default();
-        let mut tell = |columns: &[&str]| {
-            let mut notices = Vec::new();
-            let new = format!("({})", vec!["7"; columns.len()].join(","));
-            assembly.tell(inserted(columns, &new), &mut notices).unwrap();
-            matches!(notices[0], Notice::Altered(_))
-        };
-        assert!(!tell(&["id", "name"]), "the first are not other ones");
-        assert!(!tell(&["id", "name"]));
-        assert!(!tell(&["name", "id"]), "as another partition has them");
-        assert!(tell(&["id", "name", "age"]));
-        assert!(tell(&["id", "title", "age"]));
-        assert!(!tell(&["id", "title", "age"]));
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod control;
 mod login;
 mod receiver;
 mod session;
+mod shape;
 mod slot;
 mod snapshot;
 mod standing;
@@ -161,13 +162,14 @@ impl PostgresFeed {
 
     /// The same changes for somebody who watches them beside who follows: by the same publication,
     /// with a slot of its own, which is called `NAME_watch`. One at a time can. Who has watched
-    /// [forgets](Self::forget) it.
+    /// [forgets](Self::forget) it; where he couldn't, whoever follows drops it when it is too far
+    /// behind.
     #[must_use]
     pub fn observer(&self) -> Self {
         let of = &self.0;
         let control = Control::new(&of.address, REPLICATES);
         let (address, options) = (Arc::clone(&of.address), of.options.clone());
-        let slot = format!("{}_watch", options.name);
+        let slot = watch_slot(&options.name);
         let (watch, settles) = (Mutex::default(), Mutex::default());
         Self(Arc::new(Inner { address, control, options, slot, watch, settles }))
     }
@@ -290,6 +292,11 @@ impl fmt::Debug for PostgresFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         shown::debug(f, "PostgresFeed", self.0.address.shown(), &self.0.options)
     }
+}
+
+/// What the slot of who watches is called, beside a feed of this name.
+fn watch_slot(name: &str) -> String {
+    format!("{name}_watch")
 }
 
 /// A slot's name has 63 bytes at most, and the one of who watches has six more.

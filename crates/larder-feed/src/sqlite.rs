@@ -211,12 +211,13 @@ impl Feed for SqliteTriggers {
 
     fn end(&self) -> BoxFuture<'_, Result<FeedPosition>> {
         Box::pin(async move {
-            let sql =
-                definition::named(&self.0.options.name, "SELECT log, place FROM {feed}_state");
+            let sql = "SELECT log, place, schema_version FROM {feed}_state, pragma_schema_version";
+            let sql = definition::named(&self.0.options.name, sql);
             let ask = async |asked: &mut connection::Asked| {
                 let rows = asked.rows(&sql, |query| query).await?;
                 let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-                Ok(Place { log: asked.log(row.try_get(0)?), place: row.try_get(1)? })
+                let (place, schema) = (row.try_get(1)?, row.try_get(2)?);
+                Ok(Place { log: asked.log(row.try_get(0)?), place, schema })
             };
             let end: Place = self.0.control.with(ask).await?;
             let follows = self.0.follows.load(Ordering::Acquire);
@@ -236,22 +237,37 @@ impl fmt::Debug for SqliteTriggers {
     }
 }
 
-/// A place in the changes of one log.
+/// A place in the changes of one log, and the version of the schema there.
+///
+/// ```text
+///  127        80 79         32 31        0
+/// +-------------+-------------+----------+
+/// |     log     |    place    |  schema  |
+/// +-------------+-------------+----------+
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     /// What was installed, and in which file.
     log: u64,
     place: i64,
+    /// It grows with every change of the schema.
+    schema: i64,
 }
+
+/// The bits of a log's number, and of a place's: a million changes a second for eight years.
+const BITS: u64 = (1 << 48) - 1;
 
 impl Place {
     fn position(self) -> FeedPosition {
-        FeedPosition(u128::from(self.log) << 64 | u128::from(self.place.cast_unsigned()))
+        let (log, place) = (self.log & BITS, self.place.cast_unsigned() & BITS);
+        let schema = self.schema.cast_unsigned() & u64::from(u32::MAX);
+        FeedPosition(u128::from(log) << 80 | u128::from(place) << 32 | u128::from(schema))
     }
 
     fn at(position: FeedPosition) -> Self {
-        let half = |shift: u32| (position.0 >> shift) as u64;
-        Self { log: half(64), place: half(0).cast_signed() }
+        let part = |shift: u32, bits: u64| (position.0 >> shift) as u64 & bits;
+        let (place, schema) = (part(32, BITS), part(0, u64::from(u32::MAX)));
+        Self { log: part(80, BITS), place: place.cast_signed(), schema: schema.cast_signed() }
     }
 }
 

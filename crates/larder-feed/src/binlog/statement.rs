@@ -30,8 +30,11 @@ pub enum Statement {
     Nothing,
     /// The table of these names is emptied.
     Truncate,
-    /// Tables, or all of a database, are made, changed, renamed or dropped.
+    /// Tables, or all of a database, are made, changed or dropped.
     Definition,
+    /// A view is made, changed or dropped, or something is renamed that may be one. It doesn't say
+    /// which tables were read through it before, nor which of those by another view.
+    View,
     /// Anything may have changed.
     Anything,
 }
@@ -71,7 +74,9 @@ impl<'m> Query<'m> {
     /// What it means.
     #[must_use]
     pub fn statement(&self) -> Statement {
-        use Statement::{Anything, Begin, CommitPrepared, Definition, End, Nothing, Truncate};
+        use Statement::{
+            Anything, Begin, CommitPrepared, Definition, End, Nothing, Truncate, View,
+        };
         let mut words = Words(&self.0);
         let (first, second) = (words.next(), words.next());
         match (first.as_str(), second.as_str()) {
@@ -81,12 +86,15 @@ impl<'m> Query<'m> {
             ("XA", "COMMIT") => CommitPrepared,
             ("XA" | "SAVEPOINT" | "RELEASE" | "ROLLBACK", _) => Nothing,
             ("TRUNCATE", _) => Truncate,
+            ("CREATE" | "ALTER" | "DROP", "VIEW" | "ALGORITHM" | "SQL") => View,
+            ("CREATE" | "ALTER", "OR" | "DEFINER") if self.has("VIEW") => View,
+            ("RENAME", "USER") => Nothing,
+            ("RENAME", _) => View,
             (
                 "CREATE" | "ALTER" | "DROP",
-                "VIEW" | "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "USER" | "ROLE"
-                | "SERVER",
+                "TRIGGER" | "PROCEDURE" | "FUNCTION" | "EVENT" | "USER" | "ROLE" | "SERVER",
             ) => Nothing,
-            ("CREATE" | "ALTER" | "DROP" | "RENAME" | "REPAIR", _) => Definition,
+            ("CREATE" | "ALTER" | "DROP" | "REPAIR", _) => Definition,
             ("GRANT" | "REVOKE" | "SET" | "FLUSH" | "ANALYZE" | "OPTIMIZE" | "CHECK", _) => Nothing,
             _ => Anything,
         }
@@ -182,7 +190,14 @@ mod tests {
             ("/*M!100100 DROP TABLE users */", Statement::Definition),
             ("CREATE OR REPLACE TABLE users (id int)", Statement::Definition),
             ("DROP DATABASE shop", Statement::Definition),
-            ("CREATE VIEW v AS SELECT 1", Statement::Nothing),
+            ("CREATE VIEW v AS SELECT 1", Statement::View),
+            ("create or replace view v as select 1", Statement::View),
+            ("CREATE ALGORITHM=UNDEFINED DEFINER=`a`@`b` VIEW `v` AS SELECT 1", Statement::View),
+            ("ALTER DEFINER=`a`@`b` SQL SECURITY DEFINER VIEW `v` AS SELECT 1", Statement::View),
+            ("DROP VIEW IF EXISTS v", Statement::View),
+            ("RENAME TABLE v TO w", Statement::View),
+            ("RENAME USER a TO b", Statement::Nothing),
+            ("CREATE TRIGGER t AFTER INSERT ON users FOR EACH ROW SET @a = 1", Statement::Nothing),
             ("GRANT ALL ON *.* TO x", Statement::Nothing),
             ("INSERT INTO users VALUES (1)", Statement::Anything),
             ("WITH x AS (SELECT 1) DELETE FROM users", Statement::Anything),

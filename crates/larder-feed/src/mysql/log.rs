@@ -228,6 +228,10 @@ impl Log {
                 self.touch(query, true);
                 self.is_outdated = true;
             }
+            Statement::View => {
+                self.alter(self.watched.covered.clone());
+                self.is_outdated = true;
+            }
             Statement::CommitPrepared | Statement::Anything => return self.anything(head),
         }
         if is_in_transaction { None } else { self.end(head) }
@@ -237,11 +241,17 @@ impl Log {
     fn touch(&mut self, query: &Query<'_>, is_altered: bool) {
         let named = |table: &&Table| query.names(table);
         let tables: Vec<Table> = self.watched.covered.iter().filter(named).cloned().collect();
+        if is_altered {
+            return self.alter(tables);
+        }
+        tables.into_iter().for_each(|table| self.push(Notice::truncated(table)));
+    }
+
+    /// Tells that these answer otherwise. What a definition changes in rows isn't in the log, nor is
+    /// what they are called.
+    fn alter(&mut self, tables: Vec<Table>) {
         for table in tables {
-            if is_altered {
-                self.push(Notice::Altered(table.clone()));
-            }
-            // What a definition changes in rows isn't in the log, nor is what they are called.
+            self.push(Notice::Altered(table.clone()));
             self.push(Notice::truncated(table));
         }
     }

@@ -71,6 +71,21 @@ impl Control {
         sql: &str,
         bound: &[&str],
     ) -> Result<Vec<PgRow>> {
+        self.asked(time, sql, bound, self.advice).await
+    }
+
+    /// Executes a statement that takes other rights than the rest, with what to do without them.
+    pub(super) async fn execute(&self, sql: &str, advice: &str) -> Result<()> {
+        self.asked(STATEMENT_WITHIN, sql, &[], advice).await.map(drop)
+    }
+
+    async fn asked(
+        &self,
+        time: Duration,
+        sql: &str,
+        bound: &[&str],
+        advice: &str,
+    ) -> Result<Vec<PgRow>> {
         let asked = async {
             let mut place = self.connection.lock().await;
             let (mut connection, is_new) = match place.take() {
@@ -90,7 +105,7 @@ impl Control {
             rows
         };
         match timeout(time, asked).await {
-            Ok(rows) => rows.map_err(|error| refused(&error, self.advice)),
+            Ok(rows) => rows.map_err(|error| refused(&error, advice)),
             Err(_) => {
                 let message =
                     format!("the database's log can't be asked for: no answer in {time:?}");

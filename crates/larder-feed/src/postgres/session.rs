@@ -18,7 +18,7 @@ use super::receiver::Receiver;
 use super::snapshot::Snapshot;
 use super::transaction::{Committed, Transaction};
 use super::watch::Watch;
-use super::{Inner, catalogue, slot};
+use super::{Inner, SlotStanding, catalogue, slot, watch_slot};
 use crate::pgoutput::{Decoder, Frame, Frames, Lsn, Message};
 
 /// What a writer may leave in its transaction for larder is emitted under this prefix.
@@ -290,16 +290,24 @@ impl Session {
     }
 
     /// Gives up a slot for which the server keeps too much of its log: who follows it again begins
-    /// with a gap.
+    /// with a gap. And drops that of who watched, and was killed before he could.
     async fn look_at_slot(&mut self) -> Result<()> {
         if self.looks.tick().now_or_never().is_none() {
             return Ok(());
         }
-        let standing = slot::standing(&self.feed.control, &self.feed.slot).await?;
-        let is_over = standing.is_none_or(|standing| {
-            standing.is_lost || standing.behind > self.feed.options.behind_max
-        });
-        if !is_over {
+        let Inner { control, options, .. } = &*self.feed;
+        let is_too_far =
+            |standing: &SlotStanding| standing.is_lost || standing.behind > options.behind_max;
+        let watch = watch_slot(&options.name);
+        if self.feed.slot != watch
+            && let Ok(Some(left)) = slot::standing(control, &watch).await
+            && !left.is_followed
+            && is_too_far(&left)
+        {
+            slot::remove(control, &watch).await?;
+        }
+        let standing = slot::standing(control, &self.feed.slot).await?;
+        if !standing.is_none_or(|standing| is_too_far(&standing)) {
             return Ok(());
         }
         let message = "the slot is too far behind: it is to be made again";

@@ -11,6 +11,10 @@ use super::catalogue::Catalogue;
 use super::config;
 use super::control::{Control, internal};
 
+/// What who may not publish tables needs.
+const OWNS: &str = "install the feed as the owner of the tables, who may create in the database \
+                    (GRANT CREATE ON DATABASE), and let others follow it";
+
 /// Why a table can't be followed as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
@@ -126,7 +130,7 @@ pub(super) async fn publish(control: &Control, name: &str, catalogue: &Catalogue
     };
     for statement in statements {
         // The names in it were quoted by the server, or are of harmless characters.
-        control.rows(&statement, &[]).await?;
+        control.execute(&statement, OWNS).await?;
     }
     Ok(())
 }
@@ -134,5 +138,5 @@ pub(super) async fn publish(control: &Control, name: &str, catalogue: &Catalogue
 /// Drops the publication.
 pub(super) async fn unpublish(control: &Control, name: &str) -> Result<()> {
     let statement = format!("DROP PUBLICATION IF EXISTS {name}");
-    control.rows(&statement, &[]).await.map(drop)
+    control.execute(&statement, OWNS).await
 }

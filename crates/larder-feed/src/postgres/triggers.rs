@@ -21,7 +21,9 @@
 //! | who left something unwritten may not have committed when that is noticed | the gap is told when everything that ran then has ended |
 //! | a writer's own settings change how a value looks as text | the trigger's function has settings of its own (`install`) |
 //! | a transaction may change more rows than anybody wants to hear of | beyond 65,536 its tables are written down as a whole |
+//! | a SELECT may answer otherwise although no row was changed, and rows may change while a trigger is missing | each look at which something was committed reads the catalogue too (`catalogue`) |
 
+mod catalogue;
 mod definition;
 mod session;
 mod tables;
@@ -62,8 +64,6 @@ pub struct PostgresTriggersOptions {
     pub rows_max: u64,
     /// How often it is looked; 100 ms by default.
     pub poll_every: Duration,
-    /// How often it is looked whether the triggers are still there; 10 s by default.
-    pub look_every: Duration,
 }
 
 impl PostgresTriggersOptions {
@@ -74,7 +74,6 @@ impl PostgresTriggersOptions {
             tables: tables.into_iter().map(Into::into).collect(),
             rows_max: 1_000_000,
             poll_every: Duration::from_millis(100),
-            look_every: Duration::from_secs(10),
         }
     }
 }
@@ -266,12 +265,25 @@ const TICK: &str = "
            set_config('synchronous_commit', 'local', true)
       FROM {feed}.state s, pg_control_system() c";
 
-/// A number of the clock of one log.
+/// A number of the clock of one log, and how the tables were.
+///
+/// ```text
+///  127        80 79         32 31         0
+/// +-------------+-------------+-----------+
+/// |     log     |    clock    | catalogue |
+/// +-------------+-------------+-----------+
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tick {
     log: u64,
     clock: i64,
+    /// Zero, the lowest, in an end that is asked for, so that only the clock counts.
+    catalogue: u32,
 }
+
+/// The bits of a log's number, and of a clock's: a thousand numbers a second for thousands of
+/// years.
+const BITS: u64 = (1 << 48) - 1;
 
 impl Tick {
     fn of(row: &sqlx::postgres::PgRow) -> Result<Self> {
@@ -283,16 +295,20 @@ impl Tick {
         let log = installed.cast_unsigned()
             ^ system.cast_unsigned()
             ^ timeline.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        Ok(Self { log: log.max(1), clock })
+        Ok(Self { log: ((log ^ log >> 16) & BITS).max(1), clock, catalogue: 0 })
     }
 
     fn position(self) -> FeedPosition {
-        FeedPosition(u128::from(self.log) << 64 | u128::from(self.clock.cast_unsigned()))
+        let (log, clock) = (u128::from(self.log), u128::from(self.clock.cast_unsigned() & BITS));
+        FeedPosition(log << 80 | clock << 32 | u128::from(self.catalogue))
     }
 
     fn at(position: FeedPosition) -> Self {
-        let half = |shift: u32| (position.0 >> shift) as u64;
-        Self { log: half(64), clock: half(0).cast_signed() }
+        let part = |shift: u32| (position.0 >> shift) as u64;
+        let clock = (part(32) & BITS).cast_signed();
+        #[allow(clippy::cast_possible_truncation)] // The parts are taken apart.
+        let catalogue = part(0) as u32;
+        Self { log: part(80), clock, catalogue }
     }
 }
 

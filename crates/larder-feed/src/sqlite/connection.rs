@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Executor as _, Sqlite};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::config;
 use super::file::File;
+use super::{BITS, config};
 
 /// So long who writes is waited for.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -90,7 +90,8 @@ impl Asked {
 
     /// Which log it is that has this number.
     pub(super) fn log(&self, installed: i64) -> u64 {
-        (installed.cast_unsigned() ^ self.identity.rotate_left(32)).max(1)
+        let mixed = installed.cast_unsigned() ^ self.identity.rotate_left(32);
+        ((mixed ^ mixed >> 48) & BITS).max(1)
     }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Interval};
 use super::connection::{Asked, is_busy, refused};
 use super::definition::{named, triggers_of};
 use super::file::Lock;
-use super::tables::{TableStanding, standing, triggers};
+use super::tables::{TableStanding, View, standing, triggers, views};
 use super::{Inner, Place, config};
 use crate::outbox::{
     Assembly, CHANGES_MAX, Kept, Kind, LOOKS_WITHIN, Looked, Outbox, PAGE, Written, now,
@@ -56,8 +56,10 @@ pub(super) struct Session {
     looked: Option<i64>,
     /// What says that somebody else wrote.
     version: Option<i64>,
-    schema_version: Option<i64>,
+    /// How the tables and the views are, and the version of the schema of which that is known.
+    schema: i64,
     tables: Vec<TableStanding>,
+    views: Vec<View>,
     /// The columns that the triggers tell.
     columns: Vec<(String, Vec<String>)>,
     assembly: Assembly,
@@ -94,8 +96,9 @@ impl Session {
             whole_until: 0,
             looked: None,
             version: None,
-            schema_version: None,
+            schema: 0,
             tables: Vec::new(),
+            views: Vec::new(),
             columns: Vec::new(),
             assembly: Assembly::default(),
             acknowledged: 0,
@@ -107,7 +110,7 @@ impl Session {
             feed,
             _lock: lock,
         };
-        session.check_triggers(&mut Vec::new()).await?;
+        session.look_at_schema().await?;
         session.columns = session.told_columns().await.map_err(|error| refused(&error))?;
         let state = session.state().await?;
         session.acknowledged = state.acknowledged;
@@ -125,6 +128,9 @@ impl Session {
             }
             Some(since) if since.place > state.place => {
                 Some("the database is one of an earlier time")
+            }
+            Some(since) if since.schema != session.schema => {
+                Some("the tables were altered meanwhile")
             }
             Some(since) => {
                 session.told = since.place;
@@ -152,7 +158,7 @@ impl Session {
     }
 
     fn position(&self) -> FeedPosition {
-        Place { log: self.log, place: self.told }.position()
+        Place { log: self.log, place: self.told, schema: self.schema }.position()
     }
 
     async fn state(&mut self) -> Result<State> {
@@ -184,14 +190,36 @@ impl Session {
         Ok(columns)
     }
 
-    /// Looks whether the triggers are there, if the schema is another one than before, and tells
-    /// which tables have other columns. Where a trigger is missing, the log is another one from
-    /// then on: nobody knows for how long it was.
-    async fn check_triggers(&mut self, notices: &mut Vec<Notice>) -> Result<()> {
+    /// What answers otherwise than before, if the schema is another one: a table with other columns,
+    /// or all of them where a view was changed. Who looks so seldom that several changes lie in
+    /// between doesn't know of those that were changed back: then it is all of them, too.
+    async fn altered(&mut self) -> Result<Vec<Notice>> {
         let version = self.number("PRAGMA schema_version").await?;
-        if self.schema_version == Some(version) {
-            return Ok(());
+        if self.schema == version {
+            return Ok(Vec::new());
         }
+        let (known, tables) = (self.schema, std::mem::take(&mut self.tables));
+        let views = std::mem::take(&mut self.views);
+        self.look_at_schema().await?;
+        let is_one = known + 1 == self.schema && views == self.views;
+        // Somebody is changing it right now, and it is looked at again.
+        let is_one = is_one && self.number("PRAGMA schema_version").await? == self.schema;
+        let is_as_before = |now: &&TableStanding| {
+            let before = tables.iter().find(|before| before.table == now.table);
+            before.is_some_and(|before| before.columns == now.columns)
+        };
+        let altered = self.tables.iter().filter(|table| !is_one || !is_as_before(table));
+        // Its rows are other ones too: who goes by rows only must hear of it as well.
+        let both = |table: &TableStanding| {
+            [Notice::Altered(table.table.clone()), Notice::truncated(table.table.clone())]
+        };
+        Ok(altered.flat_map(both).collect())
+    }
+
+    /// Looks how the tables and the views are, and whether the triggers are there. Where one is
+    /// missing, the log is another one from then on: nobody knows for how long it was.
+    async fn look_at_schema(&mut self) -> Result<()> {
+        let version = self.number("PRAGMA schema_version").await?;
         let feed = Arc::clone(&self.feed);
         let found = standing(&mut self.asked, &feed.options).await;
         let found = found.map_err(|error| refused(&error))?;
@@ -208,13 +236,12 @@ impl Session {
                 let message = format!("triggers of {table} are missing: install the feed again");
                 return Err(config(message));
             }
-            let before = self.tables.iter().find(|before| before.table == table.table);
-            if before.is_some_and(|before| before.columns != table.columns) {
-                notices.push(Notice::Altered(table.table.clone()));
-            }
         }
         self.tables = found;
-        self.schema_version = Some(version);
+        let views = views(&mut self.asked).await;
+        self.views = views.map_err(|error| refused(&error))?;
+        // As it was before they were looked at.
+        self.schema = version;
         Ok(())
     }
 
@@ -230,9 +257,10 @@ impl Session {
             self.looked_whole = began;
             return Ok(Looked::default());
         }
-        let mut notices = Vec::new();
-        self.check_triggers(&mut notices).await?;
+        let before = self.position();
+        // First: whoever knows of a later change knows of what was altered before it.
         let state = self.state().await?;
+        let mut notices = self.altered().await?;
         if state.place < self.told {
             return Ok(self.begin(state, "the database is one of an earlier time"));
         }
@@ -280,7 +308,6 @@ impl Session {
             self.assembly.tell(written, &mut notices)?;
         }
         let is_first = self.version.is_none();
-        let before = self.told;
         self.told = if has_more { last } else { state.place };
         if !has_more {
             self.looked = Some(state.micros);
@@ -291,7 +318,7 @@ impl Session {
         let position = self.position();
         let event = if !notices.is_empty() {
             Some(FeedEvent::Notices { notices, position, age })
-        } else if self.told > before || is_first {
+        } else if position != before || is_first {
             Some(FeedEvent::Passed(position))
         } else {
             None

@@ -152,6 +152,16 @@ pub(super) async fn triggers(asked: &mut Asked, feed: &str) -> Result<Vec<Trigge
     rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
+/// A view: its name, and what made it.
+pub(super) type View = (String, String);
+
+/// All views of the file.
+pub(super) async fn views(asked: &mut Asked) -> Result<Vec<View>, sqlx::Error> {
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'view' ORDER BY name";
+    let rows = asked.rows(sql, |query| query).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
+}
+
 /// Whether there is a table of changes.
 pub(super) async fn is_made(asked: &mut Asked, feed: &str) -> Result<bool, sqlx::Error> {
     let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1";

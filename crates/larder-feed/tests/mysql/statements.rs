@@ -25,6 +25,32 @@ async fn a_definition_tells_its_table_as_a_whole() {
     }
 }
 
+/// Which tables are read through a view isn't in the statement: it may go over another view, or
+/// over other tables than before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_another_one_tells_every_table() {
+    let mariadb = database();
+    mariadb.sql("CREATE TABLE orders (id int PRIMARY KEY)");
+    let feed = feed_of(&mariadb, &["users", "orders"]);
+    let mut follower = Follower::follow(&feed, None).await.unwrap();
+    follower.catch_up(&feed).await;
+    for sql in [
+        "CREATE VIEW named AS SELECT id, name FROM users",
+        "CREATE VIEW outer_one AS SELECT id, name FROM named",
+        "CREATE OR REPLACE VIEW outer_one AS SELECT id, upper(name) AS name FROM named",
+        "ALTER VIEW outer_one AS SELECT 1 AS id, 'x' AS name",
+        "CREATE OR REPLACE DEFINER = CURRENT_USER SQL SECURITY INVOKER VIEW named AS SELECT 1",
+        "RENAME TABLE named TO other",
+        "DROP VIEW other, outer_one",
+    ] {
+        mariadb.sql(sql);
+        let told = follower.catch_up(&feed).await;
+        assert_eq!(told, ["altered users", "~users", "altered orders", "~orders"], "{sql}");
+    }
+    mariadb.sql("CREATE PROCEDURE nothing () SELECT 1; CREATE TABLE unread (id int)");
+    assert!(follower.catch_up(&feed).await.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_was_changed_behind_the_log_is_told_as_a_whole() {
     let (mariadb, feed) = followed();

@@ -62,6 +62,36 @@ async fn while_nobody_follows_the_disk_stays_within_the_budget() {
     next.acknowledge();
 }
 
+/// Who watches may be killed, and what he leaves behind keeps the log until the disk is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_somebody_left_who_watched_is_dropped_when_it_is_too_far_behind() {
+    let (postgres, _) = installed().await;
+    let options = PostgresFeedOptions {
+        behind_max: 8 * MIB,
+        look_every: Duration::from_millis(10),
+        ..PostgresFeedOptions::new(["users"])
+    };
+    let feed = PostgresFeed::new(&postgres.url(), options).unwrap();
+    let mut follower = Follower::follow(&feed, None).await.unwrap();
+    follower.catch_up(&feed).await;
+    let observer = feed.observer();
+    drop(Follower::follow(&observer, None).await.unwrap());
+    let slots = "SELECT string_agg(slot_name, ' ' ORDER BY slot_name) FROM pg_replication_slots";
+    let mut rows = 0;
+    while postgres.psql(slots) != "larder" {
+        assert!(rows < 1_000, "it is still there: {}", postgres.psql(slots));
+        postgres.psql(
+            "INSERT INTO users SELECT n, repeat('x', 100) FROM generate_series(1, 5000) n;
+             DELETE FROM users; CHECKPOINT;",
+        );
+        rows += 1;
+        follower.catch_up(&feed).await;
+        follower.acknowledge();
+    }
+    assert!(rows > 2, "not before it is too far behind");
+    assert_eq!(follower.gaps.len(), 1, "who follows goes on: {:?}", follower.gaps);
+}
+
 /// There is always something to tell, and nothing is ever acknowledged.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_follows_too_slowly_is_noticed_while_he_is_busy() {

@@ -34,6 +34,25 @@ async fn a_table_that_could_not_be_changed_any_more_is_refused() {
     postgres.psql("UPDATE nokey SET id = 1");
 }
 
+/// Each by the right that is missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_the_rights_is_told_which() {
+    let postgres = database();
+    postgres.psql("CREATE ROLE app LOGIN; GRANT ALL ON users TO app");
+    let url = postgres.url().replace("postgres@", "app@");
+    let as_app = PostgresFeed::new(&url, PostgresFeedOptions::new(["users"])).unwrap();
+    let refused = as_app.install().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    assert!(refused.to_string().contains("GRANT CREATE ON DATABASE"), "{refused}");
+    postgres.psql("GRANT CREATE ON DATABASE postgres TO app");
+    let refused = as_app.install().await.unwrap_err();
+    assert!(refused.to_string().contains("as the owner of the tables"), "{refused}");
+    feed(&postgres, &["users"]).install().await.unwrap();
+    let refused = as_app.follow(None).await.err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::Config, "{refused}");
+    assert!(refused.to_string().contains("the attribute REPLICATION"), "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_log_tells_of_old_rows_is_known_beforehand() {
     let postgres = database();

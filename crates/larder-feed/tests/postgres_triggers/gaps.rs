@@ -123,7 +123,7 @@ async fn a_clock_that_went_back_is_a_gap() {
     let mut follower = Follower::follow(&feed, None).await.unwrap();
     follower.catch_up(&feed).await;
     let at = follower.position;
-    let of_later = FeedPosition(at.0 + 1_000);
+    let of_later = FeedPosition(at.0 + (1_000 << 32));
     drop(follower);
     let mut next = Follower::follow_soon(&feed, Some(of_later)).await;
     next.catch_up(&feed).await;

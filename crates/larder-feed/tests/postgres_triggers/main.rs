@@ -2,6 +2,7 @@
 //! when there is a gap.
 #![allow(clippy::unwrap_used)]
 
+mod altered;
 mod bounds;
 #[path = "../common/follower.rs"]
 mod follower;

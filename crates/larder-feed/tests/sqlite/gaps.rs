@@ -190,7 +190,7 @@ async fn a_place_of_another_log_is_a_gap() {
     drop(follower);
     for (since, reason) in [
         (FeedPosition(at.0 ^ 1 << 100), "the log is another one"),
-        (FeedPosition(at.0 + 1_000), "the database is one of an earlier time"),
+        (FeedPosition(at.0 + (1_000 << 32)), "the database is one of an earlier time"),
     ] {
         let mut next = Follower::follow(&feed, Some(since)).await.unwrap();
         next.catch_up(&feed).await;

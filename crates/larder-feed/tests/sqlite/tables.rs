@@ -65,19 +65,50 @@ async fn installing_again_follows_exactly_what_is_named() {
 async fn a_table_that_was_altered_is_told_and_followed_on() {
     let (database, feed, mut follower) = followed().await;
     database.sqlite3("ALTER TABLE users ADD COLUMN age INT; INSERT INTO users VALUES (1, 'x', 7);");
-    assert_eq!(follower.catch_up(&feed).await, ["altered users", "+1 x"]);
+    assert_eq!(follower.catch_up(&feed).await, ["altered users", "~users", "+1 x"]);
     assert!(!feed.check().await.unwrap()[0].is_installed, "the new column isn't told");
     let applied = follower.position;
     drop(follower);
     let mut next = Follower::follow(&feed, Some(applied)).await.unwrap();
     database.sqlite3("ALTER TABLE users RENAME COLUMN name TO title; UPDATE users SET id = 2;");
-    assert_eq!(next.catch_up(&feed).await, ["altered users", "1>2 x"]);
+    assert_eq!(next.catch_up(&feed).await, ["altered users", "~users", "1>2 x"]);
     drop(next);
     feed.install().await.unwrap();
     let mut next = Follower::follow(&feed, Some(applied)).await.unwrap();
     next.catch_up(&feed).await;
     assert_eq!(next.gaps, ["the log is another one"]);
     assert!(feed.check().await.unwrap()[0].is_installed);
+}
+
+/// On a database to which nobody writes rows: none brings it to light.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_that_is_another_one_is_told_before_the_end_is_passed() {
+    let (database, feed, mut follower) = followed().await;
+    follower.catch_up(&feed).await;
+    let first = "CREATE VIEW named AS SELECT id, name FROM users";
+    let other = "CREATE VIEW named AS SELECT id, upper(name) AS name FROM users";
+    for altered in [
+        first.to_owned(),
+        format!("BEGIN; DROP VIEW named; {other}; COMMIT"),
+        format!("BEGIN; DROP VIEW named; {first}; DROP VIEW named; {other}; COMMIT"),
+        "DROP VIEW named".to_owned(),
+    ] {
+        database.sqlite3(&altered);
+        assert_eq!(follower.catch_up(&feed).await, ["altered users", "~users"], "{altered}");
+        assert!(follower.catch_up(&feed).await.is_empty(), "{altered}: twice");
+    }
+    database.sqlite3("CREATE INDEX by_name ON users (name)");
+    assert!(follower.catch_up(&feed).await.is_empty(), "an index is nothing to a reader");
+    let applied = follower.position;
+    drop(follower);
+    let mut next = Follower::follow(&feed, Some(applied)).await.unwrap();
+    next.catch_up(&feed).await;
+    assert!(next.gaps.is_empty(), "{:?}", next.gaps);
+    drop(next);
+    database.sqlite3(first);
+    let mut next = Follower::follow(&feed, Some(applied)).await.unwrap();
+    next.catch_up(&feed).await;
+    assert_eq!(next.gaps, ["the tables were altered meanwhile"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use larder_core::feed::{FeedEvent, FeedPosition};
+use larder_core::feed::{FeedEvent, FeedPosition, Notice};
 use larder_core::{Error, ErrorKind, Result};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
@@ -22,9 +21,11 @@ use tokio::time::{Instant, Interval, timeout};
 
 use self::telling::{Page, WRITTEN};
 use super::super::control::{internal, refused, text};
+use super::super::shape;
 use super::super::snapshot::Snapshot;
+use super::catalogue::{self, Catalogue};
 use super::{Inner, OWNS, TICK, Tick, in_schema, tables};
-use crate::outbox::{Assembly, Kept, LOOKS_WITHIN, Looked, Outbox, PAGE, now, ticks_every};
+use crate::outbox::{Assembly, Kept, LOOKS_WITHIN, Looked, Outbox, PAGE, now};
 
 /// So long a statement may take.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(30);
@@ -49,6 +50,8 @@ struct Seen {
     missed: i64,
     /// When, in microseconds, by the server's clock.
     micros: i64,
+    /// The number of the catalogue that was known then.
+    catalogue: u32,
 }
 
 /// What is new between two snapshots.
@@ -79,6 +82,10 @@ pub(super) struct Session {
     told: Seen,
     page: Option<Page>,
     assembly: Assembly,
+    /// How the tables are, as it was told.
+    known: Catalogue,
+    /// What was seen when that was read: it is the same as long as nobody commits anything.
+    read_at: String,
     /// Looks that were told and aren't acknowledged.
     marks: VecDeque<Seen>,
     /// What was acknowledged and isn't written down.
@@ -94,7 +101,6 @@ pub(super) struct Session {
     /// When the one began that is being told.
     looking: Instant,
     forgets: Interval,
-    checks: Interval,
 }
 
 impl Session {
@@ -108,7 +114,8 @@ impl Session {
             Err(_) => return Err(late()),
         };
         let snapshot = NOTHING_SEEN.to_owned();
-        let nothing = Seen { clock: 0, snapshot, place: 0, missed: 0, micros: i64::MAX };
+        let nothing =
+            Seen { clock: 0, snapshot, place: 0, missed: 0, micros: i64::MAX, catalogue: 0 };
         let mut session = Self {
             connection,
             log: 0,
@@ -117,6 +124,8 @@ impl Session {
             told: nothing.clone(),
             page: None,
             assembly: Assembly::default(),
+            known: Catalogue::default(),
+            read_at: String::new(),
             marks: VecDeque::new(),
             due: None,
             acknowledged: nothing,
@@ -125,7 +134,6 @@ impl Session {
             looked: now(),
             looking: now(),
             forgets: forgetting::ticks(),
-            checks: ticks_every(feed.options.look_every),
             feed,
         };
         session.lock().await?;
@@ -140,7 +148,7 @@ impl Session {
         // What is sought is at the end of an index, whatever the statistics say. And a process that
         // was stopped, or whose network is gone, makes room for another one.
         let settings = "SELECT set_config(name, value, false) FROM (VALUES
-              ('enable_seqscan', 'off'), ('synchronous_commit', 'local'),
+              ('enable_seqscan', 'off'), ('jit', 'off'), ('synchronous_commit', 'local'),
               ('tcp_keepalives_idle', '10'), ('tcp_keepalives_interval', '5'),
               ('tcp_keepalives_count', '4'), ('idle_session_timeout', '60s'))
                 AS wanted (name, value)
@@ -173,8 +181,10 @@ impl Session {
         let (clock, place, missed) = (number(0)?, number(1)?, number(2)?);
         self.log = tick.log;
         self.feed.follows.store(tick.log, Ordering::Release);
+        self.known = self.catalogue().await?;
+        let catalogue = self.known.number();
         self.acknowledged =
-            Seen { clock, snapshot: text(&row, 3)?, place, missed, micros: i64::MAX };
+            Seen { clock, snapshot: text(&row, 3)?, place, missed, micros: i64::MAX, catalogue };
         self.told = self.acknowledged.clone();
         if self.feed.watches {
             self.phase = Phase::Begins("who watches begins");
@@ -191,8 +201,13 @@ impl Session {
             Some(since) if since.clock >= tick.clock => {
                 Phase::Begins("the database is one of an earlier time")
             }
+            Some(since) if since.catalogue != catalogue => {
+                Phase::Begins("the tables were altered meanwhile")
+            }
             Some(since) => {
                 self.told.clock = since.clock;
+                // It may have been a crash that ended who followed before.
+                self.known.doubt_unlogged();
                 Phase::Telling
             }
         };
@@ -231,15 +246,44 @@ impl Session {
             place: number(1)?,
             missed: number(2)?,
             micros: number(3)?,
+            catalogue: self.known.number(),
         };
         rows.retain(|row| matches!(row.try_get::<Option<i64>, _>(4), Ok(Some(_))));
         Ok((seen, rows))
     }
 
+    async fn catalogue(&mut self) -> Result<Catalogue> {
+        let feed = Arc::clone(&self.feed);
+        let (asked, tables) = (catalogue::asked(&feed.options.name), &feed.options.tables);
+        Catalogue::of(&self.rows(&asked, |query| query.bind(shape::array(tables))).await?)
+    }
+
+    /// What was altered besides rows, if anybody has committed anything since that was looked at.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when not all that is changed is written down any more.
+    async fn altered(&mut self, seen: &mut Seen) -> Result<Vec<Notice>> {
+        if self.read_at == seen.snapshot {
+            return Ok(Vec::new());
+        }
+        let now = self.catalogue().await?;
+        let notices = now.altered_since(&self.known);
+        if !notices.is_empty() {
+            tables::check_installed(&self.feed.control, &self.feed.options).await?;
+        }
+        seen.catalogue = now.number();
+        self.known = now;
+        self.read_at.clone_from(&seen.snapshot);
+        Ok(notices)
+    }
+
     /// A look from its beginning.
     async fn look_anew(&mut self) -> Result<Looked> {
         let began = now();
-        let (seen, rows) = self.see().await?;
+        let (mut seen, rows) = self.see().await?;
+        // Where it isn't told, a gap is.
+        let altered = self.altered(&mut seen).await?;
         let has_missed = seen.missed != self.acknowledged.missed;
         if self.feed.watches {
             if has_missed {
@@ -254,7 +298,7 @@ impl Session {
         }
         self.looking = began;
         match self.phase {
-            Phase::Telling if !has_missed => self.tell(seen, rows).await,
+            Phase::Telling if !has_missed => self.tell(seen, rows, altered).await,
             Phase::Begins(reason) if !has_missed => self.begin(seen, reason).await,
             Phase::Lapsed => {
                 // A number above those of all that run: a snapshot's `xmax` isn't, as the last ones
@@ -297,7 +341,7 @@ impl Session {
     }
 
     fn position(&self, seen: &Seen) -> FeedPosition {
-        Tick { log: self.log, clock: seen.clock }.position()
+        Tick { log: self.log, clock: seen.clock, catalogue: seen.catalogue }.position()
     }
 
     async fn row<'a>(
@@ -342,9 +386,6 @@ impl Outbox for Session {
             }
             let rows = self.read(&page).await?;
             return self.told_page(page, rows, Vec::new());
-        }
-        if self.checks.tick().now_or_never().is_some() {
-            tables::check_installed(&self.feed.control, &self.feed.options).await?;
         }
         if !self.feed.watches {
             self.forget().await?;

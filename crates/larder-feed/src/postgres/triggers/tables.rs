@@ -7,6 +7,8 @@ use larder_core::change::Table;
 use sqlx::Row as _;
 
 use super::super::control::{Control, internal, text};
+use super::super::shape;
+use super::catalogue::{self, Catalogue};
 use super::{PostgresTriggersOptions, config, in_schema};
 
 /// The first version whose snapshots have whole numbers of transactions.
@@ -21,6 +23,28 @@ pub enum Problem {
     NoTable(Table),
     /// It belongs to somebody else, so that no trigger can be made.
     NotOwned(Table),
+    /// The rows of one of its parts are in another database (FOREIGN), where no trigger of this one
+    /// is executed.
+    ElsewhereIn {
+        /// The table.
+        table: Table,
+        /// The part, as SQL names it.
+        part: String,
+    },
+    /// A table inherits from it, whose rows a SELECT of it returns, and which isn't named.
+    Unnamed {
+        /// The table.
+        table: Table,
+        /// The one that inherits, as SQL names it.
+        child: String,
+    },
+}
+
+impl Problem {
+    /// Whether rows are changed that no trigger tells.
+    fn hides_rows(&self) -> bool {
+        matches!(self, Self::ElsewhereIn { .. } | Self::Unnamed { .. })
+    }
 }
 
 impl fmt::Display for Problem {
@@ -33,6 +57,16 @@ impl fmt::Display for Problem {
             Self::NotOwned(table) => {
                 write!(formatter, "only the owner of {table} can install triggers on it")
             }
+            Self::ElsewhereIn { table, part } => write!(
+                formatter,
+                "no trigger is executed for {part}, whose rows are in another database: ALTER \
+                 TABLE {table} DETACH PARTITION {part}, or name the other parts"
+            ),
+            Self::Unnamed { table, child } => write!(
+                formatter,
+                "a SELECT of {table} returns the rows of {child} too, which inherits from it: \
+                 name {child} as well"
+            ),
         }
     }
 }
@@ -50,8 +84,8 @@ pub struct TableStanding {
     pub(super) quoted: String,
 }
 
-/// A partition that was added later has the trigger of its rows, but none of its own TRUNCATE,
-/// which is no reason not to follow.
+/// A partition that was added later has the trigger of its rows, but none of its own TRUNCATE. That
+/// is no reason not to follow: the catalogue tells it.
 const STANDING: &str = "
     SELECT n.nspname::text, c.relname::text, c.relkind IN ('r', 'p') AND c.relpersistence <> 't',
            pg_has_role(c.relowner, 'USAGE'), format('%I.%I', n.nspname, c.relname),
@@ -78,6 +112,21 @@ pub(super) async fn standing(
         // Nobody has to name it twice, and its triggers would be made twice.
         if !all.iter().any(|other: &TableStanding| other.table == one.table) {
             all.push(one);
+        }
+    }
+    let tables = shape::array(&options.tables);
+    let rows = control.rows(&catalogue::asked(&options.name), &[&tables]).await?;
+    for entry in Catalogue::of(&rows)?.entries() {
+        let Some(table) = &entry.table else { continue };
+        let Some(one) = all.iter_mut().find(|one| one.table == *table) else { continue };
+        let of = |part: &Option<String>| part.clone().map(|part| (table.clone(), part));
+        let elsewhere = of(&entry.elsewhere);
+        let elsewhere = elsewhere.map(|(table, part)| Problem::ElsewhereIn { table, part });
+        let unnamed = of(&entry.child).map(|(table, child)| Problem::Unnamed { table, child });
+        for problem in elsewhere.into_iter().chain(unnamed) {
+            if !one.problems.contains(&problem) {
+                one.problems.push(problem);
+            }
         }
     }
     Ok(all)
@@ -149,8 +198,8 @@ pub(super) async fn is_current(
     Ok(is_same && usize::try_from(count) == Ok(tables.len()))
 }
 
-/// Refuses where a trigger is missing. From then on the log is another one: nobody knows for how
-/// long it was.
+/// Refuses where a trigger is missing, or where none is executed for some of the rows. From then on
+/// the log is another one: nobody knows for how long it was.
 pub(super) async fn check_installed(
     control: &Control,
     options: &PostgresTriggersOptions,
@@ -160,12 +209,19 @@ pub(super) async fn check_installed(
         return Err(config(format!("there is no table {name}.change: install the feed first")));
     }
     let standing = standing(control, options).await?;
-    let Some(table) = standing.iter().find(|table| !table.is_installed) else { return Ok(()) };
+    let hidden = standing.iter().flat_map(|table| &table.problems).find(|it| it.hides_rows());
+    let missing = standing.iter().find(|table| !table.is_installed).map(|table| &table.table);
+    let wrong = match (hidden, missing) {
+        (Some(problem), _) => problem.to_string(),
+        (None, Some(table)) => {
+            format!("the triggers of {table} are missing or disabled: install the feed again")
+        }
+        (None, None) => return Ok(()),
+    };
     let other = in_schema(
         &options.name,
         "UPDATE {feed}.state SET log = hashtextextended(gen_random_uuid()::text, 0)",
     );
     control.rows(&other, &[]).await?;
-    let table = &table.table;
-    Err(config(format!("the triggers of {table} are missing or disabled: install the feed again")))
+    Err(config(wrong))
 }

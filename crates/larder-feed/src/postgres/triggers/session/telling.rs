@@ -18,6 +18,7 @@ use crate::outbox::{CHANGES_MAX, Kind, Looked, PAGE, Written};
 /// So many looks are remembered that weren't acknowledged; of more, the oldest are forgotten, and
 /// an acknowledgement of those waits for the next one.
 const MARKS_MAX: usize = 1_024;
+
 /// Where a look is that has more to tell than one page.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -33,13 +34,19 @@ pub(super) const WRITTEN: &str =
     "c.place, c.kind, c.schema_name, c.table_name, c.names, c.was, c.becomes";
 
 impl Session {
-    pub(super) async fn tell(&mut self, seen: Seen, rows: Vec<PgRow>) -> Result<Looked> {
+    /// Tells it, behind what was `altered`.
+    pub(super) async fn tell(
+        &mut self,
+        seen: Seen,
+        rows: Vec<PgRow>,
+        altered: Vec<Notice>,
+    ) -> Result<Looked> {
         // It was committed after the look before, by the same clock. Before the first nobody knows.
         let age = seen.micros.checked_sub(self.told.micros).map(i64::unsigned_abs);
         let age = age.filter(|_| self.told.micros != i64::MAX).map(Duration::from_micros);
         let mut page = Page { seen, after: i64::MIN, only_messages: false, age };
         if rows.len() < PAGE {
-            return self.told_page(page, rows, Vec::new());
+            return self.told_page(page, rows, altered);
         }
         let counted = format!(
             "SELECT count(*) FROM (SELECT FROM {{feed}}.change c WHERE {UNSEEN} LIMIT $3) c"
@@ -48,7 +55,7 @@ impl Session {
         let bound = i64::try_from(CHANGES_MAX).unwrap_or(i64::MAX).saturating_add(1);
         let row = self.row(&counted, |query| query.bind(before).bind(now).bind(bound)).await?;
         if row.try_get::<i64, _>(0).map_err(|error| internal(&error))? < bound {
-            return self.told_page(page, rows, Vec::new());
+            return self.told_page(page, rows, altered);
         }
         let named = format!(
             "SELECT DISTINCT c.schema_name, c.table_name FROM {{feed}}.change c
@@ -60,7 +67,8 @@ impl Session {
             let table = Table { schema: text(row, 0)?.into(), name: text(row, 1)?.into() };
             Ok(Notice::truncated(table))
         };
-        let notices = rows.iter().map(whole).collect::<Result<_>>()?;
+        let mut notices = altered;
+        notices.extend(rows.iter().map(whole).collect::<Result<Vec<_>>>()?);
         page.only_messages = true;
         let rows = self.read(&page).await?;
         self.told_page(page, rows, notices)
