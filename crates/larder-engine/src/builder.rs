@@ -24,6 +24,7 @@ use crate::keys::AnyKeyList;
 use crate::ledger::Weigh;
 use crate::memory::MemoryTier;
 use crate::observe::{Observer, Observers};
+use crate::reload::Reload;
 use crate::shared::COMPRESS_FROM_DEFAULT;
 use crate::shared::codec::Codec;
 use crate::worth::{Fingerprint, KeyParts, parts_of_tuples};
@@ -66,6 +67,7 @@ pub struct CacheBuilder<K, V> {
     guard: Option<Guard>,
     gather: Option<Duration>,
     load_timeout: Duration,
+    reload: Reload,
     wait: Duration,
     deadline: Duration,
     idle_for: Option<Duration>,
@@ -106,6 +108,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             guard: None,
             gather: None,
             load_timeout: LOAD_TIMEOUT_DEFAULT,
+            reload: Reload::default(),
             wait: WAIT_DEFAULT,
             deadline: DEADLINE_DEFAULT,
             idle_for: None,
@@ -282,6 +285,33 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// After how long a load is dropped; 10 s by default.
     pub fn load_timeout(mut self, timeout: Duration) -> Self {
         self.load_timeout = timeout;
+        self
+    }
+
+    /// Whether an entry is loaded again when its key is invalidated, by a [feed](Self::feed) for
+    /// instance, so that the next reader doesn't wait for it; [`Reload::Never`] by default.
+    ///
+    /// ```
+    /// # use larder_core::{LoadContext, LoadError, Source};
+    /// # use larder_engine::{Cache, Reload};
+    /// # use std::time::Duration;
+    /// # struct Users;
+    /// # impl Source<u64, String> for Users {
+    /// #     async fn load(&self, _: &u64, _: &mut LoadContext) -> Result<Option<String>, LoadError> {
+    /// #         Ok(None)
+    /// #     }
+    /// # }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// let users = Cache::builder("user")
+    ///     .max_staleness(Duration::from_secs(2))
+    ///     .reload(Reload::Hot)
+    ///     .source(Users)
+    ///     .build()?;
+    /// # let _: Cache<u64, String> = users;
+    /// # Ok(()) }
+    /// ```
+    pub fn reload(mut self, reload: Reload) -> Self {
+        self.reload = reload;
         self
     }
 

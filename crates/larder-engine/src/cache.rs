@@ -24,6 +24,7 @@ use crate::memory::MemoryTier;
 use crate::observe::Observers;
 use crate::patience::Patience;
 use crate::penetration::Penetration;
+use crate::reload::Reload;
 use crate::shared::Part;
 use crate::slot::Ground;
 use crate::worth::Notes;
@@ -73,6 +74,7 @@ pub(crate) struct Parts<K, V> {
     pub(crate) guard: Guard,
     pub(crate) gathering: Option<Gathering<K, V>>,
     pub(crate) load_timeout: Duration,
+    pub(crate) reload: Reload,
     pub(crate) patience: Patience,
     pub(crate) penetration: Option<Penetration<K>>,
     /// Whether an entry ever had a tag.

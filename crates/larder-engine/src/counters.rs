@@ -116,6 +116,7 @@ pub(crate) struct Counters {
     pub(crate) not_kept: Counter,
     pub(crate) invalidations: Counter,
     pub(crate) sweeps: Counter,
+    pub(crate) reloads: Counter,
     pub(crate) filtered: Counter,
     pub(crate) keys_loaded: Counter,
     pub(crate) keys_failed: Counter,
@@ -171,6 +172,7 @@ impl Counters {
             not_kept: self.not_kept.get(),
             invalidations: self.invalidations.get(),
             sweeps: self.sweeps.get(),
+            reloads: self.reloads.get(),
             filtered: self.filtered.get(),
             shared_hit_age: self.shared_age.snapshot(),
             shared_busy: self.shared_busy.get(),
@@ -217,6 +219,9 @@ pub struct CacheStats {
     pub invalidations: u64,
     /// How often the whole cache, or a prefix of its keys, was invalidated or marked stale.
     pub sweeps: u64,
+    /// Keys that were in use when they were invalidated, and whose load was begun at once: see
+    /// [`Reload`](crate::Reload).
+    pub reloads: u64,
     /// Reads that the filter answered: the key surely doesn't exist. They are neither hits nor
     /// misses.
     pub filtered: u64,

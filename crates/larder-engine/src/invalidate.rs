@@ -184,7 +184,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// `BadKey` when a key has no valid text.
     pub fn invalidate_here(&self, keys: &[K], what: Invalidation) -> Result<usize> {
-        let begun = self.begin(keys, what)?;
+        let (begun, hot) = self.begin(keys, what)?;
+        if begun.beyond.is_none() {
+            self.0.reload(hot);
+        }
         Ok(begun.hand_over())
     }
 
@@ -210,7 +213,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     }
 
     async fn strike_keys(&self, keys: &[K], what: Invalidation) -> Result<Invalidated> {
-        self.begin(keys, what)?.carry_out().await
+        let (begun, hot) = self.begin(keys, what)?;
+        let invalidated = begun.carry_out().await?;
+        self.0.reload(hot);
+        Ok(invalidated)
     }
 
     /// Forgets what a feed tells of. Nothing is held of keys without a valid text, so they are left
@@ -223,30 +229,39 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             texts.reserve(keys.len());
             keys.retain(|key| parts.text(key).map(|text| texts.push(text)).is_ok());
         }
-        self.begin_with(&keys, beyond, &texts, Invalidation::Drop).carry_out().await.map(drop)
+        let (begun, hot) = self.begin_with(&keys, beyond, &texts, Invalidation::Drop);
+        begun.carry_out().await?;
+        parts.reload(hot);
+        Ok(())
     }
 
-    fn begin(&self, keys: &[K], what: Invalidation) -> Result<Begun<'_>> {
+    fn begin(&self, keys: &[K], what: Invalidation) -> Result<(Begun<'_>, Vec<K>)> {
         let parts = &self.0;
         let texts = keys.iter().map(|key| parts.text(key)).collect::<Result<Vec<_>>>()?;
         Ok(self.begin_with(keys, parts.beyond(false)?, &texts, what))
     }
 
-    /// Strikes these keys here. Who is beyond this process, if anybody, is to be told of `texts`,
-    /// which are theirs.
+    /// Strikes these keys here, and returns those that are to be loaded again when it is carried
+    /// out. Who is beyond this process, if anybody, is to be told of `texts`, which are theirs.
     fn begin_with<'a>(
         &self,
         keys: &[K],
         beyond: Option<&'a Shared>,
         texts: &[String],
         what: Invalidation,
-    ) -> Begun<'a> {
+    ) -> (Begun<'a>, Vec<K>) {
         let parts = &self.0;
         let now = parts.engine.now();
         parts.counters.invalidations.add(keys.len() as u64);
-        let mut entries = 0;
+        // What is marked stale is refreshed by who reads it.
+        let reloads_max = if what == Invalidation::Drop { parts.reloads_max() } else { 0 };
+        let (mut entries, mut hot) = (0, Vec::new());
         for key in keys {
-            entries += usize::from(parts.strike(key, now, what));
+            let struck = parts.strike(key, now, what);
+            entries += usize::from(struck.was_held);
+            if struck.was_used && hot.len() < reloads_max {
+                hot.push(key.clone());
+            }
             parts.tell(key, What::Invalidated(what));
         }
         let beyond = beyond.map(|shared| {
@@ -258,7 +273,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             };
             (shared, texts.chunks(STEP_MAX).map(work).collect())
         });
-        Begun { entries, beyond }
+        (Begun { entries, beyond }, hot)
     }
 
     fn begin_all(&self, what: Invalidation) -> Result<Begun<'_>> {

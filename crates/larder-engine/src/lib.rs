@@ -83,6 +83,7 @@ mod plain;
 mod read;
 #[cfg(target_os = "linux")]
 mod recent;
+mod reload;
 pub mod runtime;
 pub mod shared;
 mod slot;
@@ -113,6 +114,7 @@ pub use keys::{AnyKeyList, AnyKeyPages};
 pub use memory::{MemoryTier, memory_tier};
 pub use patience::Read;
 pub use plain::{Moved, Moving, Occupant, Plain, PlainChange, PlainHeld};
+pub use reload::Reload;
 pub use shared::codec::{Codec, MessagePack, Raw};
 pub use shared::{SharedStats, Sharing, SharingBounds};
 pub use slot::Slot;

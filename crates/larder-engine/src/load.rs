@@ -205,7 +205,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// Starts the load of a flight that this caller leads.
-    fn depart(self: &Arc<Self>, key: &K, flight: &Arc<Flight<V>>, seek: Seek, loader: Loader<V>) {
+    pub(crate) fn depart(
+        self: &Arc<Self>,
+        key: &K,
+        flight: &Arc<Flight<V>>,
+        seek: Seek,
+        loader: Loader<V>,
+    ) {
         if let (Loader::Source, Some(_), Some(gathering)) = (&loader, &self.source, &self.gathering)
         {
             return gathering.gather(self, key, flight, seek);

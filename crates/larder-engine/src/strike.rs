@@ -14,6 +14,15 @@ use crate::cache::Parts;
 use crate::invalidate::Invalidation;
 use crate::slot::Slot;
 
+/// What a key was when it was struck.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Struck {
+    /// Something was held of it.
+    pub(crate) was_held: bool,
+    /// That had been read since it was loaded, as far as the memory tier's policy keeps count.
+    pub(crate) was_used: bool,
+}
+
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Keys may be new that nobody named.
     fn void_filter(&self) {
@@ -43,44 +52,51 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
         });
         drop(walk);
-        struck.into_iter().filter(|key| self.strike(key, now, what)).count()
+        struck.into_iter().filter(|key| self.strike(key, now, what).was_held).count()
     }
 
-    /// Strikes one key, and what was read beneath its writes that wait. Returns whether something
-    /// was held.
-    pub(crate) fn strike(&self, key: &K, now: Moment, what: Invalidation) -> bool {
+    /// Strikes one key, and what was read beneath its writes that wait.
+    pub(crate) fn strike(&self, key: &K, now: Moment, what: Invalidation) -> Struck {
         // Before the epoch is raised: a flight that begins then is joined by whoever comes later.
         self.doubt_beneath(key);
         self.strike_memory(key, now, what)
     }
 
     /// Strikes one key in memory alone: what is beneath its writes that wait didn't change.
-    pub(crate) fn strike_memory(&self, key: &K, now: Moment, what: Invalidation) -> bool {
+    pub(crate) fn strike_memory(&self, key: &K, now: Moment, what: Invalidation) -> Struck {
         let raise = || self.engine.epochs().raise(self.scope, key);
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::EpochUnderLock) {
-            let was_held = self.strike_held(key, now, what, || ());
+            let struck = self.strike_held(key, now, what, || ());
             raise();
-            return was_held;
+            return struck;
         }
         self.strike_held(key, now, what, raise)
     }
 
     /// Calls `raise` and strikes what is held of a key, under one lock.
-    fn strike_held(&self, key: &K, now: Moment, what: Invalidation, raise: impl FnOnce()) -> bool {
+    fn strike_held(
+        &self,
+        key: &K,
+        now: Moment,
+        what: Invalidation,
+        raise: impl FnOnce(),
+    ) -> Struck {
         let mut put = 0;
         let horizon = self.horizon();
-        let (outcome, was_held) = self.memory.compute(key, now, K::clone, |held| {
+        let (outcome, struck) = self.memory.compute(key, now, K::clone, |held| {
             raise();
-            let was_held = held.as_ref().is_some_and(|held| {
+            let standing = held.as_ref().filter(|held| {
                 let slot: &Slot<V> = held.value;
                 slot.times_now(self.ground()).is_some()
             });
+            let was_used = standing.is_some_and(|held| held.uses > 0);
+            let struck = Struck { was_held: standing.is_some(), was_used };
             let change = change(held, self.permitted(what), horizon);
             if let Change::Put { value, .. } = &change {
                 put = self.notes.ledger.weight(key, value);
             }
-            (change, was_held)
+            (change, struck)
         });
         match outcome {
             // What is put in its own place has left and come.
@@ -94,7 +110,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if let Some(penetration) = &self.penetration {
             penetration.announced(key);
         }
-        was_held
+        struck
     }
 
     /// What is done where `what` was asked for. An entry that is marked stale takes another place

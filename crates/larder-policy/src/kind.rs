@@ -64,6 +64,16 @@ impl PolicyKind {
             Self::Adaptive => "adaptive",
         }
     }
+
+    /// Whether uses are marked on the entries themselves ([`Hits::Marked`](crate::Hits::Marked)),
+    /// by which it is known of each whether it is used.
+    #[must_use]
+    pub const fn marks_uses(self) -> bool {
+        match self {
+            Self::Lru | Self::Lfu | Self::Fifo | Self::Random => false,
+            Self::Sieve | Self::S3Fifo | Self::TinyLfu | Self::CostAware | Self::Adaptive => true,
+        }
+    }
 }
 
 impl fmt::Display for PolicyKind {
@@ -106,6 +116,15 @@ mod tests {
     fn every_name_reads_back() {
         for kind in PolicyKind::ALL {
             assert_eq!(kind.to_string().parse(), Ok(kind));
+        }
+    }
+
+    #[test]
+    fn each_is_known_to_mark_uses_or_not() {
+        use crate::{Chosen, Hits, Policy as _};
+        for kind in PolicyKind::ALL {
+            let marks = Chosen::of(kind, 8).hits() == Hits::Marked;
+            assert_eq!(kind.marks_uses(), marks, "{kind}");
         }
     }
 

@@ -156,6 +156,7 @@ pub fn compose(
             .window(cache.window)
             .wait(cache.wait)
             .deadline(cache.deadline)
+            .reload(cache.reload)
             .load_timeout(config.sources[cache.source].load_timeout)
             .source(load)
             .guard(source.guard.clone())

@@ -131,7 +131,7 @@ impl Collector for Numbers {
 /// A counter of a cache: its name, its help, and where it is found.
 type CacheCounter = (&'static str, &'static str, fn(&CacheStats) -> u64);
 
-const CACHE_COUNTERS: [CacheCounter; 9] = [
+const CACHE_COUNTERS: [CacheCounter; 10] = [
     ("cache_misses", "Keys that memory could not serve", |stats| stats.misses),
     ("cache_joined", "Misses that joined a load another caller led", |stats| stats.joined),
     ("cache_load_errors", "Questions to the source that failed", |stats| stats.load_errors),
@@ -152,6 +152,9 @@ const CACHE_COUNTERS: [CacheCounter; 9] = [
     }),
     ("cache_sweeps", "Times that all keys, or all with a prefix, were invalidated", |stats| {
         stats.sweeps
+    }),
+    ("cache_reloads", "Keys in use whose load was begun when they were invalidated", |stats| {
+        stats.reloads
     }),
 ];
 

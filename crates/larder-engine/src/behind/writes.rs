@@ -205,7 +205,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if self.engine.omits(crate::engine::Omit::StrikeAtPush) {
             return false;
         }
-        self.strike_memory(key, now, Invalidation::Drop)
+        self.strike_memory(key, now, Invalidation::Drop).was_held
     }
 
     /// Lets an acknowledgement wait the longer the more waits to be applied, so that who writes

@@ -22,6 +22,7 @@ use crate::ledger::Ledger;
 use crate::memory::memory_tier;
 use crate::patience::Patience;
 use crate::penetration::Penetration;
+use crate::reload::Reload;
 use crate::shared::{Member, Part};
 use crate::worth::Notes;
 use crate::write::DeclaredWrites;
@@ -81,6 +82,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             return Err(config(
                 "gather joins loads of a source, and this cache has none: give it one, or leave \
                  gather out",
+            ));
+        }
+        if self.reload == Reload::Hot && self.source.is_none() {
+            return Err(config(
+                "what is in use is loaded again from a source, and this cache has none: give it \
+                 one, or leave reload out",
+            ));
+        }
+        if self.reload == Reload::Hot && memory.is_none() && !policy.marks_uses() {
+            return Err(config(
+                "which entries are in use isn't known by this policy: take one that marks uses, \
+                 such as the adaptive one, or leave reload out",
             ));
         }
         let writes = DeclaredWrites {
@@ -160,6 +173,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             guard: self.guard.map_or_else(|| Guard::new(GuardBounds::default()), Ok)?,
             gathering: self.gather.map(Gathering::new),
             load_timeout: self.load_timeout,
+            reload: self.reload,
             patience,
             penetration,
             tagged: AtomicBool::new(false),

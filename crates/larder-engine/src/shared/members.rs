@@ -11,12 +11,16 @@ use larder_core::sync::Mutex;
 
 use crate::cache::Parts;
 use crate::engine::Engine;
+use crate::strike::Struck;
 
 /// A cache, its types forgotten.
 pub(crate) trait Member: Send + Sync {
     /// Strikes keys by their texts. A text that is no key of it strikes everything: whoever sent
     /// it knows more than this process.
     fn strike_texts(&self, texts: &[Box<str>], strike: Invalidation);
+
+    /// The same, when it is carried out everywhere else: what was in use is loaded again.
+    fn hear_texts(self: Arc<Self>, texts: &[Box<str>], strike: Invalidation);
 
     /// Strikes everything.
     fn strike_all(&self, strike: Invalidation);
@@ -27,15 +31,19 @@ pub(crate) trait Member: Send + Sync {
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
     fn strike_texts(&self, texts: &[Box<str>], strike: Invalidation) {
-        let now = self.engine.now();
-        for text in texts {
-            match K::parse(text) {
-                Some(key) => {
-                    self.strike(&key, now, strike);
-                }
-                None => return self.strike_whole(strike),
+        self.strike_each(texts, strike, |_, _| {});
+    }
+
+    fn hear_texts(self: Arc<Self>, texts: &[Box<str>], strike: Invalidation) {
+        // What is marked stale is refreshed by who reads it.
+        let reloads_max = if strike == Invalidation::Drop { self.reloads_max() } else { 0 };
+        let mut hot = Vec::new();
+        self.strike_each(texts, strike, |key, struck| {
+            if struck.was_used && hot.len() < reloads_max {
+                hot.push(key);
             }
-        }
+        });
+        self.reload(hot);
     }
 
     fn strike_all(&self, strike: Invalidation) {
@@ -44,6 +52,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Member for Parts<K, V> {
 
     fn strike_prefix(&self, prefix: &str, strike: Invalidation) {
         Self::strike_prefix(self, prefix, strike);
+    }
+}
+
+impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
+    fn strike_each(
+        &self,
+        texts: &[Box<str>],
+        strike: Invalidation,
+        mut struck: impl FnMut(K, Struck),
+    ) {
+        let now = self.engine.now();
+        for text in texts {
+            let Some(key) = K::parse(text) else { return self.strike_whole(strike) };
+            let was = self.strike(&key, now, strike);
+            struck(key, was);
+        }
     }
 }
 
@@ -69,7 +93,7 @@ impl Members {
         match announcement {
             Announcement::Token { .. } | Announcement::Answer { .. } => {}
             Announcement::Keys { strike, cache, keys } => {
-                self.each(cache, |member| member.strike_texts(keys, *strike));
+                self.each(cache, |member| Arc::clone(member).hear_texts(keys, *strike));
             }
             Announcement::Writing { cache, key, .. } | Announcement::Written { cache, key, .. } => {
                 self.strike_key(cache, key);
@@ -96,9 +120,9 @@ impl Members {
         self.all(|member| member.strike_all(Invalidation::Drop));
     }
 
-    fn each(&self, cache: &str, apply: impl Fn(&dyn Member)) {
+    fn each(&self, cache: &str, apply: impl Fn(&Arc<dyn Member>)) {
         let named = self.0.lock().get(cache).cloned().unwrap_or_default();
-        named.iter().filter_map(Weak::upgrade).for_each(|member| apply(&*member));
+        named.iter().filter_map(Weak::upgrade).for_each(|member| apply(&member));
     }
 
     fn all(&self, apply: impl Fn(&dyn Member)) {

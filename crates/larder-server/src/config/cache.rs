@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder_core::template::{TagTemplate, nearest};
 use larder_core::{Changes, Error, ErrorKind, KeyTemplate, Window};
-use larder_engine::WriteMode;
+use larder_engine::{Reload, WriteMode};
 use larder_sql::{Column, Database, Format, Load, Rows, Warning};
 
 use super::document::Written;
@@ -18,7 +18,7 @@ use super::scope::Scope;
 use super::shared::SharedConfig;
 use super::sharing::CacheSharing;
 use super::write::{Beside, CacheWrites, Given};
-use super::{memory, sharing, statement, tags, unknown, window};
+use super::{memory, patience, sharing, statement, tags, unknown, window};
 
 /// What is cached, and what is promised about it.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub struct CacheConfig {
     pub wait: Duration,
     /// How long a load of one key waits for others, to go together; `None`: each goes alone.
     pub gather: Option<Duration>,
+    /// Whether an entry is loaded again when its key is invalidated.
+    pub reload: Reload,
     /// What its entries depend on.
     pub tags: Vec<TagTemplate>,
     /// The part of memory that it has for itself; `None` when it shares
@@ -147,6 +149,8 @@ impl CacheConfig {
         let patience = Patience::resolve(written, window, scope);
         let tags = tags::resolve(written, scope);
         let memory = memory::own(written, whole, scope);
+        let policy = memory::policy(&memory, whole);
+        let reload = patience::reload(written, policy, scope);
         if let (Ok(Some(memory)), Ok(window)) = (&memory, &window) {
             memory::warn_of_idle(written, memory, window, scope.findings);
         }
@@ -177,6 +181,7 @@ impl CacheConfig {
             deadline: patience.deadline,
             wait: patience.wait,
             gather: patience.gather,
+            reload: reload?,
             tags,
             memory: memory?,
             sharing,

@@ -141,6 +141,19 @@ pub(super) fn own(
     }))
 }
 
+/// What decides which entries of a cache are evicted, unless that was reported: of its `own`
+/// memory, or of the pool's.
+pub(super) fn policy(
+    own: &Result<Option<MemoryConfig>, Reported>,
+    whole: Result<Whole, Reported>,
+) -> Option<PolicyKind> {
+    match own {
+        Ok(Some(own)) => Some(own.policy),
+        Ok(None) => whole.ok().map(|whole| whole.policy),
+        Err(_) => None,
+    }
+}
+
 /// Says that `idle_for` never applies where everything is gone sooner anyway.
 pub(super) fn warn_of_idle(
     written: &Written,

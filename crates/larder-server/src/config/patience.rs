@@ -1,15 +1,19 @@
 //! How long a read of a cache waits, for what, and what it takes then.
 //!
-//! What may stand in for an answer is decided by the window; here it is only how soon.
+//! What may stand in for an answer is decided by the window; here it is only how soon, and whether
+//! what is in use is loaded before anybody waits for it.
 
 use std::time::Duration;
 
 use larder_core::Window;
+use larder_engine::Reload;
+use larder_memory::policy::PolicyKind;
 
 use super::document::Written;
 use super::findings::Reported;
 use super::options::cache as options;
 use super::scope::Scope;
+use super::value::{Fault, OptionValue};
 
 /// How long a read waits.
 #[derive(Clone, Copy, Debug)]
@@ -61,5 +65,34 @@ impl Patience {
             return;
         };
         scope.findings.warning([&entry.key], format!("`wait` never applies: {why}"), cure);
+    }
+}
+
+/// Whether a cache of this `policy`, if it is known, loads again what is in use.
+pub(super) fn reload(
+    written: &Written,
+    policy: Option<PolicyKind>,
+    scope: &mut Scope<'_, '_>,
+) -> Result<Reload, Reported> {
+    let reload = scope.or_default(written, &options::RELOAD)?;
+    let Some(policy) = policy.filter(|policy| reload == Reload::Hot && !policy.marks_uses()) else {
+        return Ok(reload);
+    };
+    Err(scope.findings.error(
+        &written.value(&options::RELOAD.about),
+        format!("which entries are in use isn't known with `policy = \"{policy}\"`"),
+        "take another policy, for instance \"adaptive\", or leave `reload` out",
+    ))
+}
+
+impl OptionValue for Reload {
+    const WHAT: &'static str = "`\"never\"` or `\"hot\"`";
+
+    fn from_text(text: &str) -> Result<Self, Fault> {
+        match text {
+            "never" => Ok(Self::Never),
+            "hot" => Ok(Self::Hot),
+            _ => Err(Fault::new("must be \"never\" or \"hot\"", "write one of them")),
+        }
     }
 }

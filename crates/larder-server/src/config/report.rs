@@ -9,6 +9,7 @@ use std::time::Duration;
 use humantime::format_duration;
 use larder_core::Changes;
 use larder_core::freshness::Early;
+use larder_engine::Reload;
 use larder_memory::Candidates;
 use larder_sql::Rows;
 
@@ -150,6 +151,9 @@ fn write_cache(
             "  keys that miss within {} of each other are loaded with one question",
             show(gather)
         )?,
+    }
+    if cache.reload == Reload::Hot {
+        writeln!(out, "  what is in use is loaded again as soon as its key is invalidated")?;
     }
     for invalidate in &cache.invalidate {
         writeln!(out, "  {invalidate}")?;

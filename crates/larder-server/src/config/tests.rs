@@ -9,8 +9,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use larder_core::Changes;
-use larder_engine::BreakerBounds;
 use larder_engine::filter::FilterOptions;
+use larder_engine::{BreakerBounds, Reload};
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
@@ -280,6 +280,7 @@ fn every_default_is_the_one_of_the_reference() {
         ("cache", "xfetch", format!("{:?}", cache.window.early.xfetch())),
         ("cache", "wait", show(cache.wait)),
         ("cache", "deadline", show(cache.deadline)),
+        ("cache", "reload", format!("{:?}", cache.reload).to_lowercase()),
         ("cache", "consistency", format!("{:?}", cache.sharing.consistency).to_lowercase()),
         ("cache", "schema", cache.sharing.schema.to_string()),
         ("shared", "namespace", shared.namespace.clone()),
@@ -834,6 +835,20 @@ fn gathering_is_shorter_than_a_read_may_take() {
         .replace("user:{id:int}", "users")
         .replace("WHERE id = {id}", "");
     check_warning(&all, "larder.toml:8:1: `gather` never applies: `load` binds nothing");
+}
+
+#[test]
+fn what_is_in_use_is_loaded_again_where_that_is_known() {
+    check(&cache_with("reload = \"all\""), "`reload` must be \"never\" or \"hot\"");
+    let hot = parse(&cache_with("reload = \"hot\"")).unwrap();
+    assert_eq!(hot.caches[0].reload, Reload::Hot);
+    assert!(hot.report().contains("what is in use is loaded again"), "{}", hot.report());
+    for fifo in ["memory = \"8MiB\"\npolicy = \"fifo\"", "[memory]\npolicy = \"fifo\""] {
+        check(
+            &cache_with(&format!("reload = \"hot\"\n{fifo}")),
+            "which entries are in use isn't known with `policy = \"fifo\"`",
+        );
+    }
 }
 
 #[test]

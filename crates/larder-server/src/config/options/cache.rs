@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder_core::KeyTemplate;
 use larder_core::template::TagTemplate;
-use larder_engine::Consistency;
+use larder_engine::{Consistency, Reload};
 use larder_memory::Candidates;
 use larder_memory::policy::PolicyKind;
 use larder_sql::{Format, Rows};
@@ -39,6 +39,7 @@ pub(in super::super) static SECTION: Section = Section {
         &WAIT.about,
         &DEADLINE.about,
         &GATHER.about,
+        &RELOAD.about,
         &TAGS.about,
         &MEMORY.about,
         &POLICY.about,
@@ -175,6 +176,17 @@ pub(in super::super) static GATHER: Opt<Gathering> = Opt::new(
      of them waits so long.",
 )
 .elsewhere(&["batch_window", "batch_delay", "linger"]);
+
+pub(in super::super) static RELOAD: Opt<Reload> = Opt::new(
+    "reload",
+    Default::Value("never"),
+    "`hot`: an entry that is in use is loaded again as soon as its key is invalidated, by a feed \
+     for instance, so that the next reader hardly waits. At once at most half as many as \
+     `loads_max` of the source; what doesn't fit, and what a tag, a prefix or a whole cache \
+     strikes, is loaded when it is read. Only with a `policy` that knows what is in use: \
+     `adaptive`, `cost`, `s3fifo`, `sieve` or `tinylfu`.",
+)
+.elsewhere(&["refresh_on_invalidate", "refresh_on_change", "reload_on_change"]);
 
 pub(in super::super) static TAGS: Opt<List<TagTemplate, TAGS_MAX>> = Opt::new(
     "tags",
