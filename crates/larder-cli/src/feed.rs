@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    let done = feeds(&config, place.source.as_deref())
+    let done = feeds(&config, &arguments.action, place.source.as_deref())
         .and_then(|feeds| block_on(act(&arguments.action, feeds)));
     done.map_or_else(|message| tell(&message), |()| ExitCode::SUCCESS)
 }
@@ -82,11 +82,19 @@ pub(crate) fn in_words(told: &Told) -> String {
 }
 
 /// The feeds that can be meant.
-fn feeds(config: &Config, source: Option<&str>) -> Result<Vec<SourceFeed>, String> {
+fn feeds(
+    config: &Config,
+    action: &Action,
+    source: Option<&str>,
+) -> Result<Vec<SourceFeed>, String> {
     let databases = config.sources.iter().map(SourceConfig::open);
     let databases: Vec<Database> =
         databases.collect::<Result<_, _>>().map_err(|error| error.chain())?;
-    let mut feeds = SourceFeed::all(config, &databases);
+    let mut feeds = match action {
+        Action::Install(_) | Action::Status(_) => SourceFeed::all(config, &databases),
+        // The caches may be gone, and what was made for them isn't.
+        Action::Remove(_) => SourceFeed::declared(config, &databases),
+    };
     feeds.retain(|feed| source.is_none_or(|name| feed.source() == name));
     match (feeds.is_empty(), source) {
         (false, _) => Ok(feeds),

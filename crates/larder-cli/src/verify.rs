@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use larder_server::compose::Source;
 use larder_server::config::{Config, Secret};
 use larder_server::feed::SourceFeed;
 use larder_sql::SqlSource;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::check::{read, tell};
 use crate::client::{Client, Served};
@@ -101,6 +102,9 @@ fn verify(config: &Config, arguments: &Arguments) -> Result<(Tally, u64), String
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| format!("can't start the runtime: {error}"))?;
+    let is_stopped = runtime
+        .block_on(async { stopped() })
+        .map_err(|error| format!("can't listen for signals: {error}"))?;
     let sources = config.sources.iter().map(Source::open).collect::<Result<Vec<_>, _>>();
     let sources = sources.map_err(|error| error.chain())?;
     let feeds = SourceFeed::all(config, sources.iter().map(|source| &source.database));
@@ -131,6 +135,7 @@ fn verify(config: &Config, arguments: &Arguments) -> Result<(Tally, u64), String
         schedule: Schedule::new(arguments.after.clone(), arguments.keys_max),
         tally: Tally::default(),
         broken: 0,
+        is_stopped,
     };
     let watched = run.go_on(arguments.lasts);
     runtime.block_on(async {
@@ -169,15 +174,36 @@ struct Run<'r> {
     schedule: Schedule,
     tally: Tally,
     broken: u64,
+    /// Somebody wants it to end.
+    is_stopped: Arc<AtomicBool>,
+}
+
+/// Becomes true when somebody wants it to end. It ends in order then: what the database keeps for
+/// who watches is forgotten.
+fn stopped() -> std::io::Result<Arc<AtomicBool>> {
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let is_stopped = Arc::<AtomicBool>::default();
+    let stops = Arc::clone(&is_stopped);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stops.store(true, Ordering::Release);
+    });
+    Ok(is_stopped)
 }
 
 impl Run<'_> {
-    /// Looks for so long.
+    /// Looks for so long, or until it is stopped.
     fn go_on(&mut self, lasts: Duration) -> Result<(), String> {
         let end = Instant::now() + lasts;
-        while Instant::now() < end {
+        while Instant::now() < end && !self.is_stopped.load(Ordering::Acquire) {
             self.listen();
-            while let Some(due) = self.schedule.take(Instant::now()) {
+            while !self.is_stopped.load(Ordering::Acquire)
+                && let Some(due) = self.schedule.take(Instant::now())
+            {
                 self.look(&due)?;
                 self.schedule.done(&due);
                 self.listen();

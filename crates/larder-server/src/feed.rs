@@ -44,11 +44,22 @@ impl SourceFeed {
         config: &Config,
         databases: impl IntoIterator<Item = &'d Database>,
     ) -> Vec<Self> {
+        let mut feeds = Self::declared(config, databases);
+        feeds.retain(|feed| !feed.planned.covered.is_empty());
+        feeds
+    }
+
+    /// The feed of each source that has one, also where no cache is left that it would cover.
+    #[must_use]
+    pub fn declared<'d>(
+        config: &Config,
+        databases: impl IntoIterator<Item = &'d Database>,
+    ) -> Vec<Self> {
         let sources = config.sources.iter().enumerate().zip(databases);
         let feed = |((at, source), database): ((usize, &SourceConfig), &Database)| {
             let of_source = config.caches.iter().filter(|cache| cache.source == at);
             let covered: Vec<Covered> = of_source.map(Covered::new).collect();
-            let feed = source.feed.clone().filter(|_| !covered.is_empty())?;
+            let feed = source.feed.clone()?;
             Some(Self::new(feed, source, database, covered))
         };
         sources.filter_map(feed).collect()
@@ -121,13 +132,14 @@ impl SourceFeed {
         self.planned.plan().await?.followed.status().await
     }
 
-    /// Takes away what was made for it in the database.
+    /// Takes away what was made for it in the database, which goes by its name: what the caches
+    /// read may be gone, or the caches.
     ///
     /// # Errors
     ///
-    /// As [`plan`](Self::plan).
+    /// `SourceDown` when the database can't be asked now, and `Config` when it refuses.
     pub async fn remove(&self) -> Result<()> {
-        self.planned.plan().await?.followed.remove().await
+        self.planned.remove().await
     }
 
     /// Where the requests go that Debezium posts here; `None` when it posts none.

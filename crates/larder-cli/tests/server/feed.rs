@@ -3,7 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -50,6 +50,19 @@ fn sees_what_a_program_changes(config: &str, program: impl Fn(&str)) {
     assert!(done, "{said}");
 }
 
+/// The same users through a view, which is replaced while nobody writes any row.
+fn sees_that_a_view_is_replaced(config: &str, program: impl Fn(&str)) {
+    let config = config.replace("FROM users", "FROM named");
+    program("CREATE VIEW named AS SELECT id, name FROM users");
+    let said = install(&config);
+    assert!(said.contains("users drops everything"), "{said}");
+    let larder = serve(&config);
+    let mut client = vouched(&larder);
+    assert!(get(&mut client, "user:1").text().contains("old"));
+    program("DROP VIEW named; CREATE VIEW named AS SELECT id, upper(name) AS name FROM users");
+    sees(&mut client, "user:1", "OLD");
+}
+
 #[test]
 fn a_sqlite_that_other_programs_write_tells_of_it_by_triggers() {
     let folder = tempfile::tempdir().unwrap();
@@ -66,6 +79,7 @@ fn a_sqlite_that_other_programs_write_tells_of_it_by_triggers() {
     let config = users(&format!("sqlite:{}", file.display()), "triggers");
     sees_what_a_program_changes(&config, sqlite3);
     sqlite3("CREATE TABLE is_clean AS SELECT 1 FROM sqlite_schema WHERE name LIKE 'larder%'");
+    sees_that_a_view_is_replaced(&config, sqlite3);
 }
 
 #[test]
@@ -75,10 +89,10 @@ fn a_postgres_without_the_right_to_replicate_tells_of_it_by_triggers() {
         "CREATE TABLE users (id int PRIMARY KEY, name text);
          INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')",
     );
-    sees_what_a_program_changes(&users(&postgres.url(), "triggers"), |sql| {
-        postgres.psql(sql);
-    });
+    let (config, psql) = (users(&postgres.url(), "triggers"), |sql: &str| drop(postgres.psql(sql)));
+    sees_what_a_program_changes(&config, psql);
     assert_eq!(postgres.psql("SELECT count(*) FROM pg_namespace WHERE nspname = 'larder'"), "0");
+    sees_that_a_view_is_replaced(&config, psql);
 }
 
 #[test]
@@ -87,9 +101,9 @@ fn a_mariadb_tells_of_it_by_its_binary_log() {
     let mariadb = Mariadb::start_with(&[&settings[..], &[("server-id", "7")]].concat());
     mariadb.sql("CREATE TABLE users (id int PRIMARY KEY, name text)");
     mariadb.sql("INSERT INTO users VALUES (1, 'old'), (2, 'old'), (3, 'old')");
-    sees_what_a_program_changes(&users(&mariadb.url(), "binlog"), |sql| {
-        mariadb.sql(sql);
-    });
+    let (config, sql) = (users(&mariadb.url(), "binlog"), |sql: &str| drop(mariadb.sql(sql)));
+    sees_what_a_program_changes(&config, sql);
+    sees_that_a_view_is_replaced(&config, sql);
     let silent = Mariadb::start();
     silent.sql("CREATE TABLE users (id int PRIMARY KEY, name text)");
     let (done, said) = larder(&["check"], &users(&silent.url(), "binlog"));
@@ -362,6 +376,38 @@ fn what_can_not_be_covered_keeps_the_server_from_starting_and_says_what_to_do() 
     assert!(!done && said.contains("wal_level"), "{said}");
 }
 
+/// A slot that nobody reads keeps the log until the disk is full, so it can always be removed.
+#[test]
+fn a_feed_is_removed_whatever_became_of_the_tables_and_the_caches() {
+    let postgres = postgres();
+    let config = config(&postgres, "");
+    let slots = "SELECT count(*) FROM pg_replication_slots";
+    for without in ["the table", "the cache"] {
+        install(&config);
+        let larder = serve(&config);
+        vouched(&larder);
+        drop(larder);
+        until("nobody follows", || {
+            postgres.psql("SELECT count(*) FROM pg_replication_slots WHERE active") == "0"
+        });
+        assert_eq!(postgres.psql(slots), "1");
+        let config = match without {
+            "the table" => {
+                postgres.psql("ALTER TABLE users RENAME TO people");
+                config.clone()
+            }
+            _ => config.split("[cache.user]").next().unwrap().to_owned(),
+        };
+        let (done, said) = self::larder(&["feed", "remove"], &config);
+        assert!(done && said.contains("source shop: removed"), "without {without}: {said}");
+        assert_eq!(postgres.psql(slots), "0", "without {without}");
+        assert_eq!(postgres.psql("SELECT count(*) FROM pg_publication"), "0");
+        if without == "the table" {
+            postgres.psql("ALTER TABLE people RENAME TO users");
+        }
+    }
+}
+
 #[test]
 fn a_feed_that_is_not_installed_vouches_for_nothing_until_it_is() {
     let postgres = postgres();
@@ -399,6 +445,32 @@ fn verify(config: &str, servers: &[&Larder], lasts: &str) -> (bool, String) {
     let output = run(command.arg(file.path()), b"");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+/// What the database keeps for who watches is forgotten, or it would keep it for ever.
+#[test]
+fn who_ends_a_comparison_early_leaves_nothing_behind() {
+    let postgres = postgres();
+    let config = config(&postgres, "");
+    install(&config);
+    let larder = serve(&config);
+    vouched(&larder);
+    let slots = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'larder_watch'";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &config).unwrap();
+    for signal in ["-INT", "-TERM"] {
+        let mut command = Command::new(binary());
+        command.args(["verify", "--for", "1h", "--server"]);
+        command.arg(format!("127.0.0.1:{}", larder.resp_port())).arg(file.path());
+        let mut verify = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        until("somebody watches", || {
+            let active = format!("{slots} AND active");
+            postgres.psql(&active) == "1"
+        });
+        success(Command::new("kill").arg(signal).arg(verify.id().to_string()), b"");
+        verify.wait().unwrap();
+        assert_eq!(postgres.psql(slots), "0", "{signal}");
+    }
 }
 
 /// Changes users all the time, and reads them through a larder, until the other thing is done.

@@ -15,8 +15,9 @@ use larder_feed::debezium::http::{HttpIntake, HttpIntakeOptions};
 use larder_sql::Database;
 use tokio::sync::Mutex;
 
+use super::followed::Followed;
 use super::plan::{Covered, Plan};
-use crate::config::{FeedConfig, SourceConfig};
+use crate::config::{FeedConfig, FeedKind, SourceConfig};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -70,6 +71,19 @@ impl Planned {
     /// The plan, if there is one.
     pub(super) async fn known(&self) -> Option<Arc<Plan>> {
         self.plan.lock().await.clone()
+    }
+
+    /// Takes away what was made in the database, whatever the caches read.
+    pub(super) async fn remove(&self) -> Result<()> {
+        let Self { feed, source, database, intake, .. } = self;
+        if matches!(feed.kind, FeedKind::Binlog | FeedKind::Debezium) {
+            // Nothing is made for them.
+            return Ok(());
+        }
+        // What was made is found by the feed's name, so any table's does here.
+        let tables = [source.name.clone()];
+        let followed = Followed::new(feed, (source.url.expose(), database), &tables, intake)?;
+        followed.remove().await
     }
 
     fn make(&self) -> BoxFuture<'_, Result<Plan>> {
