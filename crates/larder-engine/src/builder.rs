@@ -290,26 +290,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
 
     /// Whether an entry is loaded again when its key is invalidated, by a [feed](Self::feed) for
     /// instance, so that the next reader doesn't wait for it; [`Reload::Never`] by default.
-    ///
-    /// ```
-    /// # use larder_core::{LoadContext, LoadError, Source};
-    /// # use larder_engine::{Cache, Reload};
-    /// # use std::time::Duration;
-    /// # struct Users;
-    /// # impl Source<u64, String> for Users {
-    /// #     async fn load(&self, _: &u64, _: &mut LoadContext) -> Result<Option<String>, LoadError> {
-    /// #         Ok(None)
-    /// #     }
-    /// # }
-    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
-    /// let users = Cache::builder("user")
-    ///     .max_staleness(Duration::from_secs(2))
-    ///     .reload(Reload::Hot)
-    ///     .source(Users)
-    ///     .build()?;
-    /// # let _: Cache<u64, String> = users;
-    /// # Ok(()) }
-    /// ```
     pub fn reload(mut self, reload: Reload) -> Self {
         self.reload = reload;
         self

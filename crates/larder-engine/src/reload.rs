@@ -30,8 +30,8 @@ pub enum Reload {
     Never,
     /// If it is in use: it was read since its load, and the memory tier's policy hasn't forgotten
     /// that. The policy has to [mark uses](larder_memory::policy::PolicyKind::marks_uses). At once
-    /// at most half as many are loaded so as the source is asked at once; the others are loaded when
-    /// they are read.
+    /// at most half as many are loaded so as the source is asked at once; the others are loaded
+    /// when they are read.
     Hot,
 }
 

@@ -247,8 +247,8 @@ impl Log {
         tables.into_iter().for_each(|table| self.push(Notice::truncated(table)));
     }
 
-    /// Tells that these answer otherwise. What a definition changes in rows isn't in the log, nor is
-    /// what they are called.
+    /// Tells that these answer otherwise. What a definition changes in rows isn't in the log, nor
+    /// is what they are called.
     fn alter(&mut self, tables: Vec<Table>) {
         for table in tables {
             self.push(Notice::Altered(table.clone()));

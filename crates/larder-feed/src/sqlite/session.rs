@@ -190,9 +190,9 @@ impl Session {
         Ok(columns)
     }
 
-    /// What answers otherwise than before, if the schema is another one: a table with other columns,
-    /// or all of them where a view was changed. Who looks so seldom that several changes lie in
-    /// between doesn't know of those that were changed back: then it is all of them, too.
+    /// What answers otherwise than before, if the schema is another one: a table with other
+    /// columns, or all of them where a view was changed. Who looks so seldom that several changes
+    /// lie in between doesn't know of those that were changed back: then it is all of them, too.
     async fn altered(&mut self) -> Result<Vec<Notice>> {
         let version = self.number("PRAGMA schema_version").await?;
         if self.schema == version {
