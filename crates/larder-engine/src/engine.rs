@@ -13,6 +13,8 @@ use crate::feeding::Fed;
 use crate::fence::{EPOCHS_DEFAULT, Epochs};
 use crate::horizon::Horizon;
 use crate::invalidate::Invalidation;
+use crate::key_tags::TagOfCache;
+use crate::observe::Struck;
 use crate::runtime;
 use crate::shared::{Members, Shared};
 
@@ -38,12 +40,13 @@ struct Inner {
     members: Arc<Members>,
     shared: OnceLock<Arc<Shared>>,
     tags: OnceLock<Box<TagObserver>>,
+    key_tags: OnceLock<TagOfCache>,
     #[cfg(shuttle)]
     omit: Omit,
 }
 
-/// Who is told of tags that are invalidated here.
-pub(crate) type TagObserver = dyn Fn(&[&str], Invalidation) + Send + Sync;
+/// Who is told of tags that are struck here.
+type TagObserver = dyn Fn(Struck<'_>, Invalidation) + Send + Sync;
 
 /// A protective step that a checker leaves out, to show that the step is needed.
 #[cfg(shuttle)]
@@ -137,6 +140,7 @@ impl Engine {
             members: Arc::default(),
             shared: OnceLock::new(),
             tags: OnceLock::new(),
+            key_tags: OnceLock::new(),
             #[cfg(shuttle)]
             omit: Omit::Nothing,
         }))
@@ -162,6 +166,7 @@ impl Engine {
             members: Arc::default(),
             shared: OnceLock::new(),
             tags: OnceLock::new(),
+            key_tags: OnceLock::new(),
             omit,
         }))
     }
@@ -177,20 +182,40 @@ impl Engine {
     }
 
     /// Tells `observer` of every tag that is invalidated or marked stale through this engine, by
-    /// whomever; not of those that others announce. It is called where that happens, so it must be
-    /// quick, must not block, and must not panic. There is one: returns whether this is it.
+    /// whomever. Others announce tags without their names, so of those nothing is told; but where
+    /// [keys are tags](Self::keys_are_tags), what they announce of keys is. It is called where that
+    /// happens, so it must be quick, must not block, and must not panic. There is one: returns
+    /// whether this is it.
     pub fn observe_tags(
         &self,
-        observer: impl Fn(&[&str], Invalidation) + Send + Sync + 'static,
+        observer: impl Fn(Struck<'_>, Invalidation) + Send + Sync + 'static,
     ) -> bool {
         self.0.tags.set(Box::new(observer)).is_ok()
     }
 
     pub(crate) fn tell_of_tags<T: AsRef<str>>(&self, tags: &[T], what: Invalidation) {
-        if let Some(observer) = self.0.tags.get() {
+        if let Some(observer) = self.0.tags.get().filter(|_| !tags.is_empty()) {
             let tags: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
-            observer(&tags, what);
+            observer(Struck::Tags(&tags), what);
         }
+    }
+
+    /// Tells who observes tags that all may be struck.
+    pub(crate) fn tell_of_every_tag(&self, what: Invalidation) {
+        if let Some(observer) = self.0.tags.get() {
+            observer(Struck::Everything, what);
+        }
+    }
+
+    /// See [`keys_are_tags`](Self::keys_are_tags). Returns whether it is the first.
+    pub(crate) fn set_key_tags(&self, of_cache: TagOfCache) -> bool {
+        self.0.key_tags.set(of_cache).is_ok()
+    }
+
+    /// The tag of a whole cache, where keys are tags.
+    #[inline]
+    pub(crate) fn key_tags(&self) -> Option<TagOfCache> {
+        self.0.key_tags.get().copied()
     }
 
     /// Now or a few milliseconds later, for a fraction of the price.

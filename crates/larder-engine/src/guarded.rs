@@ -19,7 +19,6 @@ use larder_core::{CacheKey, Error, ErrorKind, KeyText, Result};
 use crate::consistency::Consistency;
 use crate::install::Returned;
 use crate::invalidate::Invalidation;
-use crate::observe::What;
 use crate::shared::{Announced, Sealing};
 use crate::write::{Install, WriteMode, Writes};
 use crate::writing::Writing;
@@ -98,7 +97,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
                 }
                 self.parts.forget_writer(shared, announced);
                 self.is_open = false;
-                self.parts.tell(&self.key, What::Changed);
+                self.parts.changed(&self.key);
                 (position, true)
             }
             Err(_) => {
@@ -117,7 +116,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
         match ended {
             Ok(_) => {
                 self.strike();
-                self.parts.tell(&self.key, What::Changed);
+                self.parts.changed(&self.key);
             }
             Err(_) => drop(self.invalidate().await),
         }

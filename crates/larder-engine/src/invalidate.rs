@@ -264,6 +264,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
             }
             parts.tell(key, What::Invalidated(what));
         }
+        parts.strike_as_tags(keys, what);
         let beyond = beyond.map(|shared| {
             let work = |keys: &[String]| Work::Keys {
                 cache: parts.name.clone(),
@@ -281,6 +282,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         parts.counters.sweeps.add(1);
         parts.strike_whole(what);
         parts.tell_of_all(What::Swept(what));
+        parts.strike_own_tag(what);
         let cache = parts.name.clone();
         let announcement = Announcement::Cache { strike: what, cache: cache.clone() };
         let work = mark(Mark::Cache(cache), what, announcement);
@@ -292,6 +294,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         parts.counters.sweeps.add(1);
         let entries = parts.strike_prefix(prefix, what);
         parts.tell_of_all(What::SweptPrefix { prefix, what, entries });
+        parts.strike_own_tag(what);
         let (cache, prefix): (Box<str>, Box<str>) = (parts.name.clone(), prefix.into());
         let (of, begin) = (cache.clone(), prefix.clone());
         let announcement = Announcement::Prefix { strike: what, cache: of, prefix: begin };

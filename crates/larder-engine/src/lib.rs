@@ -71,6 +71,7 @@ mod held;
 mod horizon;
 mod install;
 mod invalidate;
+mod key_tags;
 mod keys;
 mod ledger;
 mod load;

@@ -90,6 +90,15 @@ pub enum What<'a> {
     },
 }
 
+/// What is struck by its tags, for who keeps things elsewhere that have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Struck<'a> {
+    /// What has one of these tags; there is at least one.
+    Tags(&'a [&'a str]),
+    /// Whatever has any: something may have been missed of what others changed.
+    Everything,
+}
+
 /// What failed of what is done [behind](crate::behind) and is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -400,6 +400,7 @@ impl Shared {
         engine.feeds().iter().for_each(|fed| fed.lost_track());
         self.marks.unknown();
         self.members.sweep_all();
+        engine.strike_unknown();
         self.pending.wake();
     }
 }

@@ -147,7 +147,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
             && self.parts.install(&self.key, writes, returned)
         {
             self.is_open = false;
-            self.parts.tell(&self.key, What::Changed);
+            self.parts.changed(&self.key);
             return (None, true);
         }
         self.invalidate().await

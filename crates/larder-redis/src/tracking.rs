@@ -50,9 +50,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_millis(50);
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// Nobody: who changed an entry, Redis doesn't say.
-const NOBODY: ProcessId = ProcessId(0);
-
 /// The other bus of a [`RedisTier`](crate::RedisTier): a [`RedisBus`] whose subscriptions hear
 /// from Redis itself of whatever changes an entry, announced or not.
 ///
@@ -240,7 +237,9 @@ impl Hearing {
                 keys.push(key);
             }
             let (strike, cache) = (Invalidation::Drop, Box::from(cache));
-            announcements.push(Announcement::Keys { strike, cache, keys }.encode(NOBODY));
+            // Who changed an entry, Redis doesn't say.
+            let announcement = Announcement::Keys { strike, cache, keys };
+            announcements.push(announcement.encode(ProcessId::NOBODY));
         }
         for announcement in announcements {
             let message = Message { position: self.last, announcement, marks: None };

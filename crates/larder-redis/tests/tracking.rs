@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_core::bus::{Announcement, BusEvent, Message, Position, ProcessId, Subscription};
 use larder_core::shared::{Invalidation, SharedFill, SharedRead};
-use larder_core::{Bus, Changes, SharedTier, State, Tier};
+use larder_core::{Bus, Changes, LoadContext, SharedTier, State, Tier};
 use larder_engine::{Cache, Engine, MessagePack, Sharing};
 use larder_redis::RedisTier;
 use larder_test::{Redis, RedisCluster, TestSource};
@@ -33,9 +33,10 @@ async fn gap(subscription: &mut Subscription) -> Position {
 /// Which keys of which cache are told to have changed, by nobody in particular.
 fn changed(message: &Message) -> (String, Vec<String>) {
     match Announcement::decode(&message.announcement) {
-        Some((ProcessId(0), Announcement::Keys { strike: Invalidation::Drop, cache, keys })) => {
-            (cache.into(), keys.into_iter().map(String::from).collect())
-        }
+        Some((
+            ProcessId::NOBODY,
+            Announcement::Keys { strike: Invalidation::Drop, cache, keys },
+        )) => (cache.into(), keys.into_iter().map(String::from).collect()),
         other => panic!("{other:?}"),
     }
 }
@@ -332,6 +333,33 @@ async fn announced_invalidations_keep_their_promises_over_it() {
     let answer = b.read(&7).at(position).ask().await.unwrap();
     assert_eq!((answer.value, answer.state), (Some(49), State::Stale));
     source.open();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_keys_are_tags_one_that_is_announced_strikes_and_a_fill_does_not() {
+    for tracks in [false, true] {
+        let redis = Redis::start();
+        let source = TestSource::answering(|key: &u64| Some(*key));
+        let (a, b) =
+            (process(&redis, tracks, &source).await, process(&redis, tracks, &source).await);
+        b.engine().keys_are_tags(|cache| Some(format!("cache.{cache}")));
+        let pages = Cache::<u64, u64>::builder("page").engine(b.engine());
+        let pages = pages.max_staleness(Duration::from_secs(3_600)).build().unwrap();
+        for page in [7, 8_u64] {
+            let load = move |context: LoadContext| async move {
+                context.tag(page.to_string());
+                Ok(Some(page))
+            };
+            pages.get_or_load(&page, load).await.unwrap();
+        }
+        assert_eq!(a.get(&7).await.unwrap(), Some(7));
+        eventually(async || redis.cli(&["EXISTS", "larder:{user/7}"]) == "1").await;
+        // Whoever has heard of this has heard of the fill.
+        let position = a.invalidate(&8).await.unwrap().position.unwrap();
+        b.read(&8).at(position).get().await.unwrap();
+        let held = [7, 8].map(|page| pages.peek(&page).is_some());
+        assert_eq!(held, [true, false], "tracks: {tracks}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,10 +10,8 @@ use std::sync::mpsc::Receiver;
 use foldhash::quality::RandomState;
 use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value};
 use larder_engine::behind::WriteBehind;
-use larder_engine::observe::{Event, What};
 use larder_engine::{
-    Cache, CacheBuilder, Engine, Guard, Invalidation, MemoryTier, Plain, Raw, WriteMode,
-    memory_tier,
+    Cache, CacheBuilder, Engine, Guard, MemoryTier, Plain, Raw, WriteMode, memory_tier,
 };
 use larder_memory::Bounds;
 use larder_resp::key_log::Note;
@@ -23,7 +21,6 @@ use larder_sql::{Database, SqlKeys, SqlSink, SqlSource};
 
 use crate::behind::BehindLog;
 use crate::config::{CacheConfig, CacheWrites, Config, MemoryConfig, SourceConfig};
-use crate::edge::tag_of_cache;
 use crate::feed::SourceFeed;
 
 /// A system of record and its guard, which all caches over it share.
@@ -145,9 +142,6 @@ pub fn compose(
         for feed in &feeds {
             builder = feed.cover(cache, builder);
         }
-        if !config.edges.is_empty() {
-            builder = builder.observe(tags_of_keys(engine));
-        }
         if cache.sharing.in_tier {
             builder = builder.shared(Raw).schema(cache.sharing.schema);
         }
@@ -194,21 +188,6 @@ pub fn compose(
         service = service.with_password(password.expose());
     }
     Ok(Composition { service: Arc::new(service), sources, questions, feeds, notes })
-}
-
-/// Strikes the tag that is called like a key which is invalidated or written, and that of a cache
-/// of which all keys are, or those with a prefix: what an edge has of a response that names such a
-/// key as its tag goes with it.
-fn tags_of_keys(engine: &Engine) -> impl Fn(&Event<'_>) + Send + Sync + 'static {
-    let engine = engine.clone();
-    move |event| match (event.key, event.what) {
-        (Some(key), What::Invalidated(how)) => engine.invalidate_tags_here(&[key], how),
-        (Some(key), What::Changed) => engine.invalidate_tags_here(&[key], Invalidation::Drop),
-        (None, What::Swept(how) | What::SweptPrefix { what: how, .. }) => {
-            engine.invalidate_tags_here(&[tag_of_cache(event.cache)], how);
-        }
-        _ => {}
-    }
 }
 
 /// A cache that is also written. What its statements return has the tags that its load gives.

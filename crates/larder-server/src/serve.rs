@@ -18,7 +18,7 @@ use crate::behind::{self, OpenJournal};
 use crate::bloom;
 use crate::compose::{Composition, Question, compose};
 use crate::config::{Address, Beside, Config, Secret, SharedConfig, Tier};
-use crate::edge::{Edge, PurgeOrder};
+use crate::edge::{Edge, tag_of_keys};
 use crate::feed::{self, SourceFeed};
 use crate::host::ThisProcess;
 use crate::key_log::KeyLogFile;
@@ -301,9 +301,13 @@ fn writers(questions: &[Question], journal: Option<&OpenJournal>) -> Writers {
     }
 }
 
-/// Opens the edges that `config` describes, and has their webhooks told of tags.
+/// Opens the edges that `config` describes, and has what they hold go with the keys that it names,
+/// and their webhooks told of tags.
 async fn edges(config: &Config, engine: &Engine) -> Result<Vec<(EdgeListener, Arc<Edge>)>> {
     let mut edges = Vec::new();
+    if !config.edges.is_empty() {
+        engine.keys_are_tags(tag_of_keys);
+    }
     for one in &config.edges {
         let setup = Setup { clients_max: one.bounds.clients_max, ..setup(config) };
         let listener = EdgeListener::bind(resolve(&one.listen).await?, setup)?;
@@ -313,9 +317,9 @@ async fn edges(config: &Config, engine: &Engine) -> Result<Vec<(EdgeListener, Ar
     // The engine outlives no edge by it.
     let told: Vec<Weak<Edge>> = told.map(Arc::downgrade).collect();
     if !told.is_empty() {
-        engine.observe_tags(move |tags, how| {
+        engine.observe_tags(move |struck, how| {
             for edge in told.iter().filter_map(Weak::upgrade) {
-                tags.iter().for_each(|tag| edge.tell(PurgeOrder::Tag((*tag).to_owned()), how));
+                edge.tell_struck(struck, how);
             }
         });
     }

@@ -12,7 +12,7 @@ mod tests;
 #[cfg(feature = "tracing")]
 mod tracing;
 
-pub use larder_engine::observe::{Event, Observer, What};
+pub use larder_engine::observe::{Event, Observer, Struck, What};
 
 #[cfg(feature = "metrics")]
 pub use self::metrics::Metrics;

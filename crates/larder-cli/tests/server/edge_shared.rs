@@ -1,9 +1,11 @@
-//! Two larders over one Redis, each with an edge before one origin: what is purged, invalidated or
-//! written at one drops the responses at the other.
+//! Larders over one Redis with edges before one origin: what is purged, invalidated or written at
+//! one drops the responses at the others, whether or not it has an edge itself.
 
 use larder_test::origin::{Origin, Response};
 use larder_test::{Larder, Redis, Reply};
+use serde_json::{Value, json};
 
+use crate::feed::{install, vouched};
 use crate::http_support::{JSON, Shop, ask, serve_http};
 use crate::support::{connect, http, http_post, until};
 
@@ -12,33 +14,56 @@ const PROMISE: &str = "max_staleness = \"10m\"";
 
 struct Pair {
     _redis: Redis,
-    _shop: Shop,
+    shop: Shop,
     origin: Origin,
     here: Larder,
     there: Larder,
+    /// Whether the first has an edge, too.
+    is_even: bool,
 }
 
 impl Pair {
     /// With these lines for the cache of users.
     fn new(users: &str) -> Self {
-        let (redis, shop, origin) = (Redis::start(), Shop::new(), Origin::start());
-        let config = shop.config("changes = \"announced\"", users);
-        let config = config.replacen("max_staleness = \"60s\"", PROMISE, 1);
-        let config = format!(
-            "[shared]\nurl = \"{}\"\n[edge.site]\nlisten = \"{{edge}}\"\norigin = \"http://{}\"\n\
-             hosts = [\"127.0.0.1\"]\npurge_from = [\"127.0.0.1\"]\n{config}",
-            redis.url(),
-            origin.address(),
-        );
-        let [here, there] = [serve_http(&config), serve_http(&config)];
-        Self { _redis: redis, _shop: shop, origin, here, there }
+        Self::serving("changes = \"announced\"", users, "", true)
     }
 
-    /// Puts a page with these tags at the origin, and has both edges hold it.
+    /// Rows, with these lines for their source and the cache of users, where there is no edge; and
+    /// an edge, with these lines more, where there are no rows.
+    fn uneven(source: &str, users: &str, edge: &str) -> Self {
+        Self::serving(source, users, edge, false)
+    }
+
+    fn serving(source: &str, users: &str, edge: &str, is_even: bool) -> Self {
+        let (redis, shop, origin) = (Redis::start(), Shop::new(), Origin::start());
+        let rows = shop.config(source, users).replacen("max_staleness = \"60s\"", PROMISE, 1);
+        let shared = format!("[shared]\nurl = \"{}\"\n", redis.url());
+        if source.contains("feed") {
+            install(&rows);
+        }
+        let edge = format!(
+            "[edge.site]\nlisten = \"{{edge}}\"\norigin = \"http://{}\"\n\
+             hosts = [\"127.0.0.1\"]\npurge_from = [\"127.0.0.1\"]\n{edge}",
+            origin.address(),
+        );
+        let (here, there) = match is_even {
+            true => (format!("{shared}{edge}{rows}"), format!("{shared}{edge}{rows}")),
+            false => (format!("{shared}{rows}"), format!("{shared}{edge}")),
+        };
+        let (here, there) = (serve_http(&here), serve_http(&there));
+        Self { _redis: redis, shop, origin, here, there, is_even }
+    }
+
+    /// Those that have an edge.
+    fn edges(&self) -> impl Iterator<Item = &Larder> {
+        self.is_even.then_some(&self.here).into_iter().chain([&self.there])
+    }
+
+    /// Puts a page with these tags at the origin, and has the edges hold it.
     fn hold(&self, path: &str, tags: &str) {
         let page = Response::new("text/plain", path).header("Cache-Control", "max-age=3600");
         self.origin.put(path, page.header("Cache-Tag", tags));
-        for larder in [&self.here, &self.there] {
+        for larder in self.edges() {
             until("the edge holds it", || self.is_held(larder, path));
         }
     }
@@ -50,15 +75,17 @@ impl Pair {
         self.origin.count(path) == asked
     }
 
-    /// Checks that `path`, which both hold, is asked for anew at both after this, and that
+    /// Checks that `path`, which all hold, is asked for anew at all of them after this, and that
     /// `/other`, which has no part in it, is not.
     fn drops(&self, path: &str, tags: &str, what: &str, act: impl FnOnce()) {
         self.hold(path, tags);
         self.hold("/other", "user:2, elsewhere");
         act();
-        assert!(!self.is_held(&self.here, path), "{what}: still held where it was done");
+        if self.is_even {
+            assert!(!self.is_held(&self.here, path), "{what}: still held where it was done");
+        }
         until(what, || !self.is_held(&self.there, path));
-        for larder in [&self.here, &self.there] {
+        for larder in self.edges() {
             assert!(self.is_held(larder, "/other"), "{what}: too much");
         }
     }
@@ -109,6 +136,82 @@ fn writes_drop(pair: &Pair, users: &str) {
             assert_eq!(put.status, 204, "{put:?}");
         });
     }
+}
+
+#[test]
+fn a_larder_without_an_edge_drops_the_responses_of_others_by_its_keys() {
+    let pair = Pair::uneven("changes = \"announced\"", "", "");
+    let mut client = connect(&pair.here);
+    let mut invalidate = |what: &[&str]| {
+        let reply = client.command(&[&["LARDER.INVALIDATE"], what].concat());
+        assert!(matches!(reply, Reply::Integer(_)), "{what:?}: {reply:?}");
+    };
+    pair.drops("/a", "user:1", "a key", || invalidate(&["KEYS", "user:1"]));
+    // The edge knows no cache of users, so its origin has to name it.
+    let tags = "user:1, cache.user";
+    pair.drops("/b", tags, "a prefix", || invalidate(&["PREFIX", "user:"]));
+    pair.drops("/c", tags, "the cache", || invalidate(&["CACHE", "user"]));
+    pair.drops("/d", "user:1", "a key is deleted", || {
+        drop(connect(&pair.here).command(&["DEL", "user:1"]));
+    });
+    // Marked stale, it is validated.
+    pair.hold("/e", "user:1");
+    invalidate(&["SOFT", "KEYS", "user:1"]);
+    until("marked stale", || !pair.is_held(&pair.there, "/e"));
+}
+
+#[test]
+fn a_write_at_a_larder_without_an_edge_drops_the_responses_of_others() {
+    for users in ["", "install = \"always\"", "consistency = \"guarded\""] {
+        let pair = Pair::uneven("changes = \"announced\"", users, "");
+        pair.drops("/a", "user:1", users, || {
+            let row = "{\"id\":1,\"name\":\"Ada\",\"email\":null,\"visits\":0}";
+            let put = ask(&pair.here, "PUT /cache/user/user:1", JSON, row);
+            assert_eq!(put.status, 204, "{put:?}");
+        });
+        pair.drops("/b", "user:1", users, || {
+            assert_eq!(ask(&pair.here, "DELETE /cache/user/user:1", "", "").status, 204);
+        });
+    }
+}
+
+#[test]
+fn what_a_feed_tells_a_larder_without_an_edge_drops_the_responses_of_others() {
+    let pair = Pair::uneven("feed = \"triggers\"", "", "");
+    vouched(&pair.here);
+    for row in ["/a", "/b"] {
+        pair.drops(row, "user:1", "a row", || {
+            pair.shop.sql("UPDATE users SET visits = visits + 1 WHERE id = 1");
+        });
+    }
+}
+
+#[test]
+fn who_is_in_front_of_an_edge_is_told_of_keys_whoever_invalidates_them() {
+    const TARGET: &str = "/told";
+    let cdn = Origin::start();
+    cdn.put(TARGET, Response::new("text/plain", "taken"));
+    let webhook = format!("[edge.site.webhook]\nurl = \"http://{}{TARGET}\"\n", cdn.address());
+    let pair = Pair::uneven("changes = \"announced\"", "", &webhook);
+    let told = || -> Vec<Value> {
+        let posted = cdn.requests(TARGET);
+        let said = posted.iter().map(|post| serde_json::from_slice::<Value>(&post.body).unwrap());
+        said.flat_map(|said| said["purges"].as_array().unwrap().clone()).collect()
+    };
+    let mut client = connect(&pair.here);
+    client.command(&["LARDER.INVALIDATE", "KEYS", "user:1", "user:2"]);
+    client.command(&["LARDER.INVALIDATE", "SOFT", "CACHE", "user"]);
+    until("it was told", || told().len() >= 3);
+    // What the edge itself purges is told as such, and no key of a cache.
+    assert_eq!(http_post(&pair.there.admin_url(), "/purge", "{\"all\": true}").0, 200);
+    until("it was told of the purge", || told().len() >= 4);
+    let expected = json!([
+        { "tag": "user:1", "how": "hard" },
+        { "tag": "user:2", "how": "hard" },
+        { "tag": "cache.user", "how": "soft" },
+        { "all": true, "how": "hard" },
+    ]);
+    assert_eq!(Value::Array(told()), expected);
 }
 
 #[test]

@@ -149,14 +149,15 @@ fn larder(command: &[&str], config: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-fn install(config: &str) -> String {
+/// Installs the feed that `config` names, and returns what is said of it.
+pub(crate) fn install(config: &str) -> String {
     let (done, text) = larder(&["feed", "install"], config);
     assert!(done, "{text}");
     text
 }
 
 /// Waits until what is held is vouched for, and returns a client.
-fn vouched(larder: &Larder) -> RespClient {
+pub(crate) fn vouched(larder: &Larder) -> RespClient {
     until("the feed vouches for what is held", || {
         Page::of(larder).has("larder_feed_horizon_age_seconds", &[("source", "shop")])
     });

@@ -32,6 +32,12 @@ use crate::shared::{Intent, Invalidation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProcessId(pub u64);
 
+impl ProcessId {
+    /// No process: what a server tells by itself of entries that changed in it, in whatever way. A
+    /// fill is told like an invalidation.
+    pub const NOBODY: Self = Self(0);
+}
+
 /// What is announced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {

@@ -289,7 +289,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         self.leave_or_strike(parts, &done).await;
         close();
         // Whoever asked the source meanwhile, and not this cache, may have read what was before.
-        done.iter().for_each(|done| parts.tell(&done.numbered.key, What::Changed));
+        done.iter().for_each(|done| parts.changed(&done.numbered.key));
         behind.room.relax(|| behind.dirty.bytes());
         behind.settled.notify_waiters();
     }

@@ -9,6 +9,7 @@ use larder_core::{CacheKey, Result};
 
 use super::{Shared, view};
 use crate::cache::Parts;
+use crate::engine::Engine;
 
 /// A write that this process has announced.
 #[derive(Clone, Debug)]
@@ -22,16 +23,18 @@ pub(crate) struct Announced {
 
 impl Shared {
     /// Forgets the writers whose time is over: nobody will tell of their end any more.
-    pub(super) fn forget_writers(&self) {
+    pub(super) fn forget_writers(&self, engine: &Engine) {
         let now = self.clock.now();
         let over = self.writers.over(now);
         // Struck first: see `writers`.
         for (cache, key, intent) in over.writers {
             self.members.strike_key(&cache, &key);
+            engine.strike_unended(&cache, &key);
             self.writers.forget(&cache, &key, intent);
         }
         if over.all {
             self.members.sweep_all();
+            engine.strike_unknown();
             self.writers.forget_all(now);
         }
     }

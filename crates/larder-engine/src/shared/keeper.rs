@@ -71,7 +71,7 @@ impl Keeper {
                 self.learn_marks().await;
                 self.send_token().await;
             }
-            self.shared.forget_writers();
+            self.shared.forget_writers(&engine);
             self.tell_joined();
             drop(engine);
             self.rest().await;
@@ -156,6 +156,7 @@ impl Keeper {
         match outcome {
             Ok(position) => {
                 self.shared.members.apply(&announcement, engine);
+                engine.strike_once_more(&announcement);
                 self.shared.applied.own(position);
                 self.last = position.or(self.last);
                 self.shared.pending.finish(waiting, position);

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_core::bus::{Announcement, BusEvent, Message, Subscription};
+use larder_core::bus::{Announcement, BusEvent, Message, ProcessId, Subscription};
 use larder_core::shared::{Invalidation, Mark};
 
 use super::Shared;
@@ -95,6 +95,10 @@ fn apply(engine: &Engine, shared: &Shared, message: &Message) {
         }
         _ if is_own && shared.applied.is_own(message.position) => {}
         _ => shared.members.apply(&announcement, engine),
+    }
+    // What nobody announced may be a fill, of which nothing that depends on the key needs to know.
+    if !is_own && from != ProcessId::NOBODY {
+        engine.strike_announced(&announcement);
     }
     shared.applied.reach(message.position);
     match &announcement {

@@ -23,6 +23,15 @@ pub(crate) fn tag_of_cache(name: &str) -> String {
     format!("cache.{name}")
 }
 
+/// What the caches of responses are called, with the name of the edge behind it.
+pub(super) const RESPONSES: &str = "edge.";
+
+/// The tag of everything that depends on any key of a cache, where keys are tags. A cache of
+/// responses has none: its keys are URLs.
+pub(crate) fn tag_of_keys(cache: &str) -> Option<String> {
+    (!cache.starts_with(RESPONSES)).then(|| tag_of_cache(cache))
+}
+
 /// The caches whose keys responses may name.
 pub(super) struct CacheTags(Vec<(KeyTemplate, HeaderValue)>);
 

@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use larder_core::{Error, ErrorKind, Result};
+use larder_engine::observe::Struck;
 use larder_engine::{Engine, Invalidation};
 use larder_http::{
     Bypass, CacheBody, CacheLayer, CacheService, Etags, Purge, Requests, ResponseCache,
@@ -21,7 +22,7 @@ use tower_service::Service as _;
 use super::access::Line;
 use super::answer::{AnswerBody, own};
 use super::body::EdgeBody;
-use super::cache_tags::CacheTags;
+use super::cache_tags::{CacheTags, RESPONSES};
 use super::fields::{self, Refused, Sender};
 use super::origin::{Origin, Says};
 use super::progress::Answering;
@@ -294,8 +295,18 @@ impl Edge {
         Ok(())
     }
 
+    /// Tells the webhook, if there is one, of what was struck by its tags.
+    pub(crate) fn tell_struck(&self, struck: Struck<'_>, how: Invalidation) {
+        match struck {
+            Struck::Tags(tags) => {
+                tags.iter().for_each(|tag| self.tell(PurgeOrder::Tag((*tag).to_owned()), how));
+            }
+            Struck::Everything => self.tell(PurgeOrder::All, how),
+        }
+    }
+
     /// Tells the webhook, if there is one.
-    pub(crate) fn tell(&self, order: PurgeOrder, how: Invalidation) {
+    fn tell(&self, order: PurgeOrder, how: Invalidation) {
         if let Some(webhook) = &self.webhook {
             webhook.tell(order, how);
         }
@@ -358,7 +369,7 @@ fn responses(
     let answer_within = bounds.connect_timeout.saturating_add(bounds.answer_timeout);
     // The origin's own timeouts come first, and say what happened.
     let answer_within = answer_within.saturating_add(Duration::from_secs(5));
-    let builder = ResponseCache::builder(format!("edge.{}", config.name))
+    let builder = ResponseCache::builder(format!("{RESPONSES}{}", config.name))
         .engine(engine)
         .bytes_max(bytes(config.memory))
         .object_max(bytes(in_memory))

@@ -51,7 +51,7 @@ pub use purge::PurgeOrder;
 pub use stats::{EdgeCounts, EdgeStats};
 pub use store::{FileStore, StoreCounts};
 
-pub(crate) use cache_tags::tag_of_cache;
+pub(crate) use cache_tags::{tag_of_cache, tag_of_keys};
 pub(crate) use fields::Sender;
 pub(crate) use interim::{Interims, Relayed};
 pub(crate) use progress::{Found, Noted, Patience, Progress};
