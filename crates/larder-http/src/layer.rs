@@ -81,6 +81,7 @@ mod taking;
 mod variants;
 mod waiting;
 
+pub use answer::boundary;
 pub use body::CacheBody;
 pub use body_store::{BodyReader, BodyStore, BodyWriter, StoredBody};
 pub use builder::{Etags, ResponseCacheBuilder};

@@ -72,7 +72,7 @@ pub use invalidation::invalidated;
 pub use layer::{
     BodyReader, BodyStore, BodyWriter, Bypass, CacheBody, CacheFuture, CacheLayer, CacheService,
     Etags, Purge, Query, RESPONSE_ENCODING, ResponseCache, ResponseCacheBuilder, ResponseCodec,
-    ResponseEntry, ResponseStats, Selection, StoredBody,
+    ResponseEntry, ResponseStats, Selection, StoredBody, boundary,
 };
 pub use partial::{Held, Partial};
 pub use partial_content::{PartialContent, partial_content};

@@ -27,8 +27,9 @@ pub struct PartialContent {
 /// is what [`ranges`](crate::ranges) gave, and has a first one.
 ///
 /// Several parts are sent as `multipart/byteranges`, with `boundary` between them: a random number,
-/// so that no body holds it. A client that asked with If-Range has the fields that describe the
-/// representation, and isn't sent them again (RFC 9110 section 15.3.7).
+/// so that no body holds it, as [`boundary`](crate::boundary) draws one. A client that asked with
+/// If-Range has the fields that describe the representation, and isn't sent them again (RFC 9110
+/// section 15.3.7).
 ///
 /// # Panics
 ///

@@ -166,6 +166,23 @@ impl CachePolicy {
     /// it, and never hear of what it names.
     pub fn tag(mut self, tag: impl Into<Box<str>>) -> Result<Self> {
         let tag = tag.into();
+        self.fits(&tag)?;
+        self.tags.push(tag);
+        Ok(self)
+    }
+
+    /// The same of those of these tags that a CDN takes, each once, as far as they have room. What
+    /// is left out doesn't reach it, so what has them is bounded by its lifetime alone.
+    pub fn tag_what_fits<'t>(mut self, tags: impl IntoIterator<Item = &'t str>) -> Self {
+        for tag in tags {
+            if self.fits(tag).is_ok() && !self.tags.iter().any(|known| **known == *tag) {
+                self.tags.push(tag.into());
+            }
+        }
+        self
+    }
+
+    fn fits(&self, tag: &str) -> Result<()> {
         let fits = |byte: u8| byte.is_ascii_graphic() && byte != b',';
         let bytes: usize = self.tags.iter().map(|tag| tag.len() + 1).sum();
         let fault = if tag.is_empty() || tag.len() > TAG_BYTES_MAX || !tag.bytes().all(fits) {
@@ -174,8 +191,7 @@ impl CachePolicy {
         } else if self.tags.len() == TAGS_MAX || bytes + tag.len() > TAGS_BYTES_MAX {
             "a response has at most 128 tags, of 8 KiB together"
         } else {
-            self.tags.push(tag);
-            return Ok(self);
+            return Ok(());
         };
         Err(Error::new(ErrorKind::Refused, fault))
     }

@@ -109,7 +109,8 @@ impl Server {
         let http = match &config.listen.http {
             Some(address) => {
                 let clients_max = config.listen.clients_max;
-                let listener = HttpListener::bind(resolve(address).await?, clients_max).await?;
+                let (address, head_timeout) = (resolve(address).await?, config.listen.head_timeout);
+                let listener = HttpListener::bind(address, clients_max, head_timeout).await?;
                 Some((listener, Arc::new(Api::new(config, &composition.service))))
             }
             None => None,

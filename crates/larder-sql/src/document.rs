@@ -39,6 +39,18 @@ impl<'a> Document<'a> {
         })
     }
 
+    /// The objects of the array that `bytes` are.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] if they are no array of such objects.
+    pub(crate) fn parse_all(bytes: &'a [u8]) -> Result<Vec<Self>> {
+        serde_json::from_slice(bytes).map_err(|error| {
+            let what = "the value is no JSON array of objects, which the rows of a load are";
+            Error::new(ErrorKind::Refused, what).caused_by(error)
+        })
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<&Given<'a>> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, given)| given)
     }

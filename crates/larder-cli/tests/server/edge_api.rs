@@ -50,6 +50,10 @@ fn an_edge_before_the_api_drops_an_answer_when_its_row_changes() {
     client.command(&["LARDER.INVALIDATE", "CACHE", "user"]);
     assert_eq!(held(), [false; 3]);
     assert_eq!(held(), [true; 3]);
+    // A tag that the cache declares.
+    client.command(&["LARDER.INVALIDATE", "TAGS", "users"]);
+    assert_eq!(held(), [false; 3]);
+    assert_eq!(held(), [true; 3]);
     assert_eq!(
         ask(&larder, &format!("PUT {absent}"), JSON, &row.replace(":1,\"n", ":3,\"n")).status,
         204
@@ -58,13 +62,21 @@ fn an_edge_before_the_api_drops_an_answer_when_its_row_changes() {
 }
 
 #[test]
-fn an_answer_names_its_key_and_its_cache() {
+fn an_answer_names_its_key_its_cache_and_the_tags_of_its_row() {
     let shop = Shop::new();
-    let larder = shop.serve("");
-    for path in ["/cache/user/user:1", "/cache/user/user:99"] {
+    let all = r#"tags = ["users", "name:{name}", "mail:{email}", "a {id}", "no:{id}"]"#;
+    let larder = serve_http(&shop.config("", "").replacen("tags = [\"users\"]", all, 1));
+    for (path, of_row) in [
+        ("/cache/user/user:1", "mail:ada@example.org name:Ada no:1 users"),
+        // What is NULL makes no tag.
+        ("/cache/user/user:2", "name:Grace no:2 users"),
+        // What isn't there has the tags of its key.
+        ("/cache/user/user:99", "no:99 users"),
+    ] {
         let key = path.rsplit('/').next().unwrap();
-        let named = [format!("{key},cache.user"), format!("{key} cache.user")];
-        assert_eq!(tags(&get(&larder, path)), named.each_ref().map(|tags| Some(tags.as_str())));
+        let named = format!("{key} cache.user {of_row}");
+        let listed = named.replace(' ', ",");
+        assert_eq!(tags(&get(&larder, path)), [Some(listed.as_str()), Some(named.as_str())]);
     }
     // A space divides tags, so this key is none.
     let note = get(&larder, "/cache/note/note:a/b%20c");

@@ -24,6 +24,7 @@ mod feed;
 mod feed_behind;
 mod http_api;
 mod http_guide;
+mod http_heads;
 mod http_openapi;
 mod http_support;
 mod invalidation;

@@ -157,8 +157,10 @@ fn partial(
     respond(StatusCode::PARTIAL_CONTENT, content.headers, body)
 }
 
-/// A random number, by the keys that a process draws for its hash maps.
-fn boundary() -> u128 {
+/// A boundary for [`partial_content`](crate::partial_content): a random number, by the keys that
+/// a process draws for its hash maps.
+#[must_use]
+pub fn boundary() -> u128 {
     let draw = || u128::from(RandomState::new().hash_one(0));
     draw() << 64 | draw()
 }

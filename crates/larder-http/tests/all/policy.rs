@@ -113,7 +113,11 @@ fn tags_are_sent_both_ways_and_only_as_they_arrive() {
     for _ in 0..8 {
         heavy = heavy.tag("x".repeat(1023)).unwrap();
     }
-    assert!(heavy.tag("x").is_err());
+    assert!(heavy.clone().tag("x").is_err());
+    // What doesn't fit is left out.
+    let fits = CachePolicy::html().tag_what_fits(["a", "a b", "", "c", "a"]);
+    assert_eq!(emitted(&fits)["cache-tag"], "a,c");
+    assert_eq!(emitted(&heavy.clone().tag_what_fits(["x"])), emitted(&heavy));
 }
 
 /// What every cache may do with what is emitted, read back by the semantics of this crate: nobody

@@ -1,5 +1,7 @@
 //! `[listen]` resolved: which listeners there are, and that none is open to strangers.
 
+use std::time::Duration;
+
 use larder_core::{Error, ErrorKind, Result};
 
 use super::address::Address;
@@ -33,6 +35,8 @@ pub struct Listen {
     pub plaintext: bool,
     /// How many clients of `resp`, and how many connections of `http`, at once.
     pub clients_max: usize,
+    /// How long a client of `http` may take to send the head of a request.
+    pub head_timeout: Duration,
     /// How many threads serve connections; `None`: half of the cores, rounded up.
     pub workers: Option<usize>,
 }
@@ -62,6 +66,7 @@ impl Listen {
         let token = scope.get(written, &options::TOKEN);
         let plaintext = scope.or_default(written, &options::PLAINTEXT);
         let clients_max = scope.or_default(written, &options::CLIENTS_MAX);
+        let head_timeout = scope.or_default(written, &options::HEAD_TIMEOUT);
         let workers = scope.get(written, &options::WORKERS);
         let reads = scope.get(written, &options::HTTP_READS);
         let hosts = scope.list(written, &options::HOSTS);
@@ -111,6 +116,7 @@ impl Listen {
             token: token?.map(|token| token.0),
             plaintext: plaintext?,
             clients_max: clients_max?.0,
+            head_timeout: head_timeout?.0,
             workers: workers?.map(|workers| workers.0),
         })
     }

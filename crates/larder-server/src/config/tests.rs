@@ -257,6 +257,7 @@ fn every_default_is_the_one_of_the_reference() {
     let resolved = [
         ("listen", "plaintext", config.listen.plaintext.to_string()),
         ("listen", "clients_max", config.listen.clients_max.to_string()),
+        ("listen", "head_timeout", show(config.listen.head_timeout)),
         ("memory", "limit", size_text(config.memory_bytes)),
         ("memory", "policy", common.policy.to_string()),
         ("memory", "candidates", format!("{:?}", common.candidates).to_lowercase()),

@@ -20,6 +20,7 @@ mod merge_patch;
 mod openapi;
 mod place;
 mod problem;
+mod requests;
 mod write;
 
 use std::net::SocketAddr;
@@ -33,13 +34,14 @@ use axum::routing::{get, post};
 use futures_util::FutureExt as _;
 use larder_core::{Error, ErrorKind, Media, Result};
 use larder_resp::Service;
-use larder_sql::Format;
+use larder_sql::{Format, SqlTerms};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use self::connections::Bounded;
 use self::problem::Problem;
-use crate::config::{Config, HttpReads, Secret};
+use self::requests::Requests;
+use crate::config::{CacheConfig, Config, HttpReads, Secret};
 
 pub use self::counts::{HttpCounts, Operation, Outcome};
 
@@ -48,7 +50,7 @@ pub use self::counts::{HttpCounts, Operation, Outcome};
 pub struct Api {
     service: Arc<Service>,
     /// Of each cache by its name, what its values are.
-    media: Vec<(String, Media)>,
+    values: Vec<(String, Values)>,
     token: Option<Box<[u8]>>,
     reads: HttpReads,
     hosts: Vec<String>,
@@ -59,15 +61,11 @@ impl Api {
     /// The caches of `service`, which this configuration describes.
     #[must_use]
     pub fn new(config: &Config, service: &Arc<Service>) -> Self {
-        let media = |format| match format {
-            Format::Json => Media::Json,
-            Format::Raw => Media::Raw,
-        };
-        let media = config.caches.iter().map(|cache| (cache.name.clone(), media(cache.format)));
+        let values = config.caches.iter().map(|cache| (cache.name.clone(), Values::of(cache)));
         let token = config.listen.token.as_ref().map(Secret::expose);
         Self {
             service: Arc::clone(service),
-            media: media.collect(),
+            values: values.collect(),
             token: token.map(|token| token.as_bytes().into()),
             reads: config.listen.http_reads,
             hosts: config.listen.hosts.clone(),
@@ -81,10 +79,32 @@ impl Api {
         &self.counts
     }
 
-    /// What the values of a cache are, whoever stored them.
+    /// What the values of a cache are.
+    fn values(&self, cache: &str) -> Option<&Values> {
+        self.values.iter().find(|(name, _)| name == cache).map(|(_, values)| values)
+    }
+
+    /// The same, whoever stored them.
     fn media(&self, cache: &str) -> Media {
-        let found = self.media.iter().find(|(name, _)| name == cache);
-        found.map_or(Media::Raw, |(_, media)| *media)
+        self.values(cache).map_or(Media::Raw, |values| values.media)
+    }
+}
+
+/// What the values of a cache are.
+#[derive(Debug)]
+struct Values {
+    media: Media,
+    /// What they depend on.
+    terms: SqlTerms,
+}
+
+impl Values {
+    fn of(cache: &CacheConfig) -> Self {
+        let media = match cache.format {
+            Format::Json => Media::Json,
+            Format::Raw => Media::Raw,
+        };
+        Self { media, terms: SqlTerms::of_load(&cache.load()) }
     }
 }
 
@@ -101,20 +121,26 @@ fn content_type(media: Media) -> &'static str {
 pub struct HttpListener {
     listener: TcpListener,
     clients_max: usize,
+    head_timeout: Duration,
 }
 
 impl HttpListener {
-    /// Opens the socket. Beyond `clients_max` connections further ones wait to be accepted.
+    /// Opens the socket. Beyond `clients_max` connections further ones wait to be accepted, and who
+    /// takes longer than `head_timeout` to send the head of a request is disconnected.
     ///
     /// # Errors
     ///
     /// `Config` when the address can't be listened on.
-    pub async fn bind(address: SocketAddr, clients_max: usize) -> Result<Self> {
+    pub async fn bind(
+        address: SocketAddr,
+        clients_max: usize,
+        head_timeout: Duration,
+    ) -> Result<Self> {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             let message = format!("can't listen for HTTP on {address}");
             Error::new(ErrorKind::Config, message).caused_by(error)
         })?;
-        Ok(Self { listener, clients_max })
+        Ok(Self { listener, clients_max, head_timeout })
     }
 
     /// The address that it listens on.
@@ -141,8 +167,10 @@ impl HttpListener {
         stop_within: Duration,
     ) -> Result<()> {
         let late = stopped(stop.clone()).then(|()| tokio::time::sleep(stop_within));
-        let listener = Bounded::new(self.listener, self.clients_max, api.counts());
-        let served = axum::serve(listener, router(api)).with_graceful_shutdown(stopped(stop));
+        let Self { listener, clients_max, head_timeout } = self;
+        let listener = Bounded::new(listener, clients_max, head_timeout, api.counts());
+        let router = router(api).into_make_service_with_connect_info::<Requests>();
+        let served = axum::serve(listener, router).with_graceful_shutdown(stopped(stop));
         tokio::select! {
             served = served.into_future() => served.map_err(|error| {
                 Error::new(ErrorKind::Internal, "the HTTP listener broke").caused_by(error)

@@ -3,7 +3,7 @@
 use super::super::address::Address;
 use super::super::http::{HostName, HttpReads};
 use super::super::secret::{Password, Token};
-use super::super::value::{Count, List};
+use super::super::value::{Count, List, Timeout};
 use super::{Default, Heads, Opt, Section};
 
 pub(in super::super) static SECTION: Section = Section {
@@ -22,6 +22,7 @@ pub(in super::super) static SECTION: Section = Section {
         &HOSTS.about,
         &PLAINTEXT.about,
         &CLIENTS_MAX.about,
+        &HEAD_TIMEOUT.about,
         &WORKERS.about,
     ],
 };
@@ -94,6 +95,14 @@ pub(in super::super) static CLIENTS_MAX: Opt<Count<1, 1_000_000>> = Opt::new(
      as by Redis. And how many connections of `http`, where one more waits.",
 )
 .elsewhere(&["maxclients", "max_clients", "connections_max"]);
+
+pub(in super::super) static HEAD_TIMEOUT: Opt<Timeout> = Opt::new(
+    "head_timeout",
+    Default::Value("10s"),
+    "How long a client of `http` may take to send the head of a request, from its first byte on; \
+     then it is told 408 and disconnected.",
+)
+.elsewhere(&["header_timeout", "client_header_timeout"]);
 
 pub(in super::super) static WORKERS: Opt<Count<1, 1_024>> = Opt::new(
     "workers",

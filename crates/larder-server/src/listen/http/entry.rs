@@ -15,10 +15,11 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use larder_core::{Answer, Reason, Tier, Value};
+use larder_core::{Answer, Reason, Terms, Tier, Value};
 use larder_http::{
-    CachePolicy, CacheStatus, Date, EntityTag, Evaluated, Forwarded, Outcome, Ranges, Received,
-    Rules, Stored, evaluate, left, not_modified, permits, ranges, unsatisfied,
+    CachePolicy, CacheStatus, Date, EntityTag, Evaluated, Forwarded, Outcome, Part, Ranges,
+    Received, Rules, Stored, boundary, evaluate, left, not_modified, partial_content, permits,
+    ranges, unsatisfied,
 };
 use larder_resp::Row;
 
@@ -63,7 +64,7 @@ impl Api {
     fn policy(&self, row: &Row, answer: &Answer<Value>) -> CachePolicy {
         let window = row.cache().window();
         let policy = CachePolicy::browser(window.max_staleness);
-        let policy = tagged(policy.within(left(window, answer.current)), row);
+        let policy = self.tagged(policy.within(left(window, answer.current)), row, answer);
         if self.asks_token(&Method::GET) { policy.private() } else { policy }
     }
 
@@ -73,7 +74,7 @@ impl Api {
         method: &Method,
         mut request: HeaderMap,
         tag: &EntityTag,
-        mut fields: HeaderMap,
+        fields: HeaderMap,
         content: Bytes,
     ) -> Result<Response, Problem> {
         let mut condition = HeaderMap::new();
@@ -97,14 +98,17 @@ impl Api {
         let (ok, rules) = (StatusCode::OK, Rules::private());
         let stored = Stored::new(&request, ok, &fields, received, &rules);
         let length = content.len() as u64;
-        let part = match evaluate(method, &request, &stored) {
-            Evaluated::NotModified => {
-                let mut unchanged = not_modified(&stored);
-                for name in [AGE, CACHE_STATUS] {
-                    if let Some(value) = fields.remove(&name) {
-                        unchanged.insert(name, value);
-                    }
+        let with_those_of_now = |mut of_stored: HeaderMap| {
+            for name in [AGE, CACHE_STATUS] {
+                if let Some(value) = fields.get(&name) {
+                    of_stored.insert(name, value.clone());
                 }
+            }
+            of_stored
+        };
+        match evaluate(method, &request, &stored) {
+            Evaluated::NotModified => {
+                let unchanged = with_those_of_now(not_modified(&stored));
                 return Ok((StatusCode::NOT_MODIFIED, unchanged).into_response());
             }
             Evaluated::Send if *method == Method::GET => match ranges(&request, length) {
@@ -113,26 +117,50 @@ impl Api {
                     let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, what);
                     return Err(problem.with(CONTENT_RANGE, unsatisfied(length)));
                 }
-                // Several are answered with the whole, as a server may.
-                Ranges::Parts(parts) => <[_; 1]>::try_from(parts).ok().map(|[part]| part),
-                Ranges::Whole => None,
+                Ranges::Parts(parts) => {
+                    let sent = partial_content(&stored, &request, &parts, length, boundary());
+                    let content = content_of(&content, &parts, &sent.frames);
+                    let fields = with_those_of_now(sent.headers);
+                    let content = Body::from(content);
+                    return Ok((StatusCode::PARTIAL_CONTENT, fields, content).into_response());
+                }
+                Ranges::Whole => {}
             },
-            Evaluated::Send | Evaluated::SendWhole | Evaluated::Forward => None,
-        };
-        let Some(part) = part else { return Ok((ok, fields, Body::from(content)).into_response()) };
-        fields.insert(CONTENT_RANGE, part.to_value(length));
-        // Both lie within the content, whose length is a usize.
-        let sent = content.slice(part.first as usize..=part.last as usize);
-        Ok((StatusCode::PARTIAL_CONTENT, fields, Body::from(sent)).into_response())
+            Evaluated::Send | Evaluated::SendWhole | Evaluated::Forward => {}
+        }
+        Ok((ok, fields, Body::from(content)).into_response())
+    }
+
+    /// With the tags by which an edge forgets the answer: the key, that of the cache, and those
+    /// that the cache declares, as far as a CDN takes them for tags and they have room.
+    fn tagged(&self, policy: CachePolicy, row: &Row, answer: &Answer<Value>) -> CachePolicy {
+        let key = str::from_utf8(row.key().as_bytes()).unwrap_or_default();
+        let cache = tag_of_cache(row.cache().name());
+        let values = self.values(row.cache().name());
+        let terms = values.map(|values| values.terms.of(row.key(), answer.value.as_ref()));
+        let mut declared: Vec<&str> =
+            terms.iter().flat_map(Terms::tags).map(|tag| &**tag).collect();
+        // The same answer has the same fields.
+        declared.sort_unstable();
+        policy.tag_what_fits([key, &cache].into_iter().chain(declared))
     }
 }
 
-/// With the tags by which an edge forgets the answer: that of the cache, and the key, if a CDN
-/// takes it for one.
-fn tagged(policy: CachePolicy, row: &Row) -> CachePolicy {
-    let key = str::from_utf8(row.key().as_bytes()).unwrap_or_default();
-    let cache = tag_of_cache(row.cache().name());
-    [key, &cache].into_iter().fold(policy, |policy, tag| policy.clone().tag(tag).unwrap_or(policy))
+/// What is sent of a content: its parts, with what stands around them.
+fn content_of(content: &Bytes, parts: &[Part], frames: &[Bytes]) -> Bytes {
+    // They lie within the content, whose length is a usize.
+    let bytes = |part: &Part| content.slice(part.first as usize..=part.last as usize);
+    if let ([part], []) = (parts, frames) {
+        return bytes(part);
+    }
+    let mut sent = Vec::new();
+    let mut frames = frames.iter();
+    for part in parts {
+        frames.next().into_iter().for_each(|frame| sent.extend_from_slice(frame));
+        sent.extend_from_slice(&bytes(part));
+    }
+    frames.for_each(|frame| sent.extend_from_slice(frame));
+    sent.into()
 }
 
 /// Says what the engine answered.

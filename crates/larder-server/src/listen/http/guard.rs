@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{
     AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -17,11 +17,18 @@ use axum::response::{IntoResponse as _, Response};
 use subtle::ConstantTimeEq as _;
 
 use super::problem::Problem;
+use super::requests::Requests;
 use super::{Api, Operation};
 use crate::config::HttpReads;
 
 /// Lets a request through, or says why not.
-pub(super) async fn admit(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(super) async fn admit(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(requests): ConnectInfo<Requests>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let under_way = requests.begin();
     let operation = Operation::of(request.method(), request.uri().path());
     let checked = api
         .check_host(request.uri(), request.headers())
@@ -34,7 +41,7 @@ pub(super) async fn admit(State(api): State<Arc<Api>>, request: Request, next: N
     let nosniff = HeaderValue::from_static("nosniff");
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, nosniff);
     api.counts.count(operation, response.status());
-    response
+    response.map(|content| under_way.until_taken(content))
 }
 
 impl Api {
