@@ -7,7 +7,7 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
 use super::document::{Document, Written};
-use super::edge::OriginUrl;
+use super::edge_value::OriginUrl;
 use super::findings::Reported;
 use super::inner;
 use super::options::edge_webhook as options;

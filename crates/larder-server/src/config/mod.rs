@@ -37,7 +37,10 @@ mod cache;
 mod debezium;
 mod document;
 mod edge;
+mod edge_bounds;
 mod edge_rule;
+mod edge_tls;
+mod edge_value;
 mod edge_webhook;
 mod environment;
 mod feed;
@@ -84,10 +87,11 @@ pub use bloom::BloomConfig;
 pub use bus::{Beside, NatsUrl};
 pub use cache::CacheConfig;
 pub use debezium::{Beats, DebeziumConfig, RecordsUrl};
-pub use edge::{
-    EdgeBounds, EdgeConfig, Forwarding, HostName, OriginUrl, Profile, StoreConfig, TlsFiles,
-};
+pub use edge::EdgeConfig;
+pub use edge_bounds::{EdgeBounds, StoreConfig};
 pub use edge_rule::{EdgeRule, MediaRange, ParameterName, StatusLifetime};
+pub use edge_tls::TlsFiles;
+pub use edge_value::{Forwarding, HostName, OriginUrl, Profile};
 pub use edge_webhook::{WebhookConfig, WebhookUrl};
 pub use feed::{FeedConfig, FeedKind};
 pub use glob::Glob;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::address::Address;
-use super::super::edge::{Forwarding, HostName, OriginUrl, Profile};
+use super::super::edge_value::{Forwarding, HostName, OriginUrl, Profile};
 use super::super::network::Network;
 use super::super::secret::Token;
 use super::super::value::{Count, Line, List, Size, Timeout};

@@ -69,7 +69,7 @@ pub(super) fn defaults() -> Vec<(&'static str, &'static str, String)> {
 #[test]
 fn the_examples_of_the_documentation_are_good() {
     let source = "[source.shop]\nurl = \"sqlite:shop.db\"\n";
-    let reference = super::reference();
+    let reference = super::super::reference();
     let (_, writing) = reference.split_once("### Writing").unwrap();
     let concepts = include_str!("../../../../../docs/concepts/writing.md");
     for (page, mode) in [(writing, WriteMode::Behind), (concepts, WriteMode::Through)] {
