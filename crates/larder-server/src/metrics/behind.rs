@@ -5,9 +5,8 @@ use std::fmt;
 use larder_engine::CacheStats;
 use larder_engine::behind::{BehindStats, WriteBehind};
 use larder_resp::Service;
-use prometheus_client::metrics::MetricType;
 
-use super::Page;
+use super::page::{Counter, Gauge, Histogram, Page};
 
 /// Who writes.
 #[derive(Clone, Debug, Default)]
@@ -20,10 +19,13 @@ pub struct Writers {
     pub journal_bytes_max: u64,
 }
 
-/// A counter of the writes of a cache: its name, its help, and where it is found.
-type WriteCounter = (&'static str, &'static str, fn(&CacheStats) -> u64);
+const WRITES: Histogram<CacheStats> = (
+    "cache_write_seconds",
+    "Durations of the writes that the database was asked for, failed ones included",
+    |stats| &stats.writes,
+);
 
-const WRITE_COUNTERS: [WriteCounter; 3] = [
+const WRITE_COUNTERS: [Counter<CacheStats>; 3] = [
     ("cache_write_errors", "Writes that failed, or whose outcome is unknown", |stats| {
         stats.write_errors
     }),
@@ -35,10 +37,7 @@ const WRITE_COUNTERS: [WriteCounter; 3] = [
     ),
 ];
 
-/// A gauge of what waits: its name, its help, and where it is found.
-type BehindGauge = (&'static str, &'static str, fn(&BehindStats) -> f64);
-
-const BEHIND_GAUGES: [BehindGauge; 3] = [
+const BEHIND_GAUGES: [Gauge<BehindStats>; 3] = [
     ("cache_behind_keys", "Keys with writes that wait to be applied", |stats| stats.keys as f64),
     ("cache_behind_bytes", "What those take, in bytes, about", |stats| stats.bytes as f64),
     ("cache_behind_oldest_seconds", "How long the oldest of them waits, or 0", |stats| {
@@ -46,10 +45,7 @@ const BEHIND_GAUGES: [BehindGauge; 3] = [
     }),
 ];
 
-/// A counter of what was written behind: its name, its help, and where it is found.
-type BehindCounter = (&'static str, &'static str, fn(&BehindStats) -> u64);
-
-const BEHIND_COUNTERS: [BehindCounter; 5] = [
+const BEHIND_COUNTERS: [Counter<BehindStats>; 5] = [
     ("cache_behind_acknowledged", "Writes that were acknowledged", |stats| stats.acknowledged),
     ("cache_behind_applied", "Writes that were applied, those of a key joined", |stats| {
         stats.applied
@@ -72,37 +68,14 @@ pub(super) fn write(service: &Service, writers: &Writers, page: &mut Page<'_>) -
         .map(|one| (one.cache.name(), one.cache.stats()))
         .collect();
     if !writes.is_empty() {
-        let help = "Durations of the writes that the database was asked for, failed ones included";
-        page.family("cache_write_seconds", help, MetricType::Histogram, |family| {
-            writes
-                .iter()
-                .try_for_each(|(cache, stats)| family.histogram(&[("cache", cache)], &stats.writes))
-        })?;
-        for (name, help, count) in WRITE_COUNTERS {
-            page.family(name, help, MetricType::Counter, |family| {
-                writes.iter().try_for_each(|(cache, stats)| {
-                    family.counter(&[("cache", cache)], &count(stats))
-                })
-            })?;
-        }
+        page.histogram("cache", &writes, WRITES)?;
+        page.counters("cache", &writes, &WRITE_COUNTERS)?;
     }
     let Some(journal) = &writers.journal else { return Ok(()) };
     let behind: Vec<(&str, BehindStats)> =
         declared().filter_map(|one| Some((one.cache.name(), one.cache.behind_stats()?))).collect();
-    for (name, help, value) in BEHIND_GAUGES {
-        page.family(name, help, MetricType::Gauge, |family| {
-            behind
-                .iter()
-                .try_for_each(|(cache, stats)| family.gauge(&[("cache", cache)], value(stats)))
-        })?;
-    }
-    for (name, help, count) in BEHIND_COUNTERS {
-        page.family(name, help, MetricType::Counter, |family| {
-            behind
-                .iter()
-                .try_for_each(|(cache, stats)| family.counter(&[("cache", cache)], &count(stats)))
-        })?;
-    }
+    page.gauges("cache", &behind, &BEHIND_GAUGES)?;
+    page.counters("cache", &behind, &BEHIND_COUNTERS)?;
     let standing = journal.standing();
     let records = standing.next.saturating_sub(standing.first);
     page.gauge("journal_records", "Records that are still needed", records as f64)?;

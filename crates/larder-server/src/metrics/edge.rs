@@ -6,7 +6,7 @@ use std::sync::Arc;
 use larder_http::ResponseStats;
 use prometheus_client::metrics::MetricType;
 
-use super::Page;
+use super::page::{Counter, Gauge, Page};
 use crate::edge::{Edge, EdgeCounts, FileStore, StoreCounts};
 
 /// A counter of an edge's cache, by what became of a request: the word for it, and where it is
@@ -23,19 +23,13 @@ const OUTCOMES: [Outcome; 7] = [
     ("failed", |stats| stats.failed),
 ];
 
-/// A counter of an edge's cache: its name, its help, and where it is found.
-type StatsCounter = (&'static str, &'static str, fn(&ResponseStats) -> u64);
-
-const STATS_COUNTERS: [StatsCounter; 3] = [
+const STATS_COUNTERS: [Counter<ResponseStats>; 3] = [
     ("edge_stored", "Responses that were stored, freshened ones included", |stats| stats.stored),
     ("edge_not_stored", "Responses that might have been stored and weren't", |stats| stats.refused),
     ("edge_refreshed", "Responses that were refreshed in the background", |stats| stats.refreshed),
 ];
 
-/// A counter of an edge itself: its name, its help, and where it is found.
-type Counter = (&'static str, &'static str, fn(&EdgeCounts) -> u64);
-
-const COUNTERS: [Counter; 12] = [
+const COUNTERS: [Counter<EdgeCounts>; 12] = [
     ("edge_connections", "Connections accepted", |counts| counts.connections),
     ("edge_clients_refused", "Connections refused as too many", |counts| counts.refused_clients),
     ("edge_clients_slow", "Clients disconnected because they took nothing", |counts| {
@@ -58,10 +52,7 @@ const COUNTERS: [Counter; 12] = [
     }),
 ];
 
-/// A counter of where an edge's long bodies are: its name, its help, and where it is found.
-type StoreCounter = (&'static str, &'static str, fn(&StoreCounts) -> u64);
-
-const STORE_COUNTERS: [StoreCounter; 3] = [
+const STORE_COUNTERS: [Counter<StoreCounts>; 3] = [
     ("edge_store_evicted", "Bodies in files that were evicted", |store| store.evicted),
     ("edge_store_evicted_bytes", "Bytes of the bodies in files that were evicted", |store| {
         store.evicted_bytes
@@ -73,10 +64,7 @@ const STORE_COUNTERS: [StoreCounter; 3] = [
     ),
 ];
 
-/// A gauge of an edge: its name, its help, and where it is found.
-type Gauge = (&'static str, &'static str, fn(&Edge) -> f64);
-
-const GAUGES: [Gauge; 7] = [
+const GAUGES: [Gauge<Edge>; 7] = [
     ("edge_clients", "Connected clients", |edge| edge.stats().counts().clients as f64),
     ("edge_memory_bytes", "Bytes of the responses in memory", |edge| edge.bytes() as f64),
     ("edge_memory_limit_bytes", "The bound of edge_memory_bytes", |edge| edge.bytes_max() as f64),
@@ -102,13 +90,12 @@ pub(super) fn write(edges: &[Arc<Edge>], page: &mut Page<'_>) -> fmt::Result {
     if edges.is_empty() {
         return Ok(());
     }
-    let stats: Vec<_> = edges
-        .iter()
-        .map(|edge| (edge.name(), edge.response_stats(), edge.stats().counts()))
-        .collect();
+    let named = || edges.iter().map(|edge| (edge.name(), edge));
+    let stats: Vec<_> = named().map(|(name, edge)| (name, edge.response_stats())).collect();
+    let counts: Vec<_> = named().map(|(name, edge)| (name, edge.stats().counts())).collect();
     let help = "Requests by what the cache made of them";
     page.family("edge_requests", help, MetricType::Counter, |family| {
-        for (edge, stats, _) in &stats {
+        for (edge, stats) in &stats {
             for (outcome, count) in OUTCOMES {
                 family.counter(&[("edge", edge), ("outcome", outcome)], &count(stats))?;
             }
@@ -116,38 +103,17 @@ pub(super) fn write(edges: &[Arc<Edge>], page: &mut Page<'_>) -> fmt::Result {
         Ok(())
     })?;
     page.family("edge_answers", "Answers by their status", MetricType::Counter, |family| {
-        for (edge, _, counts) in &stats {
+        for (edge, counts) in &counts {
             for (class, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(counts.answers) {
                 family.counter(&[("edge", edge), ("status", class)], &count)?;
             }
         }
         Ok(())
     })?;
-    for (name, help, count) in STATS_COUNTERS {
-        page.family(name, help, MetricType::Counter, |family| {
-            stats
-                .iter()
-                .try_for_each(|(edge, stats, _)| family.counter(&[("edge", edge)], &count(stats)))
-        })?;
-    }
-    for (name, help, count) in COUNTERS {
-        page.family(name, help, MetricType::Counter, |family| {
-            stats
-                .iter()
-                .try_for_each(|(edge, _, counts)| family.counter(&[("edge", edge)], &count(counts)))
-        })?;
-    }
-    for (name, help, count) in STORE_COUNTERS {
-        page.family(name, help, MetricType::Counter, |family| {
-            edges
-                .iter()
-                .try_for_each(|edge| family.counter(&[("edge", edge.name())], &count(&store(edge))))
-        })?;
-    }
-    for (name, help, value) in GAUGES {
-        page.family(name, help, MetricType::Gauge, |family| {
-            edges.iter().try_for_each(|edge| family.gauge(&[("edge", edge.name())], value(edge)))
-        })?;
-    }
-    Ok(())
+    page.counters("edge", &stats, &STATS_COUNTERS)?;
+    page.counters("edge", &counts, &COUNTERS)?;
+    let stores: Vec<_> = named().map(|(name, edge)| (name, store(edge))).collect();
+    page.counters("edge", &stores, &STORE_COUNTERS)?;
+    let edges: Vec<_> = named().map(|(name, edge)| (name, Arc::clone(edge))).collect();
+    page.gauges("edge", &edges, &GAUGES)
 }

@@ -6,7 +6,7 @@ use larder_engine::Engine;
 use larder_engine::feeding::FeedStanding;
 use prometheus_client::metrics::MetricType;
 
-use super::Page;
+use super::page::{Counter, Histogram, Page};
 use crate::feed::SourceFeed;
 
 /// A gauge of a feed: its name, its help, and where it is found; none where there is no value.
@@ -23,15 +23,17 @@ const GAUGES: [FeedGauge; 2] = [
     ),
 ];
 
-/// A counter of a feed: its name, its help, and where it is found.
-type FeedCounter = (&'static str, &'static str, fn(&FeedStanding) -> u64);
-
-const COUNTERS: [FeedCounter; 4] = [
+const COUNTERS: [Counter<FeedStanding>; 4] = [
     ("feed_notices", "Changes that this process was told", |it| it.notices),
     ("feed_touched", "Invalidations that those came to", |it| it.touched),
     ("feed_gaps", "Times that everything that the feed covers was dropped", |it| it.gaps),
     ("feed_failures", "Times that the feed couldn't be followed, or ended", |it| it.failures),
 ];
+
+const LAG: Histogram<FeedStanding> =
+    ("feed_lag_seconds", "How long after its commit a change had been applied everywhere", |it| {
+        &it.lag
+    });
 
 /// Writes them, if there are feeds.
 pub(super) fn write(feeds: &[SourceFeed], engine: &Engine, page: &mut Page<'_>) -> fmt::Result {
@@ -48,17 +50,6 @@ pub(super) fn write(feeds: &[SourceFeed], engine: &Engine, page: &mut Page<'_>) 
             })
         })?;
     }
-    for (name, help, count) in COUNTERS {
-        page.family(name, help, MetricType::Counter, |family| {
-            standings.iter().try_for_each(|(source, standing)| {
-                family.counter(&[("source", source)], &count(standing))
-            })
-        })?;
-    }
-    let help = "How long after its commit a change had been applied everywhere";
-    page.family("feed_lag_seconds", help, MetricType::Histogram, |family| {
-        standings
-            .iter()
-            .try_for_each(|(source, it)| family.histogram(&[("source", source)], &it.lag))
-    })
+    page.counters("source", &standings, &COUNTERS)?;
+    page.histogram("source", &standings, LAG)
 }

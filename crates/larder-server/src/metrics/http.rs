@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::metrics::MetricType;
 
-use super::Page;
+use super::page::Page;
 use crate::listen::http::{HttpCounts, Operation, Outcome};
 
 /// Writes it, if there is such a listener.

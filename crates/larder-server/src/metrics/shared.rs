@@ -6,12 +6,15 @@ use larder_engine::{CacheStats, SharedStats};
 use larder_resp::Service;
 use prometheus_client::metrics::MetricType;
 
-use super::Page;
+use super::page::{Counter, Histogram, Page};
 
-/// A counter of a cache: its name, its help, and where it is found.
-type CacheCounter = (&'static str, &'static str, fn(&CacheStats) -> u64);
+const HIT_AGES: Histogram<CacheStats> = (
+    "cache_shared_hit_age_seconds",
+    "Ages of the entries that the shared tier had for a read",
+    |stats| &stats.shared_hit_age,
+);
 
-const CACHE_COUNTERS: [CacheCounter; 5] = [
+const CACHE_COUNTERS: [Counter<CacheStats>; 5] = [
     (
         "cache_shared_busy",
         "Questions for a lease that another larder had; each is asked again",
@@ -31,10 +34,7 @@ const CACHE_COUNTERS: [CacheCounter; 5] = [
     ),
 ];
 
-/// A counter of what is shared: its name, its help, and where it is found.
-type Counter = (&'static str, &'static str, fn(&SharedStats) -> u64);
-
-const COUNTERS: [Counter; 5] = [
+const COUNTERS: [Counter<SharedStats>; 5] = [
     ("shared_errors", "Questions that the shared tier didn't answer well", |stats| stats.errors),
     ("shared_breaker_opened", "Times that the shared tier was left alone", |stats| stats.opened),
     ("shared_breaker_refused", "Questions not asked because it was left alone", |stats| {
@@ -49,19 +49,8 @@ pub(super) fn write(service: &Service, page: &mut Page<'_>) -> fmt::Result {
     let Some(stats) = service.shared_stats() else { return Ok(()) };
     let declared = service.keyspace().declared().iter();
     let caches: Vec<_> = declared.map(|one| (one.cache.name(), one.cache.stats())).collect();
-    let help = "Ages of the entries that the shared tier had for a read";
-    page.family("cache_shared_hit_age_seconds", help, MetricType::Histogram, |family| {
-        caches.iter().try_for_each(|(cache, stats)| {
-            family.histogram(&[("cache", cache)], &stats.shared_hit_age)
-        })
-    })?;
-    for (name, help, count) in CACHE_COUNTERS {
-        page.family(name, help, MetricType::Counter, |family| {
-            caches
-                .iter()
-                .try_for_each(|(cache, stats)| family.counter(&[("cache", cache)], &count(stats)))
-        })?;
-    }
+    page.histogram("cache", &caches, HIT_AGES)?;
+    page.counters("cache", &caches, &CACHE_COUNTERS)?;
     for (name, help, count) in COUNTERS {
         page.family(name, help, MetricType::Counter, |family| family.counter(&[], &count(&stats)))?;
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use larder_engine::WarmReport;
 use prometheus_client::metrics::MetricType;
 
-use super::Page;
+use super::page::Page;
 use crate::warm::Warmings;
 
 /// What became of keys: the word for it, and where it is found.
