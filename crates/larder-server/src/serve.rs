@@ -1,23 +1,27 @@
 //! A running server: listeners opened, loads prepared, expired entries freed, and all of it
 //! ended in good order.
 
+mod prepare;
+
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use larder_core::{Error, ErrorKind, Result, SharedTier};
+use larder_core::{Error, ErrorKind, Result};
 use larder_engine::Engine;
 use larder_resp::Service;
-use larder_sql::{Warning, WriteTables};
+use larder_sql::WriteTables;
 use tokio::net::lookup_host;
 use tokio::sync::watch;
+
+use prepare::{plan, prepare, prepare_all, share};
 
 use crate::behind::{self, OpenJournal};
 use crate::bloom;
 use crate::compose::{Composition, Question, compose};
-use crate::config::{Address, Beside, Config, Secret, SharedConfig, Tier};
+use crate::config::{Address, Config, Secret};
 use crate::edge::{Edge, tag_of_keys};
 use crate::feed::{self, SourceFeed};
 use crate::host::ThisProcess;
@@ -33,8 +37,6 @@ use crate::warm::Warmings;
 /// How long connections have, once the server is told to stop, to answer what has arrived; and
 /// how long the key log, and then the hottest keys, have to be written.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
-/// How often a load that could not be prepared is tried again.
-const PREPARE_AGAIN: Duration = Duration::from_secs(1);
 /// How often expired entries are freed.
 const FREE_EVERY: Duration = Duration::from_millis(500);
 /// How many entries of a shard are freed under one lock.
@@ -327,60 +329,6 @@ async fn edges(config: &Config, engine: &Engine) -> Result<Vec<(EdgeListener, Ar
     Ok(edges)
 }
 
-/// Plans a feed. One whose database doesn't answer is planned when it does: until then its entries
-/// are as old as their caches allow.
-async fn plan(feed: &SourceFeed) -> Result<()> {
-    let source = feed.source();
-    match feed.plan().await {
-        Ok(told) => {
-            for what in feed.warnings().await? {
-                tracing::warn!(source, "{what}");
-            }
-            for told in told {
-                let cache = &told.cache;
-                told.routes.iter().for_each(|route| tracing::info!(source, cache, "{route}"));
-                told.warnings.iter().for_each(|what| tracing::warn!(source, cache, "{what}"));
-            }
-            Ok(())
-        }
-        Err(error) if error.kind() == ErrorKind::Config => {
-            let message = format!("the feed of [source.{source}] can't be followed");
-            Err(Error::new(ErrorKind::Config, message).caused_by(error))
-        }
-        Err(error) => {
-            tracing::warn!(source, "the feed waits for its database: {}", error.chain());
-            Ok(())
-        }
-    }
-}
-
-/// Joins the larders that share a tier, and says what the server's eviction policy means for them.
-async fn share(shared: &SharedConfig, engine: &Engine) -> Result<()> {
-    let (tier, sharing) = shared.open()?;
-    engine.share(sharing).await?;
-    let answered = match &tier {
-        Tier::Redis(tier) => tier.eviction_policy().await.map(|policy| {
-            tracing::info!("the shared tier, when it is full: {policy}");
-        }),
-        Tier::Memcached(tier) => tier.probe().await,
-    };
-    if let Err(error) = answered {
-        tracing::warn!(
-            "the shared tier doesn't answer; reads do without it until it does: {}",
-            error.chain()
-        );
-    }
-    if let Beside::Nats(nats) = &shared.bus
-        && let Err(error) = nats.probe(shared).await
-    {
-        tracing::warn!(
-            "the bus doesn't answer; until it does only age bounds what is held: {}",
-            error.chain()
-        );
-    }
-    Ok(())
-}
-
 /// Says of each cache whether it was worth it.
 fn tell_verdicts(service: &Service) {
     for declared in service.keyspace().declared() {
@@ -407,74 +355,6 @@ async fn resolve(address: &Address) -> Result<SocketAddr> {
         fault(format!("the host {} of [listen] is unknown", address.host)).caused_by(error)
     })?;
     found.next().ok_or_else(|| fault(format!("the host {} has no address", address.host)))
-}
-
-/// Prepares one load, and the statements that write. Only what the database will never accept is
-/// an error; what it can't say now is waited for.
-async fn prepare(question: &Question, readiness: &Readiness) -> Result<()> {
-    let loads = question.prepare_load().await.map_err(|error| ("load", error));
-    let prepared = match loads {
-        Ok(()) => question.prepare_writes().await.map_err(|error| ("write", error)),
-        failed => failed,
-    };
-    match prepared {
-        Ok(()) => {
-            readiness.ready(&question.cache);
-            Ok(())
-        }
-        Err((what, error)) if error.kind() == ErrorKind::Config => {
-            readiness.wait_for(&question.cache, error.chain());
-            let message = format!("the {what} of [cache.{}] can't work", question.cache);
-            Err(Error::new(ErrorKind::Config, message).caused_by(error))
-        }
-        Err((_, error)) => {
-            readiness.wait_for(&question.cache, error.chain());
-            Ok(())
-        }
-    }
-}
-
-impl Question {
-    async fn prepare_load(&self) -> Result<()> {
-        let report = self.load.prepare().await?;
-        self.config.check_counter(&report.columns)?;
-        warn(&self.cache, report.warnings);
-        Ok(())
-    }
-
-    async fn prepare_writes(&self) -> Result<()> {
-        let Some(sink) = &self.sink else { return Ok(()) };
-        let report = sink.prepare().await?;
-        // Elsewhere nobody looks at what a statement returns.
-        let is_told = self.config.tells_what_is_unsaid();
-        warn(&self.cache, report.warnings.into_iter().filter(is_told));
-        Ok(())
-    }
-}
-
-fn warn(cache: &str, warnings: impl IntoIterator<Item = Warning>) {
-    for warning in warnings {
-        tracing::warn!(cache, "{warning}");
-    }
-}
-
-/// Prepares the loads that could not be prepared at the start, until all are. Never returns.
-async fn prepare_all(questions: &[Question], readiness: &Readiness) {
-    let mut told = readiness.unprepared();
-    while let Some(missing) = readiness.unprepared() {
-        if told.as_ref() == Some(&missing) {
-            tracing::warn!("not ready: {missing}");
-            told = None;
-        }
-        tokio::time::sleep(PREPARE_AGAIN).await;
-        for question in questions {
-            if let Err(error) = prepare(question, readiness).await {
-                tracing::error!("{}", error.chain());
-            }
-        }
-    }
-    tracing::info!("ready");
-    std::future::pending::<()>().await;
 }
 
 /// Frees the memory of expired entries now and then, without holding a lock for long. Never
