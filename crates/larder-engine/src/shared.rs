@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use larder_core::bus::{Announcement, Position, ProcessId};
 use larder_core::feed::FeedPosition;
-use larder_core::shared::{Abilities, MarkClock};
+use larder_core::shared::MarkClock;
 use larder_core::sync::{AtomicUsize, Counter};
 use larder_core::{Bus, Clock, Error, ErrorKind, Moment, Result, SharedTier};
 
@@ -284,12 +284,6 @@ impl Engine {
     #[must_use]
     pub fn shared_breaker(&self) -> Option<&Breaker> {
         self.shared().map(|shared| shared.link.breaker())
-    }
-
-    /// What its shared tier can do, if it has one.
-    #[must_use]
-    pub fn shared_abilities(&self) -> Option<Abilities> {
-        self.shared().map(|shared| shared.link.abilities())
     }
 
     /// Whether it shares entries or announcements with other processes.

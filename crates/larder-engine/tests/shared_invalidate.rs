@@ -105,7 +105,7 @@ async fn what_was_marked_stale_is_not_lifted_by_a_later_horizon() {
     in_b.get(&7).await.unwrap();
     network.pass(30 * S).await;
     network.source.set(7, 2);
-    in_a.mark_stale(&7).await.unwrap();
+    in_a.mark_many_stale(&[7, 8]).await.unwrap();
     // Nobody reads it, so nobody refreshes it; the bus goes on.
     network.pass(2500 * MS).await;
     assert_eq!(in_b.get(&7).await.unwrap(), Some(2));

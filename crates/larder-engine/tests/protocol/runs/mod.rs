@@ -16,10 +16,15 @@ mod writes;
 use std::env;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::slice;
 use std::thread;
 use std::time::Instant;
 
 use stateright::{Checker, HasDiscoveries, Model};
+
+use crate::bounds::{Bounds, Omit};
+use crate::claims::Claim;
+use crate::model::Protocol;
 
 /// One of two bounds.
 fn sized<B>(bounds: B, large: B) -> B {
@@ -47,6 +52,14 @@ where
 {
     assert_eq!(model.properties().len(), 1, "one claim, which is the one that fails");
     assert!(run(model).is_some(), "nothing went wrong without this step");
+}
+
+/// Leaves a step of the protocol out, and expects that each of these claims fails by itself.
+fn check(omit: Omit, bounds: Bounds, broken: &'static [Claim]) {
+    for claim in broken {
+        let bounds = Bounds { omit, ..bounds };
+        fails(Protocol::new(bounds, slice::from_ref(claim)));
+    }
 }
 
 /// A claim that doesn't hold, and the way there. With one thread the search is by breadth, so it

@@ -1,9 +1,8 @@
 //! The reader's steps: each of them left out once.
 
-use super::fails;
+use super::check;
 use crate::bounds::{Bounds, Changes, Omit, Second, Strike};
 use crate::claims::Claim;
-use crate::model::Protocol;
 
 const LEAST: Bounds = Bounds::LEAST;
 const JOINED: Bounds = Bounds { joiners: true, ..LEAST };
@@ -12,13 +11,6 @@ const RESTARTED: Bounds = Bounds { restarts: 1, ..LEAST };
 const FEED: Bounds = Bounds { changes: Changes::Feed, ..LEAST };
 const UNKNOWN: Bounds = Bounds { changes: Changes::Unknown, second: Second::Fills, ..LEAST };
 const SOFT: Bounds = Bounds { strike: Strike::MarkStale, ..LEAST };
-
-fn check(omit: Omit, bounds: Bounds, broken: &'static [Claim]) {
-    for claim in broken {
-        let bounds = Bounds { omit, ..bounds };
-        fails(Protocol::new(bounds, std::slice::from_ref(claim)));
-    }
-}
 
 #[test]
 fn the_fence_is_captured_before_the_shared_tier_is_read() {

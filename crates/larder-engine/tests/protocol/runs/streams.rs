@@ -1,19 +1,11 @@
 //! The steps of the bus and of the feed's owner: each of them left out once.
 
-use super::fails;
+use super::check;
 use crate::bounds::{Bounds, Changes, Omit};
 use crate::claims::Claim;
-use crate::model::Protocol;
 
 const LEAST: Bounds = Bounds::LEAST;
 const FEED: Bounds = Bounds { changes: Changes::Feed, ..LEAST };
-
-fn check(omit: Omit, bounds: Bounds, broken: &'static [Claim]) {
-    for claim in broken {
-        let bounds = Bounds { omit, ..bounds };
-        fails(Protocol::new(bounds, std::slice::from_ref(claim)));
-    }
-}
 
 #[test]
 fn a_process_subscribes_before_it_reads() {

@@ -1,20 +1,12 @@
 //! The writer's steps: each of them left out once.
 
-use super::fails;
+use super::check;
 use crate::bounds::{Bounds, Changes, Omit};
 use crate::claims::Claim;
-use crate::model::Protocol;
 
 const LEAST: Bounds = Bounds::LEAST;
 const OWN: Bounds = Bounds { writers: [true, false], joiners: true, ..LEAST };
 const UNREACHED: Bounds = Bounds { writers: [true, false], errors: true, ..LEAST };
-
-fn check(omit: Omit, bounds: Bounds, broken: &'static [Claim]) {
-    for claim in broken {
-        let bounds = Bounds { omit, ..bounds };
-        fails(Protocol::new(bounds, std::slice::from_ref(claim)));
-    }
-}
 
 #[test]
 fn an_invalidation_voids_the_lease() {
