@@ -30,7 +30,7 @@ pub(crate) use behind::{
     ApplyJob, Asking, BuryJob, Entry, Letter, Mark, Owned, Question as TablesQuestion, Told, mark,
 };
 pub(crate) use write::{Ended, Expected, WriteJob, end};
-pub(crate) use writer::{Bound, Guard, Isolation, Orders, Outcome, Pace, Planned, Writer};
+pub(crate) use writer::{Bound, Isolation, Orders, Outcome, Pace, Planned, Writer};
 
 /// How long a plan is trusted: a column that is added to the tables shows only in a new one.
 const PLAN_MAX: Duration = Duration::from_secs(60);

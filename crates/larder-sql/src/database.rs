@@ -86,6 +86,19 @@ pub(crate) enum Kind {
     Mysql(Arc<Pool<Mysql>>),
 }
 
+/// Does the same with whichever database it is: `$of` has a variant for each.
+macro_rules! either {
+    ($of:ident: $it:expr, $bound:ident => $body:expr) => {
+        match $it {
+            $of::Postgres($bound) => $body,
+            $of::Sqlite($bound) => $body,
+            #[cfg(feature = "mysql")]
+            $of::Mysql($bound) => $body,
+        }
+    };
+}
+pub(crate) use either;
+
 impl Kind {
     /// Whose SQL it takes.
     pub(crate) const fn dialect(&self) -> Dialect {
@@ -201,14 +214,8 @@ impl Database {
     ///
     /// [`ErrorKind::Config`] if there is no such table; otherwise when the database can't be asked.
     pub async fn identity(&self, table: &Table) -> Result<Vec<Box<str>>> {
-        let identity = async {
-            match &self.kind {
-                Kind::Postgres(pool) => reads::identity(pool, table).await,
-                Kind::Sqlite(pool) => reads::identity(pool, table).await,
-                #[cfg(feature = "mysql")]
-                Kind::Mysql(pool) => reads::identity(pool, table).await,
-            }
-        };
+        let identity =
+            async { either!(Kind: &self.kind, pool => reads::identity(pool, table).await) };
         let limit = self.options.load_timeout;
         let asked = timeout(limit, identity).await;
         asked.unwrap_or_else(|_| Err(error::timeout(self.name(), limit)))

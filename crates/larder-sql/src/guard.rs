@@ -7,6 +7,7 @@
 //! | `larder_owner` | a cache, and who may apply to it, under which epoch |
 //! | `larder_dead_letters` | a write that the database refused; `requeued` asks for it to be tried again |
 
+use std::collections::HashSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use larder_core::sink::Sequence;
 use larder_core::{Error, ErrorKind, Result};
 use tokio::time::timeout;
 
-use crate::changes::{Asking, Ended, TablesQuestion, Told};
-use crate::database::{Database, Kind};
+use crate::changes::{Asking, Ended, Letter, Mark, Owned, TablesQuestion, Told};
+use crate::database::{Database, Kind, either};
 use crate::fault;
 #[cfg(feature = "mysql")]
 use crate::mysql::Mysql;
@@ -83,7 +84,7 @@ impl TablesStatus {
     }
 }
 
-/// What differs from database to database.
+/// What differs from database to database in larder's own tables.
 pub(crate) trait Keeper: Backend {
     /// The statements that make the tables, where they aren't there.
     const DDL: &'static str;
@@ -105,6 +106,63 @@ pub(crate) trait Keeper: Backend {
         progress: &Progress,
         keep: fn(&TablesStatus) -> Result<()>,
     ) -> impl Future<Output = Result<Ended<()>, Failure>> + Send;
+
+    /// See `Sink::own`.
+    fn own(
+        connection: &mut Self::Connection,
+        cache: &str,
+        owner: &str,
+    ) -> impl Future<Output = Result<Owned, sqlx::Error>> + Send;
+
+    /// See `Sink::disown`.
+    fn disown(
+        connection: &mut Self::Connection,
+        cache: &str,
+        epoch: i64,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// Within a transaction: whether the cache is owned under `epoch` until it ends, and if so,
+    /// takes these letters away and raises what is applied to these marks, which are sorted.
+    fn guard(
+        connection: &mut Self::Connection,
+        cache: &str,
+        epoch: i64,
+        marks: &[Mark<'_>],
+        letters: &[i64],
+    ) -> impl Future<Output = Result<Guard, sqlx::Error>> + Send;
+
+    /// The marks of these keys, by their places.
+    fn applied(
+        connection: &mut Self::Connection,
+        cache: &str,
+        keys: &[&str],
+    ) -> impl Future<Output = Result<Vec<(usize, Sequence)>, sqlx::Error>> + Send;
+
+    /// Within a transaction: writes a dead letter down, as the one that it was if it was one and
+    /// still is there.
+    fn bury(
+        connection: &mut Self::Connection,
+        cache: &str,
+        letter: &Letter,
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// At most `limit` letters that were requeued.
+    fn requeued(
+        connection: &mut Self::Connection,
+        cache: &str,
+        limit: i64,
+    ) -> impl Future<Output = Result<Vec<Letter>, sqlx::Error>> + Send;
+}
+
+/// What a guard found.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    /// The cache is owned under this epoch.
+    pub(crate) owned: bool,
+    /// The keys whose mark was raised.
+    pub(crate) raised: HashSet<String>,
+    /// The letters that were taken away.
+    pub(crate) letters: HashSet<i64>,
 }
 
 impl WriteTables {
@@ -133,12 +191,7 @@ impl WriteTables {
     ///
     /// When the database can't be asked, or doesn't allow it.
     pub async fn install(&self) -> Result<()> {
-        match &self.0 {
-            Kind::Postgres(pool) => run(pool, "installation", &Install).await,
-            Kind::Sqlite(pool) => run(pool, "installation", &Install).await,
-            #[cfg(feature = "mysql")]
-            Kind::Mysql(pool) => run(pool, "installation", &Install).await,
-        }
+        either!(Kind: &self.0, pool => run(pool, "installation", &Install).await)
     }
 
     /// What is there.
@@ -147,12 +200,7 @@ impl WriteTables {
     ///
     /// When the database can't be asked.
     pub async fn status(&self) -> Result<TablesStatus> {
-        match &self.0 {
-            Kind::Postgres(pool) => run(pool, "question", &Status).await,
-            Kind::Sqlite(pool) => run(pool, "question", &Status).await,
-            #[cfg(feature = "mysql")]
-            Kind::Mysql(pool) => run(pool, "question", &Status).await,
-        }
+        either!(Kind: &self.0, pool => run(pool, "question", &Status).await)
     }
 
     /// The last sequence that was applied of each of these keys of a cache, in their order, with
@@ -169,12 +217,7 @@ impl WriteTables {
             return Err(Error::new(ErrorKind::Refused, what));
         }
         let asking = Asking { cache, question: TablesQuestion::Applied(keys) };
-        let told = match &self.0 {
-            Kind::Postgres(pool) => run(pool, "question", &asking).await?,
-            Kind::Sqlite(pool) => run(pool, "question", &asking).await?,
-            #[cfg(feature = "mysql")]
-            Kind::Mysql(pool) => run(pool, "question", &asking).await?,
-        };
+        let told = either!(Kind: &self.0, pool => run(pool, "question", &asking).await?);
         let mut sequences = vec![None; keys.len()];
         if let Told::Applied(found) = told {
             for (at, sequence) in found {
@@ -207,12 +250,7 @@ impl WriteTables {
     }
 
     async fn remove_unless(&self, keep: fn(&TablesStatus) -> Result<()>) -> Result<()> {
-        match &self.0 {
-            Kind::Postgres(pool) => run(pool, "removal", &Remove(keep)).await,
-            Kind::Sqlite(pool) => run(pool, "removal", &Remove(keep)).await,
-            #[cfg(feature = "mysql")]
-            Kind::Mysql(pool) => run(pool, "removal", &Remove(keep)).await,
-        }
+        either!(Kind: &self.0, pool => run(pool, "removal", &Remove(keep)).await)
     }
 }
 

@@ -16,13 +16,9 @@ use larder_core::template::nearest;
 use larder_core::{Error, ErrorKind, Key, KeyList, KeyTemplate, LoadError, Result};
 use tokio::time::timeout;
 
-use crate::database::{Database, Kind};
+use crate::database::{Database, Kind, either};
 use crate::error::{self, loading, opening, preparing};
-#[cfg(feature = "mysql")]
-use crate::mysql::Mysql;
 use crate::pool::{Backend, Failure, Job, Pool};
-use crate::postgres::Postgres;
-use crate::sqlite::Sqlite;
 use crate::statement::Statement;
 
 pub use pages::SqlKeyPages;
@@ -60,27 +56,7 @@ const WHAT: &str = "the query for keys";
 pub struct SqlKeys {
     query: Arc<Query>,
     load_timeout: Duration,
-    pool: Either,
-}
-
-#[derive(Clone)]
-enum Either {
-    Postgres(Arc<Pool<Postgres>>),
-    Sqlite(Arc<Pool<Sqlite>>),
-    #[cfg(feature = "mysql")]
-    Mysql(Arc<Pool<Mysql>>),
-}
-
-/// Does the same with whichever database it is.
-macro_rules! either {
-    ($pool:expr, $bound:ident => $body:expr) => {
-        match $pool {
-            Either::Postgres($bound) => $body,
-            Either::Sqlite($bound) => $body,
-            #[cfg(feature = "mysql")]
-            Either::Mysql($bound) => $body,
-        }
-    };
+    pool: Kind,
 }
 
 /// What is asked.
@@ -123,12 +99,6 @@ impl SqlKeys {
     /// [`ErrorKind::Config`] if it is no query, or one with parameters.
     pub fn new(database: &Database, key: &KeyTemplate, sql: &str) -> Result<Self> {
         let dialect = database.kind.dialect();
-        let pool = match &database.kind {
-            Kind::Postgres(pool) => Either::Postgres(Arc::clone(pool)),
-            Kind::Sqlite(pool) => Either::Sqlite(Arc::clone(pool)),
-            #[cfg(feature = "mysql")]
-            Kind::Mysql(pool) => Either::Mysql(Arc::clone(pool)),
-        };
         let config = |message: String| Error::new(ErrorKind::Config, message);
         let statement = Statement::parse_as(WHAT, sql, dialect, key.parameters())?;
         if let Some(&at) = statement.used().first() {
@@ -147,7 +117,11 @@ impl SqlKeys {
         let name = database.name().to_owned();
         let sql = statement.render(|_| String::new());
         let query = Arc::new(Query { sql, key: key.clone(), database: name });
-        Ok(Self { query, load_timeout: database.options().load_timeout, pool })
+        Ok(Self {
+            query,
+            load_timeout: database.options().load_timeout,
+            pool: database.kind.clone(),
+        })
     }
 
     /// Verifies the query against the live database. Not needed before the first page, which does
@@ -160,7 +134,7 @@ impl SqlKeys {
     /// [`ErrorKind::Timeout`] if it can't be asked.
     pub async fn prepare(&self) -> Result<()> {
         let limit = self.load_timeout;
-        let prepared = either!(&self.pool, pool => {
+        let prepared = either!(Kind: &self.pool, pool => {
             timeout(limit, prepare(pool, &self.query)).await
         });
         prepared.unwrap_or_else(|_| Err(error::timeout(&self.query.database, limit)))
@@ -238,12 +212,13 @@ impl KeyList<Key> for SqlKeys {
     type Pages = SqlKeyPages;
 
     fn pages(&self) -> SqlKeyPages {
-        either!(&self.pool, pool => SqlKeyPages::new(Arc::clone(pool), Arc::clone(&self.query)))
+        let query = Arc::clone(&self.query);
+        either!(Kind: &self.pool, pool => SqlKeyPages::new(Arc::clone(pool), query))
     }
 
     /// The database counts the rows, unless that takes longer than a load may.
     async fn count(&self) -> Result<Option<u64>, LoadError> {
-        let counted = either!(&self.pool, pool => {
+        let counted = either!(Kind: &self.pool, pool => {
             let counted = async { pool.run(&Count(&self.query)).await };
             timeout(self.load_timeout, counted).await
         });

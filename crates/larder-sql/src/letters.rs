@@ -21,7 +21,7 @@ use std::future::Future;
 
 use larder_core::Result;
 
-use crate::database::{Database, Kind};
+use crate::database::{Database, Kind, either};
 use crate::guard::run;
 use crate::pool::{Backend, Failure, Once, Progress};
 
@@ -141,18 +141,6 @@ pub(crate) trait LetterKeeper: Backend {
     ) -> impl Future<Output = Result<Option<ShownLetter>, sqlx::Error>> + Send;
 }
 
-/// Runs a job with whichever database it is.
-macro_rules! ask {
-    ($kind:expr, $what:expr, $job:expr) => {
-        match $kind {
-            Kind::Postgres(pool) => run(pool, $what, &$job).await,
-            Kind::Sqlite(pool) => run(pool, $what, &$job).await,
-            #[cfg(feature = "mysql")]
-            Kind::Mysql(pool) => run(pool, $what, &$job).await,
-        }
-    };
-}
-
 impl DeadLetters {
     /// Those of `database`. It is not asked yet.
     #[must_use]
@@ -166,7 +154,7 @@ impl DeadLetters {
     ///
     /// `Config` when larder's tables aren't there; otherwise when the database can't be asked.
     pub async fn list(&self, page: &LetterPage) -> Result<Vec<ShownLetter>> {
-        ask!(&self.0, "question", List(page.asked()))
+        either!(Kind: &self.0, pool => run(pool, "question", &List(page.asked())).await)
     }
 
     /// One letter, with the first 64 KiB of its value; `None` when it isn't there, or not any more.
@@ -176,7 +164,7 @@ impl DeadLetters {
     /// As [`list`](Self::list).
     pub async fn show(&self, id: u64) -> Result<Option<ShownLetter>> {
         let Ok(id) = i64::try_from(id) else { return Ok(None) };
-        ask!(&self.0, "question", Show(id))
+        either!(Kind: &self.0, pool => run(pool, "question", &Show(id)).await)
     }
 
     /// Asks for a letter to be tried again, and says whether it is there. Who owns the cache does
@@ -191,7 +179,7 @@ impl DeadLetters {
     /// As [`list`](Self::list).
     pub async fn requeue(&self, id: u64) -> Result<bool> {
         let Ok(id) = i64::try_from(id) else { return Ok(false) };
-        ask!(&self.0, "requeue", Requeue(id))
+        either!(Kind: &self.0, pool => run(pool, "requeue", &Requeue(id)).await)
     }
 
     /// Asks for the letters of a page to be tried again that nobody has asked for yet, and says
@@ -202,7 +190,8 @@ impl DeadLetters {
     ///
     /// As [`list`](Self::list). Where the answer was lost they may be requeued or not.
     pub async fn requeue_page(&self, page: &LetterPage) -> Result<Vec<u64>> {
-        let ids: Vec<i64> = ask!(&self.0, "requeue", RequeuePage(page.asked()))?;
+        let job = RequeuePage(page.asked());
+        let ids: Vec<i64> = either!(Kind: &self.0, pool => run(pool, "requeue", &job).await)?;
         let mut ids: Vec<_> = ids.into_iter().filter_map(|id| u64::try_from(id).ok()).collect();
         ids.sort_unstable();
         Ok(ids)
@@ -220,7 +209,7 @@ impl DeadLetters {
     /// As [`list`](Self::list). Where the answer was lost it may be dropped or not.
     pub async fn drop(&self, id: u64) -> Result<Option<ShownLetter>> {
         let Ok(id) = i64::try_from(id) else { return Ok(None) };
-        ask!(&self.0, "drop", Drop(id))
+        either!(Kind: &self.0, pool => run(pool, "drop", &Drop(id)).await)
     }
 }
 

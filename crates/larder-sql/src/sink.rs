@@ -13,7 +13,7 @@ use larder_core::{Error, ErrorKind, Key, KeyTemplate, Result, Value, Write, Writ
 
 use crate::answer::RESULT_BYTES_MAX;
 use crate::changes::{Changes, Ended, Expected, WriteJob, no_statement};
-use crate::database::{Database, Kind};
+use crate::database::{Database, Kind, either};
 use crate::fault;
 use crate::fold::SqlFold;
 use crate::load::{Format, Rows, Warning};
@@ -117,20 +117,6 @@ enum Either {
     Mysql(Changes<Mysql>),
 }
 
-/// Does the same with whichever database it is.
-macro_rules! either {
-    ($changes:expr, $bound:ident => $body:expr) => {
-        match $changes {
-            $crate::sink::Either::Postgres($bound) => $body,
-            $crate::sink::Either::Sqlite($bound) => $body,
-            #[cfg(feature = "mysql")]
-            $crate::sink::Either::Mysql($bound) => $body,
-        }
-    };
-}
-
-use either;
-
 impl SqlSink {
     /// The statements of `writes` for `database`. The database is not asked yet.
     ///
@@ -190,8 +176,8 @@ impl SqlSink {
     /// held without its tags, and stay when one of them is invalidated.
     #[must_use]
     pub fn with_terms(mut self) -> (Self, SqlTerms) {
-        either!(&mut self.changes, changes => changes.say_tags());
-        let tags = either!(&self.changes, changes => changes.question().tags.clone());
+        either!(Either: &mut self.changes, changes => changes.say_tags());
+        let tags = either!(Either: &self.changes, changes => changes.question().tags.clone());
         let terms = SqlTerms::new(self.key.clone(), tags, self.format);
         (self, terms)
     }
@@ -222,13 +208,13 @@ impl SqlSink {
     /// to write instead; [`ErrorKind::SourceDown`] or [`ErrorKind::Timeout`] if it can't be asked,
     /// in which case writes will work once it can.
     pub async fn prepare(&self) -> Result<SinkReport> {
-        let mut report = either!(&self.changes, changes => changes.prepare().await)?;
+        let mut report = either!(Either: &self.changes, changes => changes.prepare().await)?;
         report.warnings.extend(self.warnings.iter().cloned());
         Ok(report)
     }
 
     fn orders(&self) -> &[Option<Order>; 3] {
-        either!(&self.changes, changes => changes.orders())
+        either!(Either: &self.changes, changes => changes.orders())
     }
 
     async fn one(
@@ -239,7 +225,7 @@ impl SqlSink {
     ) -> Result<Written<Value>, WriteError> {
         let parameters = self.read(key).map_err(fault::own)?;
         let (place, bound) = self.bind(key, &parameters, write).map_err(fault::own)?;
-        either!(&self.changes, changes => {
+        either!(Either: &self.changes, changes => {
             let values = changes.question().statement.used().iter();
             let values = values.map(|&at| parameters[at].clone()).collect();
             let asked = Asked { key, values, parameters: parameters.clone() };
@@ -257,7 +243,7 @@ impl SqlSink {
     /// Whether the key still holds what is expected, asked after a write was refused.
     async fn still_holds(&self, key: &Key, expected: Option<&Value>) -> bool {
         let Ok(parameters) = self.read(key) else { return true };
-        either!(&self.changes, changes => {
+        either!(Either: &self.changes, changes => {
             let values = changes.question().statement.used().iter();
             let values = values.map(|&at| parameters[at].clone()).collect();
             let asked = Asked { key, values, parameters: parameters.clone() };

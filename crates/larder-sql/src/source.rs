@@ -10,7 +10,7 @@ use larder_core::{
 };
 use tokio::time::timeout;
 
-use crate::database::{Database, Kind};
+use crate::database::{Database, Kind, either};
 use crate::error;
 use crate::load::{Format, Load, Report, Rows, Warning};
 use crate::loads::{Asked, Found, Loads, Plan, Planner, Question};
@@ -40,18 +40,6 @@ enum Either {
     Sqlite(Loads<Sqlite>),
     #[cfg(feature = "mysql")]
     Mysql(Loads<Mysql>),
-}
-
-/// Does the same with whichever database it is.
-macro_rules! either {
-    ($loads:expr, $bound:ident => $body:expr) => {
-        match $loads {
-            Either::Postgres($bound) => $body,
-            Either::Sqlite($bound) => $body,
-            #[cfg(feature = "mysql")]
-            Either::Mysql($bound) => $body,
-        }
-    };
 }
 
 impl SqlSource {
@@ -100,7 +88,7 @@ impl SqlSource {
     /// write instead; [`ErrorKind::SourceDown`] or [`ErrorKind::Timeout`] if it can't be asked,
     /// in which case loads will work once it can.
     pub async fn prepare(&self) -> Result<Report> {
-        either!(&self.loads, loads => {
+        either!(Either: &self.loads, loads => {
             let plan = self.within(self.load_timeout, loads.prepare()).await?;
             Ok(self.report(&plan))
         })
@@ -115,7 +103,7 @@ impl SqlSource {
     /// is to blame; [`ErrorKind::Config`] if the database does not accept the load, or does not say
     /// what it reads; [`ErrorKind::SourceDown`] or [`ErrorKind::Timeout`] if it can't be asked.
     pub async fn reads(&self) -> Result<Reads> {
-        either!(&self.loads, loads => {
+        either!(Either: &self.loads, loads => {
             let asked = reads::of(loads.pool(), loads.question());
             self.within(self.load_timeout, asked).await
         })
@@ -149,7 +137,7 @@ impl SqlSource {
     /// Loads `keys`, which are one or a batch, within `limit`.
     async fn answer(&self, keys: &[Key], limit: Duration) -> Result<Vec<Found>> {
         let limit = limit.min(self.load_timeout);
-        either!(&self.loads, loads => self.within(limit, self.ask(loads, keys)).await)
+        either!(Either: &self.loads, loads => self.within(limit, self.ask(loads, keys)).await)
     }
 
     async fn ask<P: Planner>(&self, loads: &Loads<P>, keys: &[Key]) -> Result<Vec<Found>> {
@@ -178,7 +166,7 @@ impl SqlSource {
         work: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(error::timeout(either!(&self.loads, loads => loads.pool().name()), limit))
+            Err(error::timeout(either!(Either: &self.loads, loads => loads.pool().name()), limit))
         })
     }
 }
@@ -243,7 +231,7 @@ impl Source<Key, Value> for SqlSource {
     /// A key can name a row if it matches the template and, once the database has said what it
     /// wants, lies in the range of the column.
     fn check(&self, key: &Key) -> Result<()> {
-        either!(&self.loads, loads => {
+        either!(Either: &self.loads, loads => {
             let asked = self.bind(key, loads.question())?;
             loads.known().map_or(Ok(()), |plan| check_range(loads, &plan, &asked))
         })
@@ -252,7 +240,7 @@ impl Source<Key, Value> for SqlSource {
     /// What the database can take at once as far as it is known: before it was asked, the most
     /// that its kind can take.
     fn batch_max(&self) -> usize {
-        either!(&self.loads, loads => {
+        either!(Either: &self.loads, loads => {
             loads.batch_max()
         })
     }

@@ -7,8 +7,9 @@ use larder_core::steps::{Step, reach};
 use larder_core::{Error, ErrorKind, Result, Value};
 
 use super::write::written;
-use super::{Bound, Changes, Ended, Guard, Isolation, Orders, Pace, Writer, end, no_statement};
+use super::{Bound, Changes, Ended, Isolation, Orders, Pace, Writer, end, no_statement};
 use crate::error::is_twice_one_row;
+use crate::guard::Guard;
 use crate::pool::{Failure, Once, Progress};
 
 /// The place of a write of a key, as the tables hold it.

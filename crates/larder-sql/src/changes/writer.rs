@@ -1,15 +1,13 @@
 //! What differs from database to database, and what is said to it and by it.
 
-use std::collections::HashSet;
 use std::future::Future;
 
-use larder_core::sink::Sequence;
 use larder_core::template::ParameterValue;
 use larder_core::{Result, Value};
 use tokio::time::Instant;
 
-use super::{Letter, Mark, Owned};
 use crate::document::Given;
+use crate::guard::Keeper;
 use crate::loads::{Plan, Planner, Question};
 use crate::pool::Failure;
 use crate::writes::Order;
@@ -69,8 +67,8 @@ pub(crate) enum Isolation {
     Serializable,
 }
 
-/// What differs from database to database.
-pub(crate) trait Writer: Planner {
+/// What differs from database to database in writing.
+pub(crate) trait Writer: Planner + Keeper {
     /// Whether one statement outside of a transaction is enough for one write.
     const ALONE: bool;
 
@@ -125,61 +123,4 @@ pub(crate) trait Writer: Planner {
         planned: &Planned<Self::Change>,
         bound: &[&[Bound<'_>]],
     ) -> impl Future<Output = Result<Vec<Outcome>, Failure>> + Send;
-
-    /// See `Sink::own`.
-    fn own(
-        connection: &mut Self::Connection,
-        cache: &str,
-        owner: &str,
-    ) -> impl Future<Output = Result<Owned, sqlx::Error>> + Send;
-
-    /// See `Sink::disown`.
-    fn disown(
-        connection: &mut Self::Connection,
-        cache: &str,
-        epoch: i64,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
-
-    /// Within a transaction: whether the cache is owned under `epoch` until it ends, and if so,
-    /// takes these letters away and raises what is applied to these marks, which are sorted.
-    fn guard(
-        connection: &mut Self::Connection,
-        cache: &str,
-        epoch: i64,
-        marks: &[Mark<'_>],
-        letters: &[i64],
-    ) -> impl Future<Output = Result<Guard, sqlx::Error>> + Send;
-
-    /// The marks of these keys, by their places.
-    fn applied(
-        connection: &mut Self::Connection,
-        cache: &str,
-        keys: &[&str],
-    ) -> impl Future<Output = Result<Vec<(usize, Sequence)>, sqlx::Error>> + Send;
-
-    /// Within a transaction: writes a dead letter down, as the one that it was if it was one and
-    /// still is there.
-    fn bury(
-        connection: &mut Self::Connection,
-        cache: &str,
-        letter: &Letter,
-    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
-
-    /// At most `limit` letters that were requeued.
-    fn requeued(
-        connection: &mut Self::Connection,
-        cache: &str,
-        limit: i64,
-    ) -> impl Future<Output = Result<Vec<Letter>, sqlx::Error>> + Send;
-}
-
-/// What a guard found.
-#[derive(Debug, Default)]
-pub(crate) struct Guard {
-    /// The cache is owned under this epoch.
-    pub(crate) owned: bool,
-    /// The keys whose mark was raised.
-    pub(crate) raised: HashSet<String>,
-    /// The letters that were taken away.
-    pub(crate) letters: HashSet<i64>,
 }

@@ -6,14 +6,13 @@
 
 use std::sync::Arc;
 
-use larder_core::sink::Sequence;
 use larder_core::{Error, ErrorKind, Key, Result};
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row as _, SqlSafeStr, Statement as _};
 
 use super::given::{self, Bind};
 use super::values::{self, Kind};
-use super::{Connection, Detail, Mysql, origin, prepare, shape, tables};
-use crate::changes::{Bound, Guard, Isolation, Letter, Mark, Outcome, Owned, Planned, Writer};
+use super::{Connection, Detail, Mysql, origin, prepare, shape};
+use crate::changes::{Bound, Isolation, Outcome, Planned, Writer};
 use crate::load::Format;
 use crate::loads::{Asked, Found, Plan, Planner as _, Question};
 use crate::pool::Failure;
@@ -114,56 +113,6 @@ impl Writer for Mysql {
         bound: &[&[Bound<'_>]],
     ) -> Result<Vec<Outcome>, Failure> {
         write(connection, question, load, &planned.change, bound).await
-    }
-
-    async fn own(
-        connection: &mut Connection,
-        cache: &str,
-        owner: &str,
-    ) -> Result<Owned, sqlx::Error> {
-        tables::own(&mut connection.inner, cache, owner).await
-    }
-
-    async fn disown(
-        connection: &mut Connection,
-        cache: &str,
-        epoch: i64,
-    ) -> Result<(), sqlx::Error> {
-        tables::disown(&mut connection.inner, cache, epoch).await
-    }
-
-    async fn guard(
-        connection: &mut Connection,
-        cache: &str,
-        epoch: i64,
-        marks: &[Mark<'_>],
-        letters: &[i64],
-    ) -> Result<Guard, sqlx::Error> {
-        tables::guard(&mut connection.inner, cache, epoch, marks, letters).await
-    }
-
-    async fn applied(
-        connection: &mut Connection,
-        cache: &str,
-        keys: &[&str],
-    ) -> Result<Vec<(usize, Sequence)>, sqlx::Error> {
-        tables::applied(&mut connection.inner, cache, keys).await
-    }
-
-    async fn bury(
-        connection: &mut Connection,
-        cache: &str,
-        letter: &Letter,
-    ) -> Result<(), sqlx::Error> {
-        tables::bury(&mut connection.inner, cache, letter).await
-    }
-
-    async fn requeued(
-        connection: &mut Connection,
-        cache: &str,
-        limit: i64,
-    ) -> Result<Vec<Letter>, sqlx::Error> {
-        tables::requeued(&mut connection.inner, cache, limit).await
     }
 }
 

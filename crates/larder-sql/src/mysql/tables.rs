@@ -12,8 +12,8 @@ use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, Executor, MySql, Row as _};
 
 use super::{Connection, Mysql};
-use crate::changes::{Ended, Guard, Letter, Mark, Owned};
-use crate::guard::{CacheStatus, Keeper, TABLES, TablesStatus};
+use crate::changes::{Ended, Letter, Mark, Owned};
+use crate::guard::{CacheStatus, Guard, Keeper, TABLES, TablesStatus};
 use crate::pool::{Failure, Progress};
 
 /// How many rows one statement takes.
@@ -117,6 +117,176 @@ CREATE TABLE IF NOT EXISTS larder_dead_letters (
         progress.ended();
         Ok(Ended::Committed(()))
     }
+
+    /// Where the row of the owner was lost, the new epoch still is beyond every one that was ever
+    /// applied under: it is made anew as nobody's first.
+    async fn own(
+        connection: &mut Connection,
+        cache: &str,
+        owner: &str,
+    ) -> Result<Owned, sqlx::Error> {
+        const AGAIN: &str = "UPDATE larder_owner SET owner = ?, epoch = LAST_INSERT_ID(epoch + 1)
+             WHERE cache = ? AND (owner IS NULL OR owner = ?)";
+        const ANEW: &str = "INSERT INTO larder_owner (cache, owner, epoch)
+             SELECT ?, NULL, coalesce(max(epoch), 0) FROM larder_applied WHERE cache = ?";
+        const DUPLICATE: u16 = 1062;
+        let connection = &mut connection.inner;
+        for is_anew in [false, true] {
+            if is_anew {
+                match sqlx::query(ANEW).bind(cache).bind(cache).execute(&mut *connection).await {
+                    // Somebody else was faster.
+                    Err(sqlx::Error::Database(error))
+                        if error
+                            .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
+                            .is_some_and(|error| error.number() == DUPLICATE) => {}
+                    done => {
+                        done?;
+                    }
+                }
+            }
+            let again = sqlx::query(AGAIN).bind(owner).bind(cache).bind(owner);
+            let done = again.execute(&mut *connection).await?;
+            if done.rows_affected() > 0 {
+                return Ok(Owned::Now(i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX)));
+            }
+        }
+        let held = sqlx::query("SELECT coalesce(owner, '') FROM larder_owner WHERE cache = ?");
+        Ok(Owned::By(held.bind(cache).fetch_one(connection).await?.try_get_unchecked(0)?))
+    }
+
+    async fn disown(
+        connection: &mut Connection,
+        cache: &str,
+        epoch: i64,
+    ) -> Result<(), sqlx::Error> {
+        let connection = &mut connection.inner;
+        sqlx::query("UPDATE larder_owner SET owner = NULL WHERE cache = ? AND epoch = ?")
+            .bind(cache)
+            .bind(epoch)
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+
+    /// The owner's row is locked for sharing, so who takes the cache over waits. Then every mark is
+    /// locked, made where there is none, before it is looked at: two batches that both found none
+    /// would both apply.
+    async fn guard(
+        connection: &mut Connection,
+        cache: &str,
+        epoch: i64,
+        marks: &[Mark<'_>],
+        letters: &[i64],
+    ) -> Result<Guard, sqlx::Error> {
+        let connection = &mut connection.inner;
+        let mut guard = Guard::default();
+        let held = sqlx::query(
+            "SELECT 1 FROM larder_owner WHERE cache = ? AND epoch = ? AND owner IS NOT NULL
+             LOCK IN SHARE MODE",
+        );
+        let held = held.bind(cache).bind(epoch).fetch_all(&mut *connection).await?;
+        guard.owned = !held.is_empty();
+        if !guard.owned {
+            return Ok(guard);
+        }
+        for marks in marks.chunks(ROWS_MAX) {
+            raise(&mut *connection, cache, marks, &mut guard.raised).await?;
+        }
+        for letters in letters.chunks(ROWS_MAX) {
+            take(&mut *connection, cache, letters, &mut guard.letters).await?;
+        }
+        Ok(guard)
+    }
+
+    async fn applied(
+        connection: &mut Connection,
+        cache: &str,
+        keys: &[&str],
+    ) -> Result<Vec<(usize, Sequence)>, sqlx::Error> {
+        let connection = &mut connection.inner;
+        let mut found = Vec::new();
+        for (chunk, keys) in keys.chunks(ROWS_MAX).enumerate() {
+            let sql = format!(
+                "SELECT `key`, epoch, seq FROM larder_applied WHERE cache = ? AND hash IN ({})",
+                list(HASH, keys.len())
+            );
+            let query =
+                keys.iter().fold(sized(sql, keys.len()).bind(cache), |query, key| query.bind(*key));
+            let mut known = HashMap::new();
+            for row in query.fetch_all(&mut *connection).await? {
+                known.insert(row.try_get_unchecked::<String, _>(0)?, sequence(&row, 1)?);
+            }
+            let place = |(at, key): (usize, &&str)| {
+                known.get(*key).map(|&sequence| (chunk * ROWS_MAX + at, sequence))
+            };
+            found.extend(keys.iter().enumerate().filter_map(place));
+        }
+        Ok(found)
+    }
+
+    async fn bury(
+        connection: &mut Connection,
+        cache: &str,
+        letter: &Letter,
+    ) -> Result<(), sqlx::Error> {
+        let connection = &mut connection.inner;
+        let sql = match letter.id {
+            None => {
+                "INSERT INTO larder_dead_letters
+                 (verb, value, delta, epoch, seq, reason, cache, `key`)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            }
+            Some(_) => {
+                "UPDATE larder_dead_letters
+                 SET verb = ?, value = ?, delta = ?, epoch = ?, seq = ?, reason = ?,
+                     at = CURRENT_TIMESTAMP(6), requeued = FALSE
+                 WHERE cache = ? AND SHA2(`key`, 256) = SHA2(?, 256) AND id = ?"
+            }
+        };
+        let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
+        let query = sqlx::query(sql)
+            .bind(&letter.verb)
+            .bind(&letter.value)
+            .bind(letter.delta)
+            .bind(number(letter.sequence.epoch))
+            .bind(number(letter.sequence.number))
+            .bind(&letter.reason)
+            .bind(cache)
+            .bind(&letter.key);
+        let query = match letter.id {
+            None => query,
+            Some(id) => query.bind(id),
+        };
+        query.execute(connection).await.map(drop)
+    }
+
+    async fn requeued(
+        connection: &mut Connection,
+        cache: &str,
+        limit: i64,
+    ) -> Result<Vec<Letter>, sqlx::Error> {
+        let connection = &mut connection.inner;
+        let rows = sqlx::query(
+            "SELECT id, `key`, verb, value, delta, reason, epoch, seq FROM larder_dead_letters
+             WHERE cache = ? AND requeued ORDER BY id LIMIT ?",
+        )
+        .bind(cache)
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+        let letter = |row: &MySqlRow| {
+            Ok(Letter {
+                id: row.try_get_unchecked(0)?,
+                key: row.try_get_unchecked(1)?,
+                verb: row.try_get_unchecked(2)?,
+                value: row.try_get_unchecked(3)?,
+                delta: row.try_get_unchecked(4)?,
+                reason: row.try_get_unchecked(5)?,
+                sequence: sequence(row, 6)?,
+            })
+        };
+        rows.iter().map(letter).collect()
+    }
 }
 
 fn cache(row: &MySqlRow) -> Result<CacheStatus, sqlx::Error> {
@@ -131,83 +301,6 @@ fn cache(row: &MySqlRow) -> Result<CacheStatus, sqlx::Error> {
 
 fn number(row: &MySqlRow, at: usize) -> Result<u64, sqlx::Error> {
     row.try_get_unchecked::<i64, _>(at).map(|number| u64::try_from(number).unwrap_or(0))
-}
-
-/// Where the row of the owner was lost, the new epoch still is beyond every one that was ever
-/// applied under: it is made anew as nobody's first.
-pub(super) async fn own(
-    connection: &mut MySqlConnection,
-    cache: &str,
-    owner: &str,
-) -> Result<Owned, sqlx::Error> {
-    const AGAIN: &str = "UPDATE larder_owner SET owner = ?, epoch = LAST_INSERT_ID(epoch + 1)
-         WHERE cache = ? AND (owner IS NULL OR owner = ?)";
-    const ANEW: &str = "INSERT INTO larder_owner (cache, owner, epoch)
-         SELECT ?, NULL, coalesce(max(epoch), 0) FROM larder_applied WHERE cache = ?";
-    const DUPLICATE: u16 = 1062;
-    for is_anew in [false, true] {
-        if is_anew {
-            match sqlx::query(ANEW).bind(cache).bind(cache).execute(&mut *connection).await {
-                // Somebody else was faster.
-                Err(sqlx::Error::Database(error))
-                    if error
-                        .try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>()
-                        .is_some_and(|error| error.number() == DUPLICATE) => {}
-                done => {
-                    done?;
-                }
-            }
-        }
-        let again = sqlx::query(AGAIN).bind(owner).bind(cache).bind(owner);
-        let done = again.execute(&mut *connection).await?;
-        if done.rows_affected() > 0 {
-            return Ok(Owned::Now(i64::try_from(done.last_insert_id()).unwrap_or(i64::MAX)));
-        }
-    }
-    let held = sqlx::query("SELECT coalesce(owner, '') FROM larder_owner WHERE cache = ?");
-    Ok(Owned::By(held.bind(cache).fetch_one(connection).await?.try_get_unchecked(0)?))
-}
-
-pub(super) async fn disown(
-    connection: &mut MySqlConnection,
-    cache: &str,
-    epoch: i64,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE larder_owner SET owner = NULL WHERE cache = ? AND epoch = ?")
-        .bind(cache)
-        .bind(epoch)
-        .execute(connection)
-        .await
-        .map(drop)
-}
-
-/// The owner's row is locked for sharing, so who takes the cache over waits. Then every mark is
-/// locked, made where there is none, before it is looked at: two batches that both found none
-/// would both apply.
-pub(super) async fn guard(
-    connection: &mut MySqlConnection,
-    cache: &str,
-    epoch: i64,
-    marks: &[Mark<'_>],
-    letters: &[i64],
-) -> Result<Guard, sqlx::Error> {
-    let mut guard = Guard::default();
-    let held = sqlx::query(
-        "SELECT 1 FROM larder_owner WHERE cache = ? AND epoch = ? AND owner IS NOT NULL
-         LOCK IN SHARE MODE",
-    );
-    let held = held.bind(cache).bind(epoch).fetch_all(&mut *connection).await?;
-    guard.owned = !held.is_empty();
-    if !guard.owned {
-        return Ok(guard);
-    }
-    for marks in marks.chunks(ROWS_MAX) {
-        raise(&mut *connection, cache, marks, &mut guard.raised).await?;
-    }
-    for letters in letters.chunks(ROWS_MAX) {
-        take(&mut *connection, cache, letters, &mut guard.letters).await?;
-    }
-    Ok(guard)
 }
 
 async fn raise(
@@ -290,93 +383,6 @@ fn list(item: &str, count: usize) -> String {
     vec![item; count].join(", ")
 }
 
-pub(super) async fn applied(
-    connection: &mut MySqlConnection,
-    cache: &str,
-    keys: &[&str],
-) -> Result<Vec<(usize, Sequence)>, sqlx::Error> {
-    let mut found = Vec::new();
-    for (chunk, keys) in keys.chunks(ROWS_MAX).enumerate() {
-        let sql = format!(
-            "SELECT `key`, epoch, seq FROM larder_applied WHERE cache = ? AND hash IN ({})",
-            list(HASH, keys.len())
-        );
-        let query =
-            keys.iter().fold(sized(sql, keys.len()).bind(cache), |query, key| query.bind(*key));
-        let mut known = HashMap::new();
-        for row in query.fetch_all(&mut *connection).await? {
-            known.insert(row.try_get_unchecked::<String, _>(0)?, sequence(&row, 1)?);
-        }
-        let place = |(at, key): (usize, &&str)| {
-            known.get(*key).map(|&sequence| (chunk * ROWS_MAX + at, sequence))
-        };
-        found.extend(keys.iter().enumerate().filter_map(place));
-    }
-    Ok(found)
-}
-
 fn sequence(row: &MySqlRow, at: usize) -> Result<Sequence, sqlx::Error> {
     Ok(Sequence { epoch: number(row, at)?, number: number(row, at + 1)? })
-}
-
-pub(super) async fn bury(
-    connection: &mut MySqlConnection,
-    cache: &str,
-    letter: &Letter,
-) -> Result<(), sqlx::Error> {
-    let sql = match letter.id {
-        None => {
-            "INSERT INTO larder_dead_letters
-             (verb, value, delta, epoch, seq, reason, cache, `key`)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        }
-        Some(_) => {
-            "UPDATE larder_dead_letters
-             SET verb = ?, value = ?, delta = ?, epoch = ?, seq = ?, reason = ?,
-                 at = CURRENT_TIMESTAMP(6), requeued = FALSE
-             WHERE cache = ? AND SHA2(`key`, 256) = SHA2(?, 256) AND id = ?"
-        }
-    };
-    let number = |number| i64::try_from(number).unwrap_or(i64::MAX);
-    let query = sqlx::query(sql)
-        .bind(&letter.verb)
-        .bind(&letter.value)
-        .bind(letter.delta)
-        .bind(number(letter.sequence.epoch))
-        .bind(number(letter.sequence.number))
-        .bind(&letter.reason)
-        .bind(cache)
-        .bind(&letter.key);
-    let query = match letter.id {
-        None => query,
-        Some(id) => query.bind(id),
-    };
-    query.execute(connection).await.map(drop)
-}
-
-pub(super) async fn requeued(
-    connection: &mut MySqlConnection,
-    cache: &str,
-    limit: i64,
-) -> Result<Vec<Letter>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, `key`, verb, value, delta, reason, epoch, seq FROM larder_dead_letters
-         WHERE cache = ? AND requeued ORDER BY id LIMIT ?",
-    )
-    .bind(cache)
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
-    let letter = |row: &MySqlRow| {
-        Ok(Letter {
-            id: row.try_get_unchecked(0)?,
-            key: row.try_get_unchecked(1)?,
-            verb: row.try_get_unchecked(2)?,
-            value: row.try_get_unchecked(3)?,
-            delta: row.try_get_unchecked(4)?,
-            reason: row.try_get_unchecked(5)?,
-            sequence: sequence(row, 6)?,
-        })
-    };
-    rows.iter().map(letter).collect()
 }

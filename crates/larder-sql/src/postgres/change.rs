@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use larder_core::sink::Sequence;
 use larder_core::{Result, Value};
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArguments, PgColumn, PgConnection, PgRow};
@@ -18,8 +17,8 @@ use super::encode::Encoded;
 use super::given::{self, Sent};
 use super::many::{self, Many};
 use super::shape::{Shape, quoted};
-use super::{Detail, Postgres, prepare, tables, types};
-use crate::changes::{Bound, Guard, Isolation, Letter, Mark, Outcome, Owned, Planned, Writer};
+use super::{Detail, Postgres, prepare, types};
+use crate::changes::{Bound, Isolation, Outcome, Planned, Writer};
 use crate::load::Format;
 use crate::loads::{Plan, Question};
 use crate::pool::Failure;
@@ -180,56 +179,6 @@ impl Writer for Postgres {
             outcomes.push(Self::change(connection, question, load, &planned.change, bound).await?);
         }
         Ok(outcomes)
-    }
-
-    async fn own(
-        connection: &mut PgConnection,
-        cache: &str,
-        owner: &str,
-    ) -> Result<Owned, sqlx::Error> {
-        tables::own(connection, cache, owner).await
-    }
-
-    async fn disown(
-        connection: &mut PgConnection,
-        cache: &str,
-        epoch: i64,
-    ) -> Result<(), sqlx::Error> {
-        tables::disown(connection, cache, epoch).await
-    }
-
-    async fn guard(
-        connection: &mut PgConnection,
-        cache: &str,
-        epoch: i64,
-        marks: &[Mark<'_>],
-        letters: &[i64],
-    ) -> Result<Guard, sqlx::Error> {
-        tables::guard(connection, cache, epoch, marks, letters).await
-    }
-
-    async fn applied(
-        connection: &mut PgConnection,
-        cache: &str,
-        keys: &[&str],
-    ) -> Result<Vec<(usize, Sequence)>, sqlx::Error> {
-        tables::applied(connection, cache, keys).await
-    }
-
-    async fn bury(
-        connection: &mut PgConnection,
-        cache: &str,
-        letter: &Letter,
-    ) -> Result<(), sqlx::Error> {
-        tables::bury(connection, cache, letter).await
-    }
-
-    async fn requeued(
-        connection: &mut PgConnection,
-        cache: &str,
-        limit: i64,
-    ) -> Result<Vec<Letter>, sqlx::Error> {
-        tables::requeued(connection, cache, limit).await
     }
 }
 

@@ -5,10 +5,11 @@ use std::str::from_utf8;
 use larder_core::sink::{Applied, DeadLetter, Numbered, Sequence, WriteError, WriteFault};
 use larder_core::{Error, ErrorKind, Key, Result, Value, Write};
 
-use super::{SqlSink, WRITES_BYTES_MAX, WRITES_MAX, either, refused};
+use super::{Either, SqlSink, WRITES_BYTES_MAX, WRITES_MAX, refused};
 use crate::changes::{
     ApplyJob, Asking, BuryJob, Ended, Entry, Letter, Owned, TablesQuestion as Question, Told, mark,
 };
+use crate::database::either;
 use crate::fault;
 use crate::guard::KEYS_MAX;
 use crate::load::Format;
@@ -56,7 +57,7 @@ impl SqlSink {
             let what = "a batch with two writes of one key";
             return Err(fault::own(Error::new(ErrorKind::Refused, what)));
         }
-        either!(&self.changes, changes => {
+        either!(Either: &self.changes, changes => {
             let (cache, entries) = (&*self.cache, &*entries);
             let ended = changes.run("batch", batch.len(), |plan, pace| ApplyJob {
                 plan, changes, cache, epoch, entries, pace,
@@ -127,7 +128,7 @@ impl SqlSink {
             sequence: write.sequence,
             reason: cut(reason).replace('\0', "\u{fffd}"),
         };
-        either!(&self.changes, changes => {
+        either!(Either: &self.changes, changes => {
             let job = BuryJob { cache: &self.cache, epoch, letter: &letter };
             self.owned(changes.run_unplanned("burial", &job).await?)
         })
@@ -159,7 +160,7 @@ impl SqlSink {
     }
 
     async fn ask(&self, what: &str, question: Question<'_>) -> Result<Told> {
-        either!(&self.changes, changes => {
+        either!(Either: &self.changes, changes => {
             changes.ask(what, &Asking { cache: &self.cache, question }).await
         })
     }

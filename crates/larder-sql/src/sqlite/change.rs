@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use larder_core::sink::Sequence;
 use larder_core::{Result, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Column as _, Either, Executor, Row as _, SqlSafeStr, Statement as _};
 
 use super::given::{self, Bind};
-use super::{Connection, Detail, Sqlite, push_json, push_raw_at, tables};
+use super::{Connection, Detail, Sqlite, push_json, push_raw_at};
 use crate::answer::RESULT_BYTES_MAX;
-use crate::changes::{Bound, Guard, Isolation, Letter, Mark, Outcome, Owned, Planned, Writer};
+use crate::changes::{Bound, Isolation, Outcome, Planned, Writer};
 use crate::load::{Column, Format};
 use crate::loads::{Plan, Question};
 use crate::pool::Failure;
@@ -117,56 +116,6 @@ impl Writer for Sqlite {
             outcomes.push(execute(connection, question, load, &planned.change, bound).await?);
         }
         Ok(outcomes)
-    }
-
-    async fn own(
-        connection: &mut Connection,
-        cache: &str,
-        owner: &str,
-    ) -> Result<Owned, sqlx::Error> {
-        tables::own(&mut connection.inner, cache, owner).await
-    }
-
-    async fn disown(
-        connection: &mut Connection,
-        cache: &str,
-        epoch: i64,
-    ) -> Result<(), sqlx::Error> {
-        tables::disown(&mut connection.inner, cache, epoch).await
-    }
-
-    async fn guard(
-        connection: &mut Connection,
-        cache: &str,
-        epoch: i64,
-        marks: &[Mark<'_>],
-        letters: &[i64],
-    ) -> Result<Guard, sqlx::Error> {
-        tables::guard(&mut connection.inner, cache, epoch, marks, letters).await
-    }
-
-    async fn applied(
-        connection: &mut Connection,
-        cache: &str,
-        keys: &[&str],
-    ) -> Result<Vec<(usize, Sequence)>, sqlx::Error> {
-        tables::applied(&mut connection.inner, cache, keys).await
-    }
-
-    async fn bury(
-        connection: &mut Connection,
-        cache: &str,
-        letter: &Letter,
-    ) -> Result<(), sqlx::Error> {
-        tables::bury(&mut connection.inner, cache, letter).await
-    }
-
-    async fn requeued(
-        connection: &mut Connection,
-        cache: &str,
-        limit: i64,
-    ) -> Result<Vec<Letter>, sqlx::Error> {
-        tables::requeued(&mut connection.inner, cache, limit).await
     }
 }
 
