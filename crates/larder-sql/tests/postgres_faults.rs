@@ -6,6 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
+use common::checks::checks;
 use common::faults::{self, Shop};
 use common::{answer, failure, load, source};
 use larder_core::ErrorKind;
@@ -31,17 +32,8 @@ impl Shop for Postgres {
     }
 }
 
-/// One test for each check, each with a server of its own.
-macro_rules! checks {
-    ($($check:ident),+ $(,)?) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $check() {
-            faults::$check(&Postgres::start()).await;
-        }
-    )+};
-}
-
 checks!(
+    faults on Postgres::start();
     while_connections_are_refused_every_load_fails_at_once,
     a_restart_between_loads_is_noticed_by_nobody,
     a_restart_under_load_gives_sources_down_and_then_answers,

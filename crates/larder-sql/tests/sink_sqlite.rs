@@ -6,8 +6,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::sinks::{self, Shop, TABLES, counters, fates, held, numbered};
-use common::{answer, load, raw, source};
+use common::checks::checks;
+use common::sinks::{Shop, TABLES, batches, counters, fates, held, numbered, statements, writes};
+use common::{answer, letters, load, raw, source};
 use larder_core::sink::{Applied, WriteFault};
 use larder_core::{ErrorKind, Key, Sink, Value, Write, Written};
 use larder_sql::{Database, Options, SqlSink, WriteTables, Writes};
@@ -50,48 +51,43 @@ async fn shop() -> SqliteShop {
     SqliteShop { folder, writer: Mutex::new(writer), database }
 }
 
-/// One test for each check, each with a database of its own.
-macro_rules! checks {
-    ($($check:ident),+ $(,)?) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        async fn $check() {
-            sinks::$check(&shop().await).await;
-        }
-    )+};
-}
-
-mod letters {
-    use super::common::letters as sinks;
-    use super::shop;
-
-    checks!(
-        letters_are_listed_in_pages_of_one_cache_or_of_all,
-        what_a_letter_says_is_shown_as_text_and_bounded,
-        requeued_letters_are_what_the_owner_takes,
-        a_dropped_letter_is_never_applied,
-        of_a_drop_and_an_apply_exactly_one_finds_the_letter,
-        what_was_applied_can_be_asked_from_outside,
-        without_the_tables_it_is_said_that_they_are_missing,
-    );
-}
+checks!(
+    letters on shop().await;
+    letters_are_listed_in_pages_of_one_cache_or_of_all,
+    what_a_letter_says_is_shown_as_text_and_bounded,
+    requeued_letters_are_what_the_owner_takes,
+    a_dropped_letter_is_never_applied,
+    of_a_drop_and_an_apply_exactly_one_finds_the_letter,
+    what_was_applied_can_be_asked_from_outside,
+    without_the_tables_it_is_said_that_they_are_missing,
+);
 
 checks!(
+    writes on shop().await;
     a_write_tells_what_the_load_would_give,
     what_can_not_be_written_is_poison_and_says_why,
     a_row_of_another_key_is_in_the_way,
+    replacing_writes_only_over_what_is_expected,
+    replacing_loses_no_update_between_writers,
+);
+
+checks!(
+    batches on shop().await;
     a_batch_that_comes_twice_changes_nothing_the_second_time,
     who_owned_a_cache_before_is_refused,
     one_write_that_is_refused_rolls_the_batch_back,
     a_dead_letter_counts_as_applied_and_is_applied_once_when_requeued,
     every_add_counts_once_however_the_journal_is_replayed,
-    replacing_writes_only_over_what_is_expected,
-    replacing_loses_no_update_between_writers,
     limits_are_told,
+    the_tables_are_made_once_and_kept_while_they_are_needed,
+);
+
+checks!(
+    statements on shop().await;
     statements_that_do_not_write_are_refused_with_the_cure,
     what_is_returned_otherwise_is_not_said,
     with_terms_what_is_held_is_said_with_the_tags_of_a_load,
     a_migration_between_writes_is_noticed,
-    the_tables_are_made_once_and_kept_while_they_are_needed,
 );
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 // Each test program uses its part of this.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod checks;
 pub mod faults;
 pub mod letters;
 pub mod sinks;
