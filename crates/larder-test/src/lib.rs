@@ -27,6 +27,7 @@
 //! | [`client`] | [`RespClient`]: a blocking client of the Redis protocol |
 //! | [`proxy`] | [`Proxy`]: the network's faults, in front of any server |
 //! | [`origin`] | [`Origin`]: an HTTP server that counts, waits and breaks off as told |
+//! | [`patience`] | [`until`]: waits for what is expected, and not for ever |
 //! | [`clients`] | redis-py and node-redis, as people use them |
 
 pub mod accounts;
@@ -43,6 +44,7 @@ pub mod journal;
 mod missing;
 pub mod origin;
 mod page;
+pub mod patience;
 pub mod proxy;
 pub mod server;
 pub mod shared;
@@ -59,6 +61,7 @@ pub use journal::TestJournal;
 pub use missing::{missing, skipped};
 pub use origin::Origin;
 pub use page::assert_page;
+pub use patience::{PATIENCE, until};
 pub use proxy::Proxy;
 pub use server::{
     Chromium, Larder, Mariadb, Memcached, Nats, Nginx, Postgres, Redis, RedisCluster,

@@ -10,8 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that it expects.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::PATIENCE;
 
 /// Waits for a future, and panics with what was waited for if that takes too long.
 pub(crate) async fn within_patience<F: Future>(what: &str, future: F) -> F::Output {

@@ -6,15 +6,10 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use larder_test::{Larder, Postgres, Reply, RespClient, missing};
 
-/// How long a test waits for something that it expects.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait between two looks.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+pub(crate) use larder_test::{PATIENCE, until};
 
 /// The binary that is tested.
 pub(crate) fn binary() -> &'static Path {
@@ -44,15 +39,6 @@ pub(crate) fn error_code(reply: &Reply) -> &str {
     match reply {
         Reply::Error(text) => text.split(' ').next().unwrap_or_default(),
         _ => "",
-    }
-}
-
-/// Waits until `condition` holds.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {PATIENCE:?}: {what}");
-        sleep(BETWEEN_LOOKS);
     }
 }
 

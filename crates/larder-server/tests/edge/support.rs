@@ -3,15 +3,13 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
 
 use larder_server::config::Config;
 use larder_server::{Addresses, Server};
 use larder_test::origin::{Origin, Response};
 use tokio::sync::oneshot;
 
-/// How long a test waits for something that it expects.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use larder_test::{PATIENCE, until};
 
 /// A running server with the edge `shop`.
 pub(crate) struct Bench {
@@ -199,15 +197,6 @@ pub(crate) fn admin(address: SocketAddr, method: &str, path: &str, body: &str) -
     client.write_all(request.as_bytes()).unwrap();
     let answer = Answer::read(&mut client).expect("an answer");
     (answer.status, answer.body)
-}
-
-/// Waits until `condition` holds.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Text that is fresh for a minute.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use larder_core::{Key, KeyTemplate, Value};
 use larder_engine::behind::WriteBehind;
@@ -21,8 +21,7 @@ use larder_test::{Redis, Reply, RespClient, TestJournal, TestSink, TestSource};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-/// How long a test waits for something that it expects.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) use larder_test::{PATIENCE, until};
 
 /// larder with the cache `user:{id:int}`, whose rows are `row of user:…`, the cache
 /// `count:{id:int}`, which has none and is written behind, and a Redis for everything else.
@@ -192,15 +191,6 @@ fn add(held: Option<&Value>, difference: i64) -> Option<Value> {
     let held = held.map_or("0", |held| std::str::from_utf8(&held.bytes).unwrap());
     let sum = held.parse::<i64>().ok()?.checked_add(difference)?;
     Some(Value::raw(sum.to_string()))
-}
-
-/// Waits until `condition` holds.
-pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "waited in vain for {PATIENCE:?}: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// Sends the words of a line; its reply.

@@ -10,13 +10,11 @@ use larder_resp::Service;
 use larder_server::Server;
 use larder_server::config::Config;
 use larder_sql::{Database, Options, WriteTables};
+use larder_test::PATIENCE;
 use sqlx::{Connection, Row, SqliteConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
-
-/// How long a test waits for something that it expects.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A folder with a database and a journal.
 pub(crate) struct Shop(pub(crate) TempDir);

@@ -8,8 +8,8 @@ use std::io::{BufReader, Error, ErrorKind, Read, Result, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How long an answer may take to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::PATIENCE;
+
 /// Version 3.0 of the protocol.
 const VERSION: u32 = 3 << 16;
 /// The longest message that is taken for one: nothing here asks for more.

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::counts::{Counts, Flow, Way};
 use super::throttle::Throttle;
-
-/// How long a test waits for something that it expects.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::PATIENCE;
 
 /// Shared by all threads of a proxy.
 pub(super) struct Link {

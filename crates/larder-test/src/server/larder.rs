@@ -11,7 +11,8 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{PATIENCE, Place, Program, Server};
+use super::{Place, Program, Server};
+use crate::PATIENCE;
 
 /// The addresses that a configuration may use, each with a port of its own.
 const NAMES: [&str; 4] = ["{resp}", "{admin}", "{http}", "{edge}"];

@@ -8,13 +8,9 @@ use std::net::TcpStream;
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use super::{Place, Program, Server, User, find_program};
-use crate::missing;
-
-/// How long an answer may take to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::{PATIENCE, missing};
 
 /// What follows a request so that the end of its answer is seen.
 const END: &str = "MN";

@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -46,10 +46,8 @@ pub use varnish::Varnish;
 
 use process::Keeper;
 
-/// How long a server may take to come up, and to stop when asked.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to wait between two looks at a server.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+use crate::patience::{BETWEEN_LOOKS, PATIENCE};
+
 /// How often other ports are tried when somebody took ours before the server could.
 const PORTS_TRIED_MAX: usize = 5;
 /// How many of the log's last lines a panic shows.
@@ -294,19 +292,6 @@ impl Drop for Server {
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {:?}", self.program.name(), self.place())
-    }
-}
-
-/// Waits until something has happened.
-///
-/// # Panics
-///
-/// When that takes too long, with `what` was waited for.
-fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !happened() {
-        assert!(Instant::now() < deadline, "waited in vain for {PATIENCE:?} until {what}");
-        sleep(BETWEEN_LOOKS);
     }
 }
 

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use rustix::process::{Pid, geteuid, kill_process};
 
-use super::{BETWEEN_LOOKS, PATIENCE};
 use crate::missing;
+use crate::patience::{BETWEEN_LOOKS, PATIENCE};
 
 pub use rustix::process::Signal;
 

@@ -8,12 +8,10 @@ use larder::memcached::{MemcachedOptions, MemcachedTier};
 use larder::redis::{RedisOptions, RedisTier};
 use larder::{Cache, Changes, Engine};
 use larder_test::proxy::Counts;
-use larder_test::{ManualClock, Memcached, Proxy, Redis, TestSource};
+use larder_test::{ManualClock, Memcached, PATIENCE, Proxy, Redis, TestSource};
 
 /// The longest pause between two questions of who waits for another's load.
 pub(crate) const POLL_MAX: Duration = Duration::from_millis(50);
-/// How long a test waits for something that it expects.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Longer than any clock here is turned.
 const LONG: Duration = Duration::from_secs(3600);
 /// How much later everything arrives, each way, behind a proxy that counts.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use larder_test::Proxy;
+use larder_test::{PATIENCE, Proxy};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, query_scalar};
 
 use crate::mode::Mode;
 use crate::process::WINDOW;
 use crate::scene::{Pair, Scene, here, seen_early};
 use crate::table::{Failure, Observed, Seen, Told};
-use crate::turning::{PATIENCE, PAUSE, until};
+use crate::turning::{PAUSE, until};
 use larder_crash::TestDatabase;
 
 /// Longer than a batch may take.

@@ -12,12 +12,12 @@ use larder::journal::JournalOptions;
 use larder::redis::{RedisOptions, RedisTier};
 use larder::sql::{Database, Format, Load, Options, Rows, SqlSink, SqlSource, WriteTables, Writes};
 use larder::{Cache, Changes, Engine, ErrorKind, Guard, GuardBounds, Result, Tier};
-use larder_test::ManualClock;
+use larder_test::{ManualClock, PATIENCE};
 
 use crate::mode::{Level, Mode, Way};
 use crate::sink::StoppingSink;
 use crate::table::Told;
-use crate::turning::{PATIENCE, until};
+use crate::turning::until;
 
 /// What is promised of every entry.
 pub(crate) const WINDOW: Duration = Duration::from_secs(2);

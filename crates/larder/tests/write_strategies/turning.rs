@@ -3,13 +3,13 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use larder_test::PATIENCE;
+
 use crate::mode::Level;
 use crate::process::{LONG, Process};
 
 /// How often a process proves that it has heard everything.
 const STEP: Duration = Duration::from_millis(200);
-/// How long a test waits for something that it expects.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// While somebody waits for an answer the clock goes this much in each pause: slower than time, so
 /// that a busy machine makes nothing late.
 pub(crate) const PAUSE: Duration = Duration::from_millis(20);

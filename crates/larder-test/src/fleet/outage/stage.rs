@@ -7,14 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::Plan;
 use crate::fleet::MAX_STALENESS;
-use crate::{Larder, Postgres, Redis, Reply, RespClient, accounts, concurrency};
+use crate::{Larder, PATIENCE, Postgres, Redis, Reply, RespClient, accounts, concurrency};
 
 /// How many accounts there are: all larders together can't load them all anew within the promise.
 pub(super) const ACCOUNTS: u64 = 400;
 /// How many of them are also read as what is always held.
 pub(super) const HOT: u64 = 50;
-/// How long something may take that must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How long to wait between two looks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 

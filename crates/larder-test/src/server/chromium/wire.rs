@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::server::PATIENCE;
+use crate::PATIENCE;
 
 /// How many messages wait to be looked at. A browser with more to say waits itself.
 const MESSAGES_MAX: usize = 1_024;

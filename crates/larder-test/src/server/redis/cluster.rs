@@ -10,8 +10,7 @@ use std::ops::RangeInclusive;
 
 use super::topology::{Member, Topology};
 use super::{Kind, Redis};
-use crate::Reply;
-use crate::server::wait_until;
+use crate::{Reply, until};
 
 pub(super) use founding::arguments;
 pub use migration::Migration;
@@ -170,7 +169,7 @@ impl RedisCluster {
         let heir = heir.unwrap_or_else(|| panic!("node {primary} has no running replica"));
         let id = self.id(heir);
         self.node(heir).order(&["CLUSTER", "FAILOVER", "TAKEOVER"]);
-        wait_until("all agree on the new primary", || {
+        until("all agree on the new primary", || {
             self.running().all(|node| {
                 let topology = Topology::of(node);
                 let mut members = topology.members.iter();
@@ -189,7 +188,7 @@ impl RedisCluster {
     ///
     /// When that takes more than 30 seconds.
     pub fn wait_until_settled(&self) {
-        wait_until("the cluster has settled", || {
+        until("the cluster has settled", || {
             let views: Vec<_> = self.running().map(|node| self.view(node)).collect();
             views.first().is_some_and(|first| first.is_some() && views.iter().all(|v| v == first))
         });

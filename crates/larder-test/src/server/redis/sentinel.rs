@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::Redis;
-use crate::server::{Place, Program, Server, find_program, wait_until};
-use crate::{Reply, RespClient, missing};
+use crate::server::{Place, Program, Server, find_program};
+use crate::{Reply, RespClient, missing, until};
 
 /// The name that the sentinels know the primary by.
 const NAME: &str = "mymaster";
@@ -64,7 +64,7 @@ impl RedisSentinel {
         let primary = Redis::start_with(&["--repl-diskless-sync-delay", "0"]);
         let replica = Redis::start_with(&["--repl-diskless-sync-delay", "0"]);
         replica.order(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
-        wait_until("the replica has its copy", || replica.replicates("master_link_status:up"));
+        until("the replica has its copy", || replica.replicates("master_link_status:up"));
         let watch = |_| {
             let (program, primary) = (program.clone(), primary.port());
             let quorum = sentinels / 2 + 1;
@@ -131,7 +131,7 @@ impl RedisSentinel {
     ///
     /// When that takes more than 30 seconds.
     pub fn wait_until_promoted(&self, old: u16) {
-        wait_until("the replica has taken the primary's place", || {
+        until("the replica has taken the primary's place", || {
             self.running().all(|sentinel| named(sentinel) != old)
                 && self.primary().replicates("role:master")
         });
@@ -144,9 +144,7 @@ impl RedisSentinel {
     ///
     /// When that takes more than 30 seconds.
     pub fn wait_until_replicated(&self) {
-        wait_until("the replica has its copy", || {
-            self.replica().replicates("master_link_status:up")
-        });
+        until("the replica has its copy", || self.replica().replicates("master_link_status:up"));
     }
 
     /// Waits until each sentinel knows the others and the replica.
@@ -163,7 +161,7 @@ impl RedisSentinel {
             _ => 0,
         };
         let others = self.sentinels.len() - 1;
-        wait_until("the sentinels know whom they watch, and each other", || {
+        until("the sentinels know whom they watch, and each other", || {
             self.running().all(|sentinel| {
                 count(sentinel, "SENTINELS") == others
                     && count(sentinel, "REPLICAS") == 1

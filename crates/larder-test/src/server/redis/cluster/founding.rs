@@ -3,8 +3,9 @@
 //! It ends where they all know each other; whether they serve is asked elsewhere.
 
 use super::RedisCluster;
+use crate::server::Place;
 use crate::server::redis::topology::Topology;
-use crate::server::{Place, wait_until};
+use crate::until;
 
 /// How many slots there are.
 const SLOTS: usize = 16_384;
@@ -40,7 +41,7 @@ impl RedisCluster {
             let members = Topology::of(node).members;
             members.iter().filter(|member| member.primary.is_some()).count()
         };
-        wait_until("every node knows what each one is", || {
+        until("every node knows what each one is", || {
             self.nodes().iter().all(|node| replicas(node) == self.nodes().len() - primaries)
         });
     }
@@ -67,7 +68,7 @@ impl RedisCluster {
             }
         }
         let count = self.nodes().len();
-        wait_until("all nodes know each other", || {
+        until("all nodes know each other", || {
             self.nodes().iter().all(|node| {
                 let members = Topology::of(node).members;
                 members.len() == count && members.iter().all(|m| m.is_known && m.is_connected)

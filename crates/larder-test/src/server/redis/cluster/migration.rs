@@ -3,8 +3,7 @@
 //! It knows the steps that an operator's tool takes; when each is taken is the test's business.
 
 use super::RedisCluster;
-use crate::Reply;
-use crate::server::wait_until;
+use crate::{Reply, until};
 
 /// How many keys are moved at once.
 const KEYS_AT_ONCE: &str = "100";
@@ -100,7 +99,7 @@ impl<'c> Migration<'c> {
         // The new owner first: a slot without an owner stops the cluster.
         self.set(self.to, "NODE", self.to);
         self.set(self.from, "NODE", self.to);
-        wait_until("all agree on the slot's owner", || {
+        until("all agree on the slot's owner", || {
             let owners = self.cluster.running().map(super::Topology::of);
             let port = self.cluster.node(self.to).port();
             let owns =
