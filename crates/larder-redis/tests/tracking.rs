@@ -14,21 +14,7 @@ use larder_engine::{Cache, Engine, MessagePack, Sharing};
 use larder_redis::RedisTier;
 use larder_test::{Redis, RedisCluster, TestSource};
 
-use support::{LEASE, envelope, eventually, lease, next, put, tier, tier_at};
-
-async fn message(subscription: &mut Subscription) -> Message {
-    match next(subscription).await {
-        BusEvent::Message(message) => message,
-        gap @ BusEvent::Gap(_) => panic!("{gap:?}"),
-    }
-}
-
-async fn gap(subscription: &mut Subscription) -> Position {
-    match next(subscription).await {
-        BusEvent::Gap(position) => position.unwrap(),
-        message @ BusEvent::Message(_) => panic!("{message:?}"),
-    }
-}
+use support::{LEASE, envelope, eventually, gap, lease, message, next, put, tier, tier_at};
 
 /// Which keys of which cache are told to have changed, by nobody in particular.
 fn changed(message: &Message) -> (String, Vec<String>) {

@@ -9,27 +9,13 @@ use larder_core::{Bus, ErrorKind, SharedTier};
 use larder_redis::RedisBus;
 use larder_test::Redis;
 
-use crate::support::{next, put, tier};
+use crate::support::{gap, message, next, put, tier};
 
 const HEAD: &str = "larder.b:{bus}:head";
 const STREAM: &str = "larder.b:{bus}:stream";
 
 async fn publish(bus: &RedisBus, text: &str) -> Position {
     bus.publish(Bytes::copy_from_slice(text.as_bytes()), None).await.unwrap()
-}
-
-async fn message(subscription: &mut Subscription) -> Message {
-    match next(subscription).await {
-        BusEvent::Message(message) => message,
-        gap @ BusEvent::Gap(_) => panic!("{gap:?}"),
-    }
-}
-
-async fn gap(subscription: &mut Subscription) -> Position {
-    match next(subscription).await {
-        BusEvent::Gap(position) => position.unwrap(),
-        message @ BusEvent::Message(_) => panic!("{message:?}"),
-    }
 }
 
 /// What is published now is read, right after `position`.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use larder_core::SharedTier;
-use larder_core::bus::{BusEvent, Subscription};
+use larder_core::bus::{BusEvent, Message, Position, Subscription};
 use larder_core::envelope::{Envelope, Payload, encoding};
 use larder_core::shared::{
     Incarnation, Lease, LeaseAsk, MarkClock, SharedEntry, SharedFill, SharedRead,
@@ -92,6 +92,22 @@ pub(crate) async fn next(subscription: &mut Subscription) -> BusEvent {
     let next = std::future::poll_fn(|context| subscription.as_mut().poll_next(context));
     let event = tokio::time::timeout(Duration::from_secs(30), next).await;
     event.expect("an event within half a minute").expect("a subscription never ends")
+}
+
+/// The next event, which must be a message.
+pub(crate) async fn message(subscription: &mut Subscription) -> Message {
+    match next(subscription).await {
+        BusEvent::Message(message) => message,
+        gap @ BusEvent::Gap(_) => panic!("{gap:?}"),
+    }
+}
+
+/// The next event, which must be a gap: where what follows begins.
+pub(crate) async fn gap(subscription: &mut Subscription) -> Position {
+    match next(subscription).await {
+        BusEvent::Gap(position) => position.unwrap(),
+        message @ BusEvent::Message(_) => panic!("{message:?}"),
+    }
 }
 
 /// Waits until something holds, for half a minute.

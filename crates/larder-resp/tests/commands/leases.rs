@@ -11,10 +11,10 @@ use larder_engine::{Cache, Engine, Raw, Sharing, memory_tier};
 use larder_memory::policy::PolicyKind;
 use larder_memory::{Bounds, Candidates};
 use larder_resp::codec::Reply;
-use larder_resp::{Declared, Host, Keyspace, Pool, PoolName, Service};
+use larder_resp::{Declared, Keyspace, Pool, PoolName, Service};
 use larder_test::{ManualClock, SimClient, SimShared, TestSource};
 
-use crate::common::{Client, S, assert_error, bulk, field, int, settle, text};
+use crate::common::{Client, Process, S, assert_error, bulk, field, int, settle, text};
 use crate::larder::names;
 
 /// How long a load may take; a lease lasts for twice that.
@@ -24,26 +24,6 @@ struct Larder {
     service: Arc<Service>,
     tier: SimClient,
     source: TestSource<Key, Value>,
-}
-
-struct Process;
-
-impl Host for Process {
-    fn resident_bytes(&self) -> u64 {
-        0
-    }
-
-    fn cpu_seconds(&self) -> (f64, f64) {
-        (0.0, 0.0)
-    }
-
-    fn process_id(&self) -> u32 {
-        1
-    }
-
-    fn port(&self) -> u16 {
-        0
-    }
 }
 
 impl Larder {
