@@ -3,10 +3,10 @@
 
 use std::process::Command;
 
-use larder_test::{Larder, Postgres, RespClient};
+use larder_test::{Postgres, RespClient};
 
-use crate::page::Page;
-use crate::support::{connect, get, serve, success, until};
+use crate::feed::vouched;
+use crate::support::{get, serve, success, until};
 
 /// Counters and names that are written behind, applied after a second.
 fn config(folder: &tempfile::TempDir, url: &str, feed: &str) -> String {
@@ -50,13 +50,6 @@ fn larder(command: &[&str], config: &str) -> (bool, String) {
     let output = crate::support::run(program.args(command).arg(file.path()), b"");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8(text).unwrap())
-}
-
-fn vouched(larder: &Larder) -> RespClient {
-    until("the feed vouches for what is held", || {
-        Page::of(larder).has("larder_feed_horizon_age_seconds", &[("source", "shop")])
-    });
-    connect(larder)
 }
 
 /// Waits until a key is answered with exactly this.

@@ -22,6 +22,8 @@ mod examples;
 mod faults;
 mod feed;
 mod feed_behind;
+mod feed_debezium;
+mod feed_verify;
 mod http_api;
 mod http_guide;
 mod http_heads;
