@@ -71,7 +71,8 @@
 //!
 //! # Features
 //!
-//! All off by default. `sql`: SQLite and Postgres as sources and sinks, in the module `sql`.
+//! All off by default. `sql`: SQLite and Postgres as sources and sinks, in the module `sql`;
+//! `mysql`: MySQL and MariaDB, too.
 //! `feed`: what the database says was changed, in the module `feed`, for caches that are
 //! [covered](engine::feeding) by it; with `sql`, `mysql` and `redis` of their databases, too, with
 //! `nats` from Debezium over NATS, and with `kafka`, which compiles librdkafka, over Kafka. `http`:
