@@ -246,6 +246,32 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Ticket<K, V> {
         self.passed.as_ref().is_some_and(|passed| passed.lease.is_some())
     }
 
+    /// What the shared tier held, fresh, when it granted the lease to who
+    /// [can't use it](Cache::lookup_newer). Nobody had invalidated that, and if somebody does, the
+    /// lease is void: so what is made out of it and filled with this ticket takes its place, and is
+    /// never seen after an invalidation of either. `None` too where it isn't leased.
+    ///
+    /// ```
+    /// # use larder_engine::{Cache, Lookup};
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> larder_core::Result<()> {
+    /// # let members: Cache<u64, Vec<u64>> =
+    /// #     Cache::builder("member").max_staleness(Duration::from_secs(2)).build()?;
+    /// # let (seen, known, new) = (Default::default(), vec![1, 2], 3);
+    /// if let Lookup::Miss(ticket) = members.lookup_newer(&7, seen).await {
+    ///     // What is known here may have been invalidated by somebody else.
+    ///     let mut value = if ticket.replaces() == Some(&known) { known } else { Vec::new() };
+    ///     value.push(new);
+    ///     let _ = ticket.fill(Some(value));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn replaces(&self) -> Option<&V> {
+        let passed = self.passed.as_ref().filter(|passed| passed.lease.is_some())?;
+        passed.stand_in.as_ref()?.value.as_ref()
+    }
+
     /// Looks the key up once more, instead of this ticket: while it is [busy](Self::busy_for) for
     /// another one's fill. `than` is as for [`lookup_newer`](Cache::lookup_newer), if it is of one.
     /// It counts as the same lookup.

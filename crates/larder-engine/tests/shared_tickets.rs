@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::network::{Network, name, own};
 use common::{Numbers, settle};
-use larder_core::{Clock, Terms};
+use larder_core::{Clock, Moment, Terms};
 use larder_engine::shared::UNHEARD_MAX;
 use larder_engine::{Fill, Lookup, SharingBounds, Ticket};
 
@@ -77,6 +77,35 @@ async fn a_busy_ticket_looks_again_until_the_value_or_the_lease_is_there() {
         }
         assert_eq!(in_b.stats().misses, misses);
     }
+}
+
+/// Who makes a value out of one that is held here must know that nobody has struck that one.
+#[tokio::test]
+async fn a_lease_says_what_it_replaces() {
+    let network = Network::new();
+    let (a, b) = (network.process().await, network.process().await);
+    let (in_a, in_b) = (a.two_seconds(), b.two_seconds());
+    let first = miss(&in_a, 7).await;
+    assert_eq!((first.is_leased(), first.replaces()), (true, None));
+    assert_eq!(first.fill_under_lease(Some(49), &Terms::default()).await, Fill::Stored);
+    let newer = async |cache: &Numbers| match cache.lookup_newer(&7, Moment::MAX).await {
+        Lookup::Miss(ticket) => ticket,
+        Lookup::Hit(answer) => panic!("newer: {answer:?}"),
+    };
+    let hits = in_a.stats().shared_hit_age.count();
+    let second = newer(&in_a).await;
+    assert_eq!((second.replaces(), second.beside(&7).replaces()), (Some(&49), None));
+    // Another one has the lease.
+    assert_eq!(newer(&in_b).await.replaces(), None);
+    assert_eq!(in_a.stats().shared_hit_age.count(), hits);
+    second.give_back();
+    settle().await;
+    // It is held here still, and not there.
+    a.client.hold_bus();
+    in_b.invalidate(&7).await.unwrap();
+    let third = newer(&in_a).await;
+    assert_eq!((third.is_leased(), third.replaces()), (true, None));
+    assert!(matches!(in_a.lookup_here(&7), Lookup::Hit(_)));
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@
 //! | `entry` | a stored response, and what of it is known in advance |
 //! | `variants` | the responses that are stored for one URI |
 //! | `searches` | the responses of a path that answer for several queries |
+//! | `stamp` | what tells a list from later ones, and which responses may stand under it |
 //! | `find` | what is held for a request |
 //! | `berth` | the permission to store what is about to be fetched |
 //! | `keep` | what was fetched is stored, if its fence holds |
@@ -75,6 +76,7 @@ mod ranged;
 mod searches;
 mod selection;
 mod service;
+mod stamp;
 mod store;
 mod tags;
 mod taking;

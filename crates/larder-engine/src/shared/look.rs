@@ -57,8 +57,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 Some(opened) => Looked::Found(opened),
                 None => missing(name, None, before, Keeps::Fully),
             },
-            Some(Ok(SharedRead::Miss(lease) | SharedRead::Stale { lease, .. })) => {
-                missing(name, Some(lease), before, Keeps::Fully)
+            Some(Ok(SharedRead::Miss(lease))) => missing(name, Some(lease), before, Keeps::Fully),
+            Some(Ok(SharedRead::Stale { entry, lease })) => {
+                let mut looked = missing(name, Some(lease), before, Keeps::Fully);
+                // Who has seen nothing found nothing that is fresh.
+                if let (Looked::Missing(passed, _), Some(_)) = (&mut looked, than) {
+                    passed.stand_in = view.peek(&text, &entry, before, None);
+                }
+                looked
             }
             Some(Ok(SharedRead::Busy { retry_after, .. })) => {
                 self.counters.shared_busy.add(1);
@@ -85,15 +91,25 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> View<'_, K, V> {
         before: Before,
         than: Option<Moment>,
     ) -> Option<Opened<V>> {
+        let fresh = self.peek(key, entry, before, than)?;
+        let now = self.parts.engine.now();
+        self.parts.counters.shared_hit(now - fresh.times.loaded_at());
+        Some(fresh)
+    }
+
+    /// The same, which counts as no hit.
+    fn peek(
+        &self,
+        key: &str,
+        entry: &SharedEntry,
+        before: Before,
+        than: Option<Moment>,
+    ) -> Option<Opened<V>> {
         let opened = self.open(key, entry, before)?;
         let now = self.parts.engine.now();
         let state = self.parts.window.state(&opened.times, before.horizon, now);
         let newer = than.is_none_or(|than| opened.times.loaded_at() > than);
-        let fresh = newer && state == State::Fresh && !self.quarantines(key);
-        if fresh {
-            self.parts.counters.shared_hit(now - opened.times.loaded_at());
-        }
-        fresh.then_some(opened)
+        (newer && state == State::Fresh && !self.quarantines(key)).then_some(opened)
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) struct Passed<V> {
     pub(crate) marks: (u32, MarkClock),
     /// Whether memory may keep what is loaded.
     pub(crate) keeps: Keeps,
-    /// What the tier holds, for when the source fails.
+    /// What the tier holds, for when the source fails. Of a ticket: what it held, fresh, when it
+    /// granted the lease.
     pub(crate) stand_in: Option<Opened<V>>,
 }
 

@@ -15,6 +15,7 @@ use super::find::Found;
 use super::flight::Landed;
 use super::keep::ResponseTicket;
 use super::searches::{self, Expected};
+use super::stamp::Known;
 use super::store::Store;
 
 /// The first wait for another process's fill, and the longest.
@@ -30,6 +31,8 @@ pub(super) struct Berth {
     pub(super) uri: ResponseTicket,
     /// That of the place which is known to be the response's, if its Vary stays the same.
     pub(super) place: Option<ResponseTicket>,
+    /// What was known of the list of the URI's variants.
+    pub(super) known: Known,
     /// For a response to other queries as well; none where their path can have no list.
     pub(super) equal: Option<Box<Equal>>,
 }
@@ -38,8 +41,8 @@ pub(super) struct Berth {
 pub(super) struct Equal {
     /// The ticket of the path's list.
     pub(super) list: ResponseTicket,
-    /// The stamp of the list that was known.
-    pub(super) stamp: Option<u64>,
+    /// What was known of that list.
+    pub(super) known: Known,
     /// For the key which is known to be the response's, if it says the same of queries as the last
     /// one.
     pub(super) expected: Option<Berth>,
@@ -65,12 +68,13 @@ impl Berth {
     /// The same permission for this process alone: in others nobody waits for it any more.
     pub(super) fn alone(self) -> Self {
         let uri = self.uri.beside(self.uri.key());
+        let known = self.known;
         let equal = self.equal.as_ref().map(|equal| {
             let list = equal.list.beside(equal.list.key());
-            Box::new(Equal { list, stamp: equal.stamp, expected: None })
+            Box::new(Equal { list, known: equal.known, expected: None })
         });
         self.give_back();
-        Self { uri, place: None, equal }
+        Self { uri, place: None, known, equal }
     }
 }
 
@@ -106,8 +110,8 @@ impl Store {
         let has_list = self.list(uri, now).is_some() || self.searches(uri, now).is_some();
         let until_own = if has_list { now } else { until };
         let uri = self.ticket_in_turn(key, loaded_at, until_own).await.ok_or_else(failed)?;
-        let mut berth = Berth { uri, place: None, equal: None };
-        berth.place = self.place_of(key, headers, known, until).await;
+        let place = self.place_of(key, headers, known, until).await;
+        let mut berth = Berth { uri, place, known: self.known_variants(key), equal: None };
         if let Some(landed) = self.meanwhile(key, headers, known) {
             berth.give_back();
             return Err(landed);
@@ -128,10 +132,18 @@ impl Store {
         let uri = self.ticket_here(key)?;
         let equal = searches::key_of_own_list(key.as_bytes()).map(|path| {
             let list = self.searches(key.as_bytes(), self.now()).filter(|(.., marked)| !marked);
-            let stamp = list.map(|(list, ..)| list.stamp());
-            Box::new(Equal { list: uri.beside(&path), stamp, expected: None })
+            let stamp = list.map(|(list, ..)| list.stamp().number());
+            let known = Known { stamp, at: self.now() };
+            Box::new(Equal { list: uri.beside(&path), known, expected: None })
         });
-        Some(Berth { uri, place: None, equal })
+        Some(Berth { uri, place: None, known: self.known_variants(key), equal })
+    }
+
+    /// What is known of the list of a URI's variants.
+    pub(super) fn known_variants(&self, key: &Key) -> Known {
+        let at = self.now();
+        let list = self.list(key.as_bytes(), at);
+        Known { stamp: list.map(|list| list.stamp().number()), at }
     }
 
     /// A ticket as [`ticket`](Self::ticket) gives it, for whose turn it is: while another process
@@ -203,13 +215,14 @@ impl Store {
             false => None,
         };
         let list = list.unwrap_or_else(|| uri.beside(&path));
-        let Some((searches, ..)) = find() else {
+        let stamp = find().map(|(searches, ..)| searches.stamp().number());
+        let mut equal = Equal { list, known: Known { stamp, at: now }, expected: None };
+        if stamp.is_none() {
             if asks {
                 self.passes.note(path.as_bytes(), false, now);
             }
-            return (Some(Box::new(Equal { list, stamp: None, expected: None })), false);
-        };
-        let mut equal = Equal { list, stamp: Some(searches.stamp()), expected: None };
+            return (Some(Box::new(equal)), false);
+        }
         let mut look = super::find::Look::default();
         if self.share_max.is_some() {
             self.find_equal(own, headers, now, &mut look);
@@ -219,7 +232,8 @@ impl Store {
             let until_own = if variants.is_some() { now } else { until };
             if let Some(uri) = self.ticket_in_turn(&key, loaded_at, until_own).await {
                 let place = self.place_of(&key, headers, known, until).await;
-                equal.expected = Some(Berth { uri, place, equal: None });
+                let known = self.known_variants(&key);
+                equal.expected = Some(Berth { uri, place, known, equal: None });
             }
         }
         (Some(Box::new(equal)), looked)

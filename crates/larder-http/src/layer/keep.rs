@@ -16,13 +16,12 @@
 //! its path, which what strikes any of its URIs strikes too. Where other processes share lists, one
 //! more thing could go wrong:
 //!
-//! 1. this process fetches, and another one strikes the path,
+//! 1. this process fetches, and another one strikes the URI or the path,
 //! 2. a list that was made after that is in the shared tier, and this process reads it,
 //! 3. the fetch is stored under that list, and only now the strike is heard of here,
 //! 4. the list is read from the tier once more, and leads to what was fetched before the strike.
 //!
-//! So a response is stored under a list that its own fetch found or made, or that this process made
-//! before the fetch began; and who adds to a list gives it a new stamp, so that none comes back.
+//! Which lists a response is stored under says [`stamp`](super::stamp).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -39,6 +38,7 @@ use super::builder::Etags;
 use super::entry::{Entry, Kept, KeptBody, ResponseEntry};
 use super::find::Found;
 use super::searches::{Searches, counting};
+use super::stamp::{Known, Stamp};
 use super::store::Store;
 use super::variants::Variants;
 use super::{key, tags};
@@ -108,7 +108,9 @@ impl Store {
         tags: Vec<Box<str>>,
     ) -> Fill {
         let fence = after.beside(after.key());
-        let fill = match self.place(after, &fence, &fields_of(kept), headers).await {
+        // Its own strike left no list that was known.
+        let known = Known { stamp: None, at: before.taken_at() };
+        let fill = match self.place(after, &fence, known, &fields_of(kept), headers).await {
             Some(own) => {
                 let entry = ResponseEntry(Entry::Response(Arc::clone(kept)));
                 before.beside(&own).fill_on(Some(entry), &self.terms(kept, tags))
@@ -141,7 +143,7 @@ impl Store {
         headers: &HeaderMap,
         tags: Vec<Box<str>>,
     ) -> Fill {
-        let Berth { uri, place, equal } = berth;
+        let Berth { uri, place, known, equal } = berth;
         let said = counting(kept.stored.headers());
         match (equal, said) {
             (Some(equal), Some(said)) => {
@@ -154,7 +156,7 @@ impl Store {
                 if let Some(equal) = equal {
                     equal.give_back();
                 }
-                self.fill_own(uri, place, kept, headers, tags).await
+                self.fill_own(uri, place, known, kept, headers, tags).await
             }
         }
     }
@@ -169,9 +171,9 @@ impl Store {
         headers: &HeaderMap,
         tags: Vec<Box<str>>,
     ) -> Fill {
-        let Equal { list, stamp, expected } = equal;
+        let Equal { list, known, expected } = equal;
         let own = match uri.holds() {
-            true => self.key_for_equal(&uri, list, stamp, said).await,
+            true => self.key_for_equal(&uri, list, known, said).await,
             false => {
                 list.give_back();
                 None
@@ -190,7 +192,9 @@ impl Store {
                 (uri.beside(own), None)
             }
         };
-        let fill = self.fill_own(ticket, place, kept, headers, tags).await;
+        // The list of the path has said that it may stand behind it.
+        let known = self.known_variants(ticket.key());
+        let fill = self.fill_own(ticket, place, known, kept, headers, tags).await;
         let older = self.find_own(uri.key().as_bytes(), headers, self.now()).found;
         if let Some(older) = older.filter(|_| fill == Fill::Stored) {
             // It would be found before this.
@@ -201,15 +205,15 @@ impl Store {
     }
 
     /// The key under which a response is stored that says this of queries, and was asked for with
-    /// the ticket `uri`; `None` where it isn't. `first` and `stamp` are what its fetch began with.
+    /// the ticket `uri`; `None` where it isn't. `first` and `known` are what its fetch began with.
     async fn key_for_equal(
         &self,
         uri: &ResponseTicket,
         first: ResponseTicket,
-        stamp: Option<u64>,
+        known: Known,
         said: SearchVariance,
     ) -> Option<Key> {
-        let known = || self.known_for_equal(uri, &first, stamp, &said);
+        let known = || self.known_for_equal(uri, &first, known, &said);
         let older = || {
             let list = self.searches(uri.key().as_bytes(), self.now());
             list.filter(|(.., marked)| !marked)
@@ -231,17 +235,18 @@ impl Store {
             }
             return own;
         }
-        let stamp = self.stamp(first.key(), first.taken_at());
-        let older = older();
+        let is_late = late.is_some();
+        let ticket = late.unwrap_or(first);
+        let (stamp, older) = (Stamp::made(&ticket), older());
         let list = Searches::with(older.as_ref().map(|(list, ..)| &**list), said.clone(), stamp);
-        let own = list.key(uri.key().as_bytes(), &said).filter(|_| late.is_none());
+        let own = list.key(uri.key().as_bytes(), &said).filter(|_| !is_late);
         let mut terms = Terms::default();
-        terms.fresh_for(match lacks_lease && late.is_none() {
+        terms.fresh_for(match lacks_lease && !is_late {
             true => LIST_ALONE_LASTS,
             false => LIST_LASTS,
         });
         let entry = ResponseEntry(Entry::Searches(Arc::new(list)));
-        let filled = late.unwrap_or(first).fill_on(Some(entry), &terms);
+        let filled = ticket.fill_on(Some(entry), &terms);
         own.filter(|_| filled == Fill::Stored)
     }
 
@@ -251,16 +256,13 @@ impl Store {
         &self,
         uri: &ResponseTicket,
         first: &ResponseTicket,
-        stamp: Option<u64>,
+        known: Known,
         said: &SearchVariance,
     ) -> Option<Option<Key>> {
         let key = uri.key().as_bytes();
-        let (list, loaded_at, marked) = self.searches(key, self.now())?;
+        let (list, _, marked) = self.searches(key, self.now())?;
         let own = list.key(key, said).filter(|_| !marked)?;
-        let found = stamp == Some(list.stamp());
-        let made = list.is_made_here() && loaded_at <= uri.taken_at();
-        let holds = first.holds() && (self.share_max.is_none() || found || made);
-        Some(holds.then_some(own))
+        Some((first.holds() && list.stamp().takes(known)).then_some(own))
     }
 
     /// Stores a response under its own key, or in a place of the list that stands there.
@@ -268,6 +270,7 @@ impl Store {
         &self,
         uri: ResponseTicket,
         place: Option<ResponseTicket>,
+        known: Known,
         kept: &Arc<Kept>,
         headers: &HeaderMap,
         tags: Vec<Box<str>>,
@@ -283,7 +286,7 @@ impl Store {
             return self.filled(uri.fill_on(Some(entry), &terms), kept, key);
         }
         let fence = uri.beside(&key);
-        let Some(own) = self.place(uri, &fence, &set, headers).await else {
+        let Some(own) = self.place(uri, &fence, known, &set, headers).await else {
             if let Some(place) = place {
                 place.give_back();
             }
@@ -318,11 +321,12 @@ impl Store {
     }
 
     /// The key of the place for these values, in a list that nothing struck since the fence was
-    /// captured.
+    /// captured, and that takes what was asked for when so much was known.
     async fn place(
         &self,
         first: ResponseTicket,
         fence: &ResponseTicket,
+        known: Known,
         set: &[HeaderName],
         headers: &HeaderMap,
     ) -> Option<Key> {
@@ -337,17 +341,28 @@ impl Store {
                 if let Some(first) = first {
                     first.give_back();
                 }
-                return fence.holds().then(|| list.key_of(uri, place));
+                let takes = fence.holds() && list.stamp().takes(known);
+                return takes.then(|| list.key_of(uri, place));
             }
             // A list that was filled since the first ticket was given needs a later one.
+            let is_late = first.is_none();
             let ticket = match first.take() {
                 Some(first) => first,
                 None => self.ticket(key, Some(Moment::MAX)).await?,
             };
             let _listing = self.listing.lock();
             let list = match self.list(uri, self.now()) {
-                Some(list) => list,
-                None => Arc::new(Variants::new(self.stamp(key, ticket.taken_at()))),
+                Some(list) if !list.stamp().takes(known) => {
+                    ticket.give_back();
+                    return None;
+                }
+                Some(list) if may_grow(&list, &ticket) => list,
+                // One with a later lease wouldn't notice what was struck during the fetch.
+                _ if is_late && ticket.is_leased() => {
+                    ticket.give_back();
+                    return None;
+                }
+                _ => Arc::new(Variants::new(Stamp::made(&ticket))),
             };
             let (list, place) = list.with(set, hash, self.bounds.variants_max);
             if !fence.holds() {
@@ -399,12 +414,6 @@ impl Store {
         let _ = self.cache.invalidate_here(keys, what);
     }
 
-    /// A number that no other list of this URI has, in whatever process, for all that is likely.
-    fn stamp(&self, key: &Key, at: Moment) -> u64 {
-        use std::hash::{BuildHasher, RandomState};
-        RandomState::new().hash_one((key, at))
-    }
-
     /// On which terms a response is kept.
     fn terms(&self, kept: &Kept, tags: Vec<Box<str>>) -> Terms {
         let mut terms = Terms::default();
@@ -414,6 +423,14 @@ impl Store {
         }
         terms
     }
+}
+
+/// Whether what is filled with this ticket may have the stamp of a list: other processes don't see
+/// it, or the tier holds that list, and nobody has struck it.
+fn may_grow(list: &Variants, ticket: &ResponseTicket) -> bool {
+    let held = ticket.replaces().map(|held| &held.0);
+    let same = |held: &Variants| held.stamp().number() == list.stamp().number();
+    !ticket.is_leased() || matches!(held, Some(Entry::Variants(held)) if same(held))
 }
 
 /// The fields by which a response is selected, in order.

@@ -23,6 +23,7 @@ use larder_core::{Key, Moment};
 use super::answer::Held;
 use super::find::{Look, Seen, is_later};
 use super::key;
+use super::stamp::Stamp;
 use super::store::Store;
 use super::variants::Variants;
 use crate::SearchVariance;
@@ -35,11 +36,9 @@ const SAID_BYTES_MAX: usize = 2048;
 /// See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Searches {
-    stamp: u64,
+    stamp: Stamp,
     /// What responses said, the last one that was seen at the end.
     said: Vec<SearchVariance>,
-    /// This process made it, and read it from nowhere.
-    made_here: bool,
 }
 
 /// Where a response is expected that answers a request and others.
@@ -56,20 +55,16 @@ pub(super) struct Expected {
 
 impl Searches {
     /// A list of what `older` says, and of this.
-    pub(super) fn with(older: Option<&Self>, said: SearchVariance, stamp: u64) -> Self {
+    pub(super) fn with(older: Option<&Self>, said: SearchVariance, stamp: Stamp) -> Self {
         let mut all: Vec<_> = older.map_or_else(Vec::new, |older| older.said.clone());
         all.retain(|known| *known != said);
         all.push(said);
         all.drain(..all.len().saturating_sub(SAID_MAX));
-        Self { stamp, said: all, made_here: true }
+        Self { stamp, said: all }
     }
 
-    pub(super) fn stamp(&self) -> u64 {
+    pub(super) fn stamp(&self) -> Stamp {
         self.stamp
-    }
-
-    pub(super) fn is_made_here(&self) -> bool {
-        self.made_here
     }
 
     /// Under which key a response stands that said this, to a request with this key of its URI.
@@ -92,7 +87,7 @@ impl Searches {
         let (path, query) = key::split(uri)?;
         let mut key = key::join(path, self.said.get(place)?.normal(query).as_deref());
         // No URI has a space, and no variant's key a question mark behind it.
-        key.extend_from_slice(format!(" {:016x}?{place}", self.stamp).as_bytes());
+        key.extend_from_slice(format!(" {:016x}?{place}", self.stamp.number()).as_bytes());
         Some(key)
     }
 
@@ -104,7 +99,7 @@ impl Searches {
 
     /// As bytes; see `codec`.
     pub(super) fn write(&self, out: &mut impl BufMut) {
-        out.put_u64(self.stamp);
+        out.put_u64(self.stamp.number());
         for said in &self.said {
             let text = said.to_string();
             out.put_u16(text.len() as u16);
@@ -114,7 +109,7 @@ impl Searches {
 
     /// What bytes say; `None` when they are none of a list.
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let stamp = bytes.try_get_u64().ok()?;
+        let stamp = Stamp::read(bytes.try_get_u64().ok()?);
         let mut said = Vec::new();
         while !bytes.is_empty() {
             let length = usize::from(bytes.try_get_u16().ok()?);
@@ -124,7 +119,7 @@ impl Searches {
             said.push(counting(&fields)?);
             *bytes = rest;
         }
-        (said.len() <= SAID_MAX).then_some(Self { stamp, said, made_here: false })
+        (said.len() <= SAID_MAX).then_some(Self { stamp, said })
     }
 }
 
@@ -232,9 +227,9 @@ mod tests {
     fn the_last_that_was_said_is_known() {
         let all: Vec<_> =
             ["a", "b", "c", "d", "e"].map(|n| said(&format!("params=(\"{n}\")"))).into();
-        let mut list = Searches::with(None, said("key-order"), 1);
+        let mut list = Searches::with(None, said("key-order"), Stamp::read(1));
         for (said, stamp) in all.iter().zip(2..) {
-            list = Searches::with(Some(&list), said.clone(), stamp);
+            list = Searches::with(Some(&list), said.clone(), Stamp::read(stamp));
         }
         let uri = b"http://x/p?e=1&a=2&b=3";
         let keys: Vec<_> =
@@ -245,19 +240,19 @@ mod tests {
         assert_eq!(keys[3], format!("http://x/p?e=1&a=2 {stamp}?0"));
         assert_eq!(list.key(uri, &all[4]).unwrap().as_bytes(), keys[0].as_bytes());
         assert_eq!(list.key(uri, &all[0]), None);
-        let again = Searches::with(Some(&list), all[1].clone(), 7);
+        let again = Searches::with(Some(&list), all[1].clone(), Stamp::read(7));
         assert_eq!(again.said.last(), Some(&all[1]));
         assert_eq!(again.said.len(), SAID_MAX);
     }
 
     #[test]
     fn a_list_is_written_and_read() {
-        let mut list = Searches::with(None, said("params=(\"a b\" \"%C3%A9\"), key-order"), 7);
-        list = Searches::with(Some(&list), said("params, except=(\"%22\")"), 8);
+        let mut list =
+            Searches::with(None, said("params=(\"a b\" \"%C3%A9\"), key-order"), Stamp::read(7));
+        list = Searches::with(Some(&list), said("params, except=(\"%22\")"), Stamp::read(8));
         let mut bytes = Vec::new();
         list.write(&mut bytes);
-        let whole = Searches { made_here: false, ..list };
-        assert_eq!(Searches::read(&mut &bytes[..]), Some(whole));
+        assert_eq!(Searches::read(&mut &bytes[..]), Some(list));
         let ends = (0..bytes.len()).filter(|&cut| Searches::read(&mut &bytes[..cut]).is_some());
         // A list that ends earlier says less; the envelope around it has its length.
         assert_eq!(ends.count(), 2);

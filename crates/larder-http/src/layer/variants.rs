@@ -13,6 +13,7 @@ use bytes::{Buf, BufMut};
 use http::{HeaderMap, HeaderName};
 use larder_core::Key;
 
+use super::stamp::Stamp;
 use crate::Vary;
 
 /// So many different sets of fields are known of a URI; of more, the oldest is forgotten.
@@ -21,7 +22,7 @@ const SETS_MAX: usize = 4;
 /// See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Variants {
-    stamp: u64,
+    stamp: Stamp,
     /// The sets of fields by which responses differ, the last one that was seen at the end.
     sets: Vec<Vec<HeaderName>>,
     /// The combination of values in each place, as a hash.
@@ -32,8 +33,12 @@ pub(super) struct Variants {
 
 impl Variants {
     /// A list without places.
-    pub(super) fn new(stamp: u64) -> Self {
+    pub(super) fn new(stamp: Stamp) -> Self {
         Self { stamp, sets: Vec::new(), places: Vec::new(), next: 0 }
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     /// The keys under which a response to a request with these fields may be held.
@@ -104,7 +109,7 @@ impl Variants {
         let mut key = Vec::with_capacity(uri.len() + 24);
         key.extend_from_slice(uri);
         // No URI has a space.
-        key.extend_from_slice(format!(" {:016x}-{place}", self.stamp).as_bytes());
+        key.extend_from_slice(format!(" {:016x}-{place}", self.stamp.number()).as_bytes());
         key
     }
 
@@ -121,7 +126,7 @@ impl Variants {
 
     /// As bytes; see `codec`.
     pub(super) fn write(&self, out: &mut impl BufMut) {
-        out.put_u64(self.stamp);
+        out.put_u64(self.stamp.number());
         out.put_u32(self.next);
         out.put_u16(self.sets.len() as u16);
         for set in &self.sets {
@@ -138,7 +143,7 @@ impl Variants {
     /// What bytes say; `None` when they are none of a list.
     pub(super) fn read(bytes: &mut &[u8]) -> Option<Self> {
         let (stamp, next) = (bytes.try_get_u64().ok()?, bytes.try_get_u32().ok()?);
-        let mut list = Self { next, ..Self::new(stamp) };
+        let mut list = Self { next, ..Self::new(Stamp::read(stamp)) };
         let sets = usize::from(bytes.try_get_u16().ok()?);
         if sets > SETS_MAX {
             return None;
@@ -167,7 +172,7 @@ mod tests {
     #[test]
     fn a_list_has_so_many_places_and_no_more() {
         let set = [HeaderName::from_static("x")];
-        let mut list = Variants::new(7);
+        let mut list = Variants::new(Stamp::read(7));
         for hash in 0..10_000 {
             let (with, place) = list.with(&set, hash, 16);
             assert!(place < 16 && with.says(&set, hash) == Some(place));
@@ -180,7 +185,7 @@ mod tests {
     #[test]
     fn the_last_sets_of_fields_are_known() {
         let sets: Vec<_> = ["a", "b", "c", "d", "e"].map(|n| [HeaderName::from_static(n)]).into();
-        let mut list = Variants::new(1);
+        let mut list = Variants::new(Stamp::read(1));
         for (at, set) in sets.iter().enumerate() {
             list = list.with(set, at as u64, 8).0;
         }

@@ -42,7 +42,10 @@ pub(crate) async fn processes(origin: &Origin, count: usize) -> (ManualClock, Ve
 }
 
 /// The same, and their connections to what they share.
-async fn connected(origin: &Origin, count: usize) -> (ManualClock, Vec<App>, Vec<Arc<SimClient>>) {
+pub(crate) async fn connected(
+    origin: &Origin,
+    count: usize,
+) -> (ManualClock, Vec<App>, Vec<Arc<SimClient>>) {
     let clock = ManualClock::new();
     let server = SimShared::new(Arc::new(clock.clone()));
     let (mut apps, mut clients) = (Vec::new(), Vec::new());

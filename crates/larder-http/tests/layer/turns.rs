@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use http::Response;
+use larder_engine::Invalidation;
+use larder_http::Purge;
 use larder_test::ManualClock;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -170,4 +172,87 @@ async fn another_process_is_not_waited_for_with_another_variant() {
     all.extend(clients(&apps[1..], 1, "/vary", "a: 2"));
     until("both are asked for", || origin.count() == count + 2).await;
     assert_eq!(texts(&clock, all).await.len(), 2);
+}
+
+/// Asks the first process for a variant, purges its URI in the second one, and lets `meanwhile`
+/// ask before the response and then the announcement arrive in the first: what that one says then.
+async fn purged_elsewhere(meanwhile: impl AsyncFnOnce(&ManualClock, &[App])) -> String {
+    let (sender, receiver) = oneshot::channel();
+    let (mut slow, mut said) = (Some(receiver), 0);
+    let origin = Origin::new(move |got| {
+        if let Some(slow) = slow.take_if(|_| got.headers["a"] == "0") {
+            return Said::Later(slow);
+        }
+        said += 1;
+        response(&format!("200\ncache-control: max-age=60\nvary: a\n\nsaid {said}")).into()
+    });
+    let (clock, apps, buses) = sharing::connected(&origin, 2).await;
+    for app in &apps {
+        app.get_with("/", "a: 9").await;
+        pass(&clock).await;
+    }
+    let count = origin.count();
+    let slow = clients(&apps[..1], 1, "/", "a: 0");
+    until("it is asked for", || origin.count() == count + 1).await;
+    buses[0].hold_bus();
+    let purge = Purge::Url("http://x.example/".parse().unwrap());
+    apps[1].cache.purge(&purge, Invalidation::Drop).await.unwrap();
+    pass(&clock).await;
+    meanwhile(&clock, &apps).await;
+    sender.send(response("200\ncache-control: max-age=60\nvary: a\n\nold")).ok();
+    assert_eq!(texts(&clock, slow).await, ["old"]);
+    buses[0].release_bus();
+    for _ in 0..4 {
+        pass(&clock).await;
+    }
+    // The list is known again, and what it leads to.
+    apps[0].get_with("/", "a: 1").await;
+    apps[0].get_with("/", "a: 0").await.text().to_owned()
+}
+
+/// What a process fetches while another one strikes the URI isn't found once that is heard of,
+/// although it read a list of variants meanwhile that was made after the strike.
+#[tokio::test]
+async fn a_list_of_another_process_leads_to_nothing_that_was_fetched_before_a_purge() {
+    let text = purged_elsewhere(async |clock, apps| {
+        for app in [&apps[1], &apps[0]] {
+            app.get_with("/", "a: 1").await;
+            pass(clock).await;
+        }
+    });
+    assert_ne!(text.await, "old");
+}
+
+/// The same of a list that this process made, by a fetch that began after the strike.
+#[tokio::test]
+async fn a_list_of_a_later_fetch_leads_to_nothing_that_was_fetched_before_a_purge() {
+    let text = purged_elsewhere(async |clock, apps| {
+        apps[0].get_with("/", "a: 1").await;
+        pass(clock).await;
+    });
+    assert_ne!(text.await, "old");
+}
+
+/// A process that hasn't heard of a purge yet doesn't bring the purged list of variants back.
+#[tokio::test]
+async fn a_purged_list_does_not_come_back() {
+    let origin = sharing::origin();
+    let (clock, apps, buses) = sharing::connected(&origin, 2).await;
+    for fields in ["a: 0", "a: 1"] {
+        for app in &apps {
+            app.get_with("/vary", fields).await;
+            pass(&clock).await;
+        }
+    }
+    let old = apps[0].get_with("/vary", "a: 1").await;
+    for (app, fields) in apps.iter().flat_map(|app| [(app, "a: 0"), (app, "a: 1")]) {
+        assert!(app.get_with("/vary", fields).await.is_hit(), "a list that grows stays the same");
+    }
+    buses[1].hold_bus();
+    let purge = Purge::Url("http://x.example/vary".parse().unwrap());
+    apps[0].cache.purge(&purge, Invalidation::Drop).await.unwrap();
+    pass(&clock).await;
+    apps[1].get_with("/vary", "a: 2").await;
+    pass(&clock).await;
+    assert_ne!(apps[0].get_with("/vary", "a: 1").await.text(), old.text());
 }

@@ -5,7 +5,7 @@ use http::{HeaderName, Method};
 use larder_http::{Query, Selection};
 use std::sync::Arc;
 
-use crate::kit::{App, Origin, request, response};
+use crate::kit::{App, Origin, OriginBody, read, request, response};
 
 /// An origin that varies by `a`, and says what it was asked.
 fn origin() -> Origin {
@@ -51,6 +51,31 @@ async fn a_vary_that_changes_keeps_what_was_stored() {
             assert!(reply.is_hit(), "{fields}");
             assert!(reply.text() == text || fields.contains('\n'));
         }
+    }
+}
+
+/// RFC 9111 §4.1: what arrives slowly is stored beside a variant that was asked for later
+#[tokio::test]
+async fn variants_that_arrive_side_by_side_are_both_stored() {
+    let (sender, body) = OriginBody::sent();
+    let mut slow = Some(body);
+    let origin = Origin::new(move |_| {
+        let head = response("200\ncache-control: max-age=60\nvary: a\n\nx");
+        match slow.take() {
+            Some(body) => head.map(|_| body),
+            None => head,
+        }
+    });
+    let app = App::new(&origin);
+    let first = app.send(request(Method::GET, "/", "a: 1")).await;
+    app.seconds(1);
+    app.get_with("/", "a: 2").await;
+    sender.send(Ok("slow".into())).unwrap();
+    drop(sender);
+    read(first).await.unwrap();
+    for (fields, text) in [("a: 1", "slow"), ("a: 2", "x")] {
+        let reply = app.get_with("/", fields).await;
+        assert_eq!((reply.text(), reply.is_hit()), (text, true));
     }
 }
 
