@@ -151,7 +151,8 @@ impl fmt::Display for Judged {
         let reads = self.by_looks.reads;
         write!(
             f,
-            "{:<18} {reads:>7}  {:>7.2}  {:>9.2}  {:>8.2}  {:>8.3}  {:>9.1} ms  {:>9.1}  {:>6}  {:>11}  ",
+            "{:<18} {reads:>7}  {:>7.2}  {:>9.2}  {:>8.2}  {:>8.3}  {:>9.1} ms  {:>9.1}  {:>6}  \
+             {:>11}  ",
             self.name,
             self.hit_ratio() * 100.0,
             self.memory_ratio() * 100.0,
