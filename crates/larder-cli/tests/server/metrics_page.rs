@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 /// Everything that a server with plain keys shows.
-const FAMILIES: [(&str, &str); 36] = [
+const FAMILIES: [(&str, &str); 37] = [
     ("larder_cache_absent", "counter"),
     ("larder_cache_byte_seconds", "counter"),
     ("larder_cache_bytes", "gauge"),
@@ -22,6 +22,7 @@ const FAMILIES: [(&str, &str); 36] = [
     ("larder_cache_load_seconds_saved", "gauge"),
     ("larder_cache_misses", "counter"),
     ("larder_cache_not_kept", "counter"),
+    ("larder_cache_reloads", "counter"),
     ("larder_cache_stood_in_age_seconds", "histogram"),
     ("larder_cache_sweeps", "counter"),
     ("larder_cache_unchanged", "counter"),
@@ -120,6 +121,7 @@ fn every_number_is_right_after_a_known_sequence() {
         ("larder_cache_invalidations_total", account_cache, 2),
         ("larder_cache_sweeps_total", account_cache, 0),
         ("larder_cache_not_kept_total", account_cache, 0),
+        ("larder_cache_reloads_total", account_cache, 0),
         ("larder_cache_not_kept_total", &[("cache", "heavy")], 2),
         ("larder_cache_unchanged_total", account_cache, 0),
         ("larder_cache_stood_in_age_seconds_count", account_cache, 0),

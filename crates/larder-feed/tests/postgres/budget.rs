@@ -87,9 +87,24 @@ async fn a_slot_that_somebody_left_who_watched_is_dropped_when_it_is_too_far_beh
         rows += 1;
         follower.catch_up(&feed).await;
         follower.acknowledge();
+        // What he acknowledges is reported once a second; until then he is behind himself.
+        while kept_for(&postgres, "larder") > 4 * MIB {
+            postgres.psql("INSERT INTO users VALUES (0, 'x'); DELETE FROM users; CHECKPOINT;");
+            follower.catch_up(&feed).await;
+            follower.acknowledge();
+        }
     }
     assert!(rows > 2, "not before it is too far behind");
     assert_eq!(follower.gaps.len(), 1, "who follows goes on: {:?}", follower.gaps);
+}
+
+/// So much of the log is kept for a slot, in bytes.
+fn kept_for(postgres: &Postgres, slot: &str) -> u64 {
+    let bytes = format!(
+        "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::int8
+           FROM pg_replication_slots WHERE slot_name = '{slot}'"
+    );
+    postgres.psql(&bytes).parse().unwrap()
 }
 
 /// There is always something to tell, and nothing is ever acknowledged.
