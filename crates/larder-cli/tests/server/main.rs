@@ -27,6 +27,7 @@ mod feed_verify;
 mod http_api;
 mod http_guide;
 mod http_heads;
+mod http_invalidate;
 mod http_openapi;
 mod http_support;
 mod invalidation;
