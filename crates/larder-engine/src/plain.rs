@@ -28,7 +28,8 @@ use crate::fill::Fill;
 use crate::ledger::{NOBODY, Weigh};
 use crate::memory::MemoryTier;
 use crate::slot::{Rider, Slot};
-use crate::ticket::{Permit, Token};
+use crate::ticket::Permit;
+use crate::token::Token;
 
 pub use walk::{Moved, Moving, Occupant};
 
