@@ -1,8 +1,8 @@
 //! The fence: what a reader captures before it reads, and must still hold for its fill to be
 //! accepted.
 //!
-//! Each key maps to one of a fixed number of epochs. An invalidation raises the key's epoch and
-//! removes the entry under one lock of the memory tier; a fill compares the epoch under the same
+//! Each key maps to one of a fixed number of epochs. An invalidation removes the entry and raises
+//! the key's epoch under one lock of the memory tier; a fill compares the epoch under the same
 //! lock. So of the race
 //!
 //! 1. a reader misses and reads `v1` from the source,
@@ -11,6 +11,18 @@
 //!
 //! step 3 finds the epoch raised and stores nothing. Two keys that share an epoch cost a refused
 //! fill now and then, never a wrong one.
+//!
+//! The entry goes first and the epoch is raised then, because memory is read without that lock. In
+//! the other order
+//!
+//! 1. a writer commits `v2`, takes the lock and raises the epoch,
+//! 2. a reader captures the new epoch, and finds `v1` in memory: it leads a flight that lands with
+//!    `v1`,
+//! 3. the writer removes `v1`, and its invalidation returns,
+//! 4. another reader joins the flight of 2, whose epoch is the one that it captured, and is given
+//!    `v1`.
+//!
+//! So whoever captures the raised epoch finds nothing of before in memory.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -74,7 +86,7 @@ impl Epochs {
     }
 
     /// Voids every fence of the key captured so far. To be called under the memory tier's lock
-    /// of that key, before the entry is removed or exchanged.
+    /// of that key, when the entry has been removed or exchanged.
     pub(crate) fn raise<Q: Hash + ?Sized>(&self, scope: u64, key: &Q) {
         let hash = self.hasher.hash_one((scope, key));
         self.epoch(hash).fetch_add(1, Ordering::AcqRel);

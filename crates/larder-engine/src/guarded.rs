@@ -88,10 +88,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
             Ok((is_held, position)) => {
                 match entry.filter(|_| is_held) {
                     Some(entry) => drop(parts.put(&self.key, entry, |_| {
-                        let holds = parts.overlapped_by_nothing(returned.fence)
-                            && !parts.has_other_writer(shared, announced);
-                        parts.raise_at_install(&self.key);
-                        holds
+                        parts.overlapped_by_nothing(returned.fence)
+                            && !parts.has_other_writer(shared, announced)
                     })),
                     None => self.strike(),
                 }

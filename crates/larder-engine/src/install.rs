@@ -2,7 +2,8 @@
 //! returned that were acknowledged before.
 //!
 //! A writer holds a fence as a reader does: captured before the commit begins, compared under the
-//! memory tier's lock of the key, and raised under the same lock. So of two writers of one key
+//! memory tier's lock of the key, and raised under the same lock when that is done. So of two
+//! writers of one key
 //!
 //! 1. A captures the fence, and commits `v1`,
 //! 2. B captures the fence, and commits `v2`,
@@ -52,11 +53,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             _ => writes.install == Install::Always,
         };
-        self.put(key, entry, |held| {
-            let holds = self.overlapped_by_nothing(returned.fence);
-            self.raise_at_install(key);
-            holds && is_wanted(held)
-        })
+        self.put(key, entry, |held| self.overlapped_by_nothing(returned.fence) && is_wanted(held))
     }
 
     /// The same for a write that was applied behind. Memory holds nothing of a key that has writes
@@ -68,16 +65,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         returned: &Returned<'_, V>,
     ) -> bool {
         let Some(entry) = self.entry_of_written(key, writes, returned) else { return false };
-        self.put(key, entry, |_| {
-            let holds = self.overlapped_by_nothing(returned.fence);
-            self.raise_at_install(key);
-            holds
-        })
+        self.put(key, entry, |_| self.overlapped_by_nothing(returned.fence))
     }
 
-    /// Puts an entry into memory if `holds` says so, and drops what is held otherwise. `holds` is
-    /// called under the memory tier's lock of the key, and raises its epoch. Returns whether the
-    /// entry is held.
+    /// Puts an entry into memory if `holds` says so, and drops what is held otherwise; then it
+    /// raises the key's epoch. All of that is under the memory tier's lock of the key. Returns
+    /// whether the entry is held.
     pub(crate) fn put(
         &self,
         key: &K,
@@ -89,7 +82,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             penetration.announced(key);
         }
         let (now, weight) = (self.engine.now(), self.notes.ledger.weight(key, &slot));
-        let (outcome, ()) = self.memory.compute(key, now, K::clone, |held| {
+        let put = |held: Option<Held<'_, Slot<V>>>| {
             let change = match holds(held.as_ref()) {
                 true => {
                     let cost_micros = held.map_or(0, |held| held.value.cost_micros);
@@ -99,8 +92,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 false => Change::Remove(RemovalCause::Invalidated),
             };
             (change, ())
-        });
-        match outcome {
+        };
+        let raise = |outcome, ()| {
+            self.raise_at_install(key);
+            outcome
+        };
+        match self.memory.compute_then(key, now, K::clone, put, raise) {
             Outcome::Stored => {
                 self.notes.ledger.stored(weight);
                 self.counters.installed.add(1);
@@ -121,7 +118,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// Voids every load of the key that is under way: it may have read what was before the commit.
-    pub(crate) fn raise_at_install(&self, key: &K) {
+    fn raise_at_install(&self, key: &K) {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::EpochAtInstall) {
             return;

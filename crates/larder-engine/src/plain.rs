@@ -143,7 +143,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     ) -> Result<R> {
         let epochs = self.engine.epochs();
         let weight_max = self.memory.weight_max();
-        let (outcome, result) = self.memory.compute(key, now, K::clone, |held| {
+        let change = |held: Option<Held<'_, Slot<V>>>| {
             let standing = held.as_ref().filter(|held| self.stands(held.value));
             let (change, result) = change(standing.and_then(plain));
             // Forgetting what isn't held voids tokens too: somebody may be loading it.
@@ -169,14 +169,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
                 // What can't be kept must not drive out what is held.
                 Err(weight) => {
                     self.too_heavy.add(1);
-                    return (Change::Keep, Err(too_heavy(key, weight, weight_max)));
+                    return (Change::Keep, (false, Err(too_heavy(key, weight, weight_max))));
                 }
             };
+            (change, (voids, Ok(result)))
+        };
+        let done = |outcome, (voids, result)| {
             if voids {
                 epochs.raise(self.scope, key);
             }
-            (change, Ok(result))
-        });
+            (outcome, result)
+        };
+        let (outcome, result) = self.memory.compute_then(key, now, K::clone, change, done);
         match outcome {
             Outcome::NoRoom => Err(no_room(key)),
             Outcome::Kept | Outcome::Stored | Outcome::Removed | Outcome::TooHeavy => result,

@@ -1,7 +1,8 @@
 //! What an invalidation does in this process.
 //!
-//! - **A key.** Under the memory tier's lock of the key: raise the epoch, so that whatever was read
-//!   before can't be filled any more, then drop the entry or mark it stale.
+//! - **A key.** Under the memory tier's lock of the key: drop the entry or mark it stale, then
+//!   raise the epoch, so that whatever was read before can't be filled any more (in this order: see
+//!   [`fence`](crate::fence)).
 //! - **A whole cache.** An event (see [`events`](crate::events)): entries and loads of before are
 //!   struck, in the same time, however many there are.
 //! - **A prefix.** An event that voids every load of the cache under way, since nobody knows which
@@ -74,18 +75,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         self.strike_held(key, now, what, raise)
     }
 
-    /// Calls `raise` and strikes what is held of a key, under one lock.
-    fn strike_held(
-        &self,
-        key: &K,
-        now: Moment,
-        what: Invalidation,
-        raise: impl FnOnce(),
-    ) -> Struck {
+    /// Strikes what is held of a key, and then calls `raise`, under one lock.
+    fn strike_held(&self, key: &K, now: Moment, what: Invalidation, raise: impl Fn()) -> Struck {
         let mut put = 0;
         let horizon = self.horizon();
-        let (outcome, struck) = self.memory.compute(key, now, K::clone, |held| {
-            raise();
+        let strike = |held: Option<Held<'_, Slot<V>>>| {
             let standing = held.as_ref().filter(|held| {
                 let slot: &Slot<V> = held.value;
                 slot.times_now(self.ground()).is_some()
@@ -97,13 +91,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 put = self.notes.ledger.weight(key, value);
             }
             (change, struck)
-        });
+        };
+        let done = |outcome, struck| {
+            raise();
+            (outcome, struck)
+        };
+        let (outcome, struck) = self.memory.compute_then(key, now, K::clone, strike, done);
         match outcome {
             // What is put in its own place has left and come.
             Outcome::Stored => self.notes.ledger.stored(put),
             // It can't be held as stale, and must not stay as fresh.
             Outcome::NoRoom => {
-                self.memory.remove(key, now, RemovalCause::Invalidated, |_| ());
+                let removes =
+                    |_: Option<Held<'_, _>>| (Change::Remove(RemovalCause::Invalidated), ());
+                self.memory.compute_then(key, now, K::clone, removes, |_, ()| raise());
             }
             Outcome::Kept | Outcome::Removed | Outcome::TooHeavy => {}
         }

@@ -13,7 +13,7 @@ use larder_policy::{Policy, Sieve};
 use shuttle::thread;
 
 use crate::hazard::explored::{OMIT, Omit};
-use crate::{Bounds, Builder, Insert, Memory, RemovalCause};
+use crate::{Bounds, Builder, Change, Held, Insert, Memory, RemovalCause};
 
 type Tier<V> = Memory<u64, V, BuildHasherDefault<DefaultHasher>, Sieve>;
 
@@ -169,6 +169,51 @@ fn fill(tier: &Tier<u64>, world: &World) -> Insert {
     tier.insert_if(KEY, row, 0, Moment::MAX, NOW, holds)
 }
 
+/// Removes what is held, and raises a fence under the same lock.
+fn invalidate(tier: &Tier<u64>, raise: impl FnOnce()) {
+    let removes = |_: Option<Held<'_, u64>>| (Change::Remove(RemovalCause::Invalidated), ());
+    tier.compute_then(&KEY, NOW, u64::clone, removes, |_, ()| raise());
+}
+
+/// Somebody who sees the fence raised, and reads, while an invalidation is under way.
+fn a_reader_within_an_invalidation(invalidate: impl FnOnce(&Tier<u64>, &AtomicU64)) {
+    let (tier, epoch) = (tier(Bounds::entries(10).shards(1)), Arc::new(AtomicU64::new(0)));
+    put(&tier, KEY, 0);
+    let reader = thread::spawn({
+        let (tier, epoch) = (Arc::clone(&tier), Arc::clone(&epoch));
+        move || {
+            let is_raised = epoch.load(Ordering::Acquire) == 1;
+            let read = tier.get(&KEY, NOW);
+            assert!(!is_raised || read.is_none(), "what is held outlives the fence");
+        }
+    });
+    invalidate(&tier, &epoch);
+    reader.join().expect("it ends");
+}
+
+#[test]
+fn whoever_sees_a_fence_raised_sees_nothing_of_before() {
+    shuttle::check_random(
+        || {
+            a_reader_within_an_invalidation(|tier, epoch| {
+                invalidate(tier, || epoch.store(1, Ordering::Release));
+            });
+        },
+        ORDERS,
+    );
+}
+
+#[test]
+fn with_the_fence_raised_first_somebody_sees_what_was_before() {
+    must_fail(Omit::Nothing, || {
+        a_reader_within_an_invalidation(|tier, epoch| {
+            tier.remove(&KEY, NOW, RemovalCause::Invalidated, |_| {
+                epoch.store(1, Ordering::Release);
+            });
+        });
+    });
+}
+
 #[test]
 fn a_fill_that_an_invalidation_overlaps_is_never_seen() {
     shuttle::check_random(
@@ -180,7 +225,7 @@ fn a_fill_that_an_invalidation_overlaps_is_never_seen() {
                 thread::spawn(move || fill(&tier, &world))
             });
             world.row.store(1, Ordering::Release);
-            tier.remove(&KEY, NOW, RemovalCause::Invalidated, |_| {
+            invalidate(&tier, || {
                 world.epoch.fetch_add(1, Ordering::AcqRel);
             });
             assert_ne!(tier.get(&KEY, NOW), Some(0));

@@ -180,6 +180,27 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
+        self.compute_then(key, now, own, change, |outcome, returned| (outcome, returned))
+    }
+
+    /// The same, and `then` runs under the lock as well, when it has been done: whoever reads from
+    /// then on sees it. `then` sees what came of it and what `change` returned besides; what it
+    /// returns is returned.
+    ///
+    /// This is where a fence is raised that [`insert_if`](Self::insert_if) looks at. Readers take
+    /// no lock, so one who sees a fence that is raised by `change` may still read what was held.
+    pub fn compute_then<Q, R, T>(
+        &self,
+        key: &Q,
+        now: impl Now,
+        own: impl FnOnce(&Q) -> K,
+        change: impl FnOnce(Option<Held<'_, V>>) -> (Change<V>, R),
+        then: impl FnOnce(Outcome, R) -> T,
+    ) -> T
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
         let (shard, hash) = self.locate(key);
         let mut left = self.leftovers();
         // Dropped after the lock is released, if code of the user panics.
@@ -205,16 +226,18 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
                 }
             }
         };
+        let returned = then(outcome, returned);
         writer.reclaim(&mut left);
-        (outcome, returned)
+        returned
     }
 
     /// Holds `value` under `key` if `holds` says so, which sees the live value under that key, if
     /// there is one. `weight` is what key and value take on the heap, in bytes; `expires_at` is
     /// the last moment at which the value may be seen, [`Moment::MAX`] for always.
     ///
-    /// `holds` runs under the lock under which [`remove`](Self::remove) runs its `read`. So a
-    /// fence that is checked here and raised there is never checked, raised, and then ignored.
+    /// `holds` runs under the lock under which [`compute_then`](Self::compute_then) runs its
+    /// closures. So a fence that is checked here and raised there is never checked, raised, and
+    /// then ignored.
     ///
     /// A value that is too heavy is not held, and neither is the old one any longer: see
     /// [`Insert::TooHeavy`]. For the rest it is like [`compute`](Self::compute).
@@ -246,8 +269,8 @@ impl<K: Hash + Eq, V, S: BuildHasher, P: Policy> Memory<K, V, S, P> {
 
     /// Removes what is held under `key`.
     ///
-    /// `read` runs first, under the lock and whether or not anything is held: this is where a
-    /// fence is raised. It sees the value, unless that has expired; what it returns is returned.
+    /// `read` runs first, under the lock and whether or not anything is held. It sees the value,
+    /// unless that has expired; what it returns is returned.
     pub fn remove<Q, R>(
         &self,
         key: &Q,

@@ -1,7 +1,7 @@
 //! Several plain keys at once: all of them or none.
 
 use larder_core::{CacheKey, Moment, Result};
-use larder_memory::{Change, Outcome, RemovalCause};
+use larder_memory::{Change, Held, Outcome, RemovalCause};
 
 use super::{Occupant, Plain, no_room, slot, too_heavy};
 use crate::fence::Fence;
@@ -59,21 +59,26 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     }
 
     fn put_one(&self, key: &K, value: &V, occupant: Occupant, now: Moment) -> (Outcome, One<V>) {
-        self.memory.compute(key, now, K::clone, |held| {
+        let put = |held: Option<Held<'_, Slot<V>>>| {
             let before = held.filter(|held| self.stands(held.value));
             if occupant == Occupant::Stays && before.is_some() {
-                return (Change::Keep, One::Occupied);
+                return (Change::Keep, Err(One::Occupied));
             }
             let before = before.map(|held| (held.value.clone(), held.expires_at));
             match self.put(key, slot(value.clone(), now, Moment::MAX, None), Moment::MAX) {
-                Ok(change) => {
-                    self.engine.epochs().raise(self.scope, key);
-                    let fence = self.engine.epochs().capture(self.scope, key, 0);
-                    (change, One::Written(fence, before))
-                }
-                Err(weight) => (Change::Keep, One::TooHeavy(weight)),
+                Ok(change) => (change, Ok(before)),
+                Err(weight) => (Change::Keep, Err(One::TooHeavy(weight))),
             }
+        };
+        self.memory.compute_then(key, now, K::clone, put, |outcome, before| {
+            (outcome, before.map_or_else(|failed| failed, |was| One::Written(self.void(key), was)))
         })
+    }
+
+    /// Voids all tokens of a key; returns the fence after that.
+    fn void(&self, key: &K) -> Fence {
+        self.engine.epochs().raise(self.scope, key);
+        self.engine.epochs().capture(self.scope, key, 0)
     }
 
     /// Holds again what a key had before, if nobody has written it since. Where memory is full by
@@ -81,20 +86,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
     fn take_back(&self, written: Written<'_, K, V>, now: Moment) {
         let Written { key, fence, before } = written;
         let epochs = self.engine.epochs();
-        let (outcome, fence) = self.memory.compute(key, now, K::clone, |held| {
+        let put = |held: Option<Held<'_, Slot<V>>>| {
             if !epochs.holds(fence) {
-                return (Change::Keep, fence);
+                return (Change::Keep, false);
             }
-            epochs.raise(self.scope, key);
-            let fence = epochs.capture(self.scope, key, 0);
             let before = before.and_then(|(slot, until)| self.put(key, slot, until).ok());
             let change = match held {
                 Some(_) => before.unwrap_or(Change::Remove(RemovalCause::Removed)),
                 // It was evicted meanwhile.
                 None => before.unwrap_or(Change::Keep),
             };
-            (change, fence)
-        });
+            (change, true)
+        };
+        let (outcome, fence) =
+            self.memory.compute_then(key, now, K::clone, put, |outcome, stood| {
+                (outcome, if stood { self.void(key) } else { fence })
+            });
         if outcome == Outcome::NoRoom {
             let _ = self.memory.compute(key, now, K::clone, |_| match epochs.holds(fence) {
                 true => (Change::Remove(RemovalCause::Removed), ()),

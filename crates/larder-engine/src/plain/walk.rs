@@ -108,8 +108,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
             let held = self.memory.peek(from, now, |held| self.stands(held)) == Some(true);
             return Ok(if held { Moved::Occupied } else { Moved::Missing });
         }
-        let epochs = self.engine.epochs();
-        let (_, taken) = self.memory.compute(from, now, K::clone, |held| {
+        let take = |held: Option<Held<'_, Slot<V>>>| {
             let Some(held) = held.filter(|held| self.stands(held.value)) else {
                 return (Change::Keep, None);
             };
@@ -117,8 +116,13 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
             if moving == Moving::Copy {
                 return (Change::Keep, Some(taken));
             }
-            epochs.raise(self.scope, from);
             (Change::Remove(RemovalCause::Removed), Some(taken))
+        };
+        let taken = self.memory.compute_then(from, now, K::clone, take, |outcome, taken| {
+            if outcome == Outcome::Removed {
+                self.engine.epochs().raise(self.scope, from);
+            }
+            taken
         });
         let Some(taken) = taken else { return Ok(Moved::Missing) };
         let moved = self.settle(to, taken.clone(), occupant, now);
@@ -138,24 +142,28 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Plain<K, V> {
         now: Moment,
     ) -> Result<Moved<V>> {
         let max = self.memory.weight_max();
-        let (outcome, moved) = self.memory.compute(key, now, K::clone, |held| {
+        let put = |held: Option<Held<'_, Slot<V>>>| {
             let stands = held.is_some_and(|held: Held<'_, Slot<V>>| self.stands(held.value));
             if stands && occupant == Occupant::Stays {
                 return (Change::Keep, Ok(Moved::Occupied));
             }
             let value = taken.value.clone();
             match (self.put(key, taken, expires_at), value) {
-                (Ok(change), Some(value)) => {
-                    self.engine.epochs().raise(self.scope, key);
-                    (change, Ok(Moved::Done { value, expires_at }))
-                }
+                (Ok(change), Some(value)) => (change, Ok(Moved::Done { value, expires_at })),
                 (Ok(_), None) => (Change::Keep, Ok(Moved::Missing)),
                 (Err(weight), _) => {
                     self.too_heavy.add(1);
                     (Change::Keep, Err(too_heavy(key, weight, max)))
                 }
             }
-        });
+        };
+        let done = |outcome, moved| {
+            if matches!(moved, Ok(Moved::Done { .. })) {
+                self.engine.epochs().raise(self.scope, key);
+            }
+            (outcome, moved)
+        };
+        let (outcome, moved) = self.memory.compute_then(key, now, K::clone, put, done);
         if outcome == Outcome::NoRoom { Err(no_room(key)) } else { moved }
     }
 
