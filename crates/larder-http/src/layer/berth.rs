@@ -12,7 +12,7 @@ use larder_core::{Key, Moment};
 use larder_engine::Lookup;
 
 use super::find::Found;
-use super::flight::Landed;
+use super::flight::{CameFrom, Landed};
 use super::keep::ResponseTicket;
 use super::searches::{self, Expected};
 use super::stamp::Known;
@@ -251,6 +251,6 @@ impl Store {
         let newer = found.filter(|found| known.is_none_or(|(_, at)| found.loaded_at > at))?;
         let Found { kept, loaded_at, marked, .. } = newer;
         let usable = !marked && !kept.is_part() && kept.is_fresh(now - loaded_at);
-        usable.then_some(Landed::Whole { kept, loaded_at, fetched: None, stored: true })
+        usable.then_some(Landed::Whole { kept, loaded_at, from: CameFrom::Held, stored: true })
     }
 }

@@ -177,8 +177,9 @@ impl Wanted {
                 Boarding::Joins(flight, key) => {
                     let until = self.begun + store.bounds.wait;
                     let hoped = hoped.filter(|(hoped, _)| *hoped == key.0).map(|(_, said)| said);
-                    let joined = Joined { key, is_own: *flight.uri() == self.key, hoped };
-                    match within(&**store.clock(), until, flight.landed()).await {
+                    let landed = within(&**store.clock(), until, flight.landed()).await;
+                    let joined = Joined { key, flight, hoped };
+                    match landed {
                         Some(landed) => self.joined(store, landed, joined, found.as_ref(), why),
                         None => Step::Pass(why),
                     }
@@ -260,7 +261,7 @@ impl Wanted {
     fn board(&self, store: &Arc<Store>, look: &Look, among: Option<FlightKey>) -> Boarding {
         // A client that wants nothing older than its request joins no fetch that began before it.
         if self.asked.directives && store.rules.requests == Requests::Obeyed {
-            return Boarding::Leads(Arc::new(Flight::of(&self.key)), None);
+            return Boarding::Leads(Arc::new(Flight::new(&self.key, Vec::new())), None);
         }
         let known = || {
             let (key, list) = match &look.expected {
@@ -271,7 +272,8 @@ impl Wanted {
             (key.clone(), hash.unwrap_or(0))
         };
         let key = among.unwrap_or_else(known);
-        match store.flights.board(&key, &self.key, store.bounds.flights_max) {
+        let begin = || Flight::new(&self.key, store.fences(&self.key));
+        match store.flights.board(&key, store.bounds.flights_max, begin) {
             Boarded::Leads(flight) => Boarding::Leads(flight, Some(key)),
             Boarded::Joins(flight) => Boarding::Joins(flight, key),
             Boarded::Full => Boarding::Full,
@@ -372,8 +374,7 @@ enum Boarding {
 /// A flight that was joined.
 pub(super) struct Joined {
     pub(super) key: FlightKey,
-    /// It asks for this request's own URI.
-    pub(super) is_own: bool,
+    pub(super) flight: Arc<Flight>,
     /// What its response must say of queries to be for this one too, if it doesn't.
     pub(super) hoped: Option<SearchVariance>,
 }

@@ -33,12 +33,12 @@ use super::body::CacheBody;
 use super::builder::Etags;
 use super::entry::{Kept, KeptBody};
 use super::find::Found;
-use super::flight::{Coming, Flight, FlightKey, Landed, Own};
+use super::flight::{CameFrom, Coming, Flight, FlightKey, Landed, Own};
 use super::key;
 use super::pump::{Landing, Pump};
 use super::selection::Selection;
 use super::store::Store;
-use super::tags;
+use super::tags::{self, Tags};
 use super::waiting::within;
 use crate::fields::digits;
 use crate::{
@@ -129,10 +129,11 @@ impl<S> Fetch<S> {
                     };
                     let kept = Arc::new(kept);
                     let loaded_at = berth.taken_at();
-                    let fetched = Some(StatusCode::PARTIAL_CONTENT);
+                    let from =
+                        CameFrom::Origin(StatusCode::PARTIAL_CONTENT, Some(Arc::clone(&tags)));
                     let fill = store.keep(berth, &kept, &headers, tags).await;
                     let stored = fill == Fill::Stored;
-                    return flight.land(Landed::Whole { kept, loaded_at, fetched, stored }, None);
+                    return flight.land(Landed::Whole { kept, loaded_at, from, stored }, None);
                 }
                 (Asks::Rest(_), StatusCode::RANGE_NOT_SATISFIABLE) => {
                     asks = Asks::Whole;
@@ -196,6 +197,7 @@ impl<S> Fetch<S> {
             loaded_at: berth.taken_at(),
             body: Arc::clone(&arriving),
             length,
+            tags: Arc::clone(&tags),
         };
         flight.land(Landed::Coming(coming), Some(Own::Head(head.headers, reader)));
         let makes_etag = store.etags == Etags::Made && !stored.headers().contains_key(ETAG);
@@ -276,21 +278,25 @@ impl Store {
         selection: &Selection,
     ) -> Landed {
         self.counters.validated.add(1);
-        let (loaded_at, fetched) = (berth.taken_at(), Some(StatusCode::NOT_MODIFIED));
+        let loaded_at = berth.taken_at();
         let sent = kept.as_sent();
         let key = berth.uri.key().clone();
         let length = Some(kept.held());
         let judged = self.judge(headers, &sent, sent.headers(), length, selection, &key);
-        let stored = match judged {
-            Ok(tags) => self.keep(berth, &kept, headers, tags).await == Fill::Stored,
+        let (stored, tags) = match judged {
+            Ok(tags) => {
+                let fill = self.keep(berth, &kept, headers, Arc::clone(&tags)).await;
+                (fill == Fill::Stored, Some(tags))
+            }
             Err(_) => {
                 // Its new fields say that it isn't to be stored: then the old ones aren't either.
                 berth.give_back();
                 self.forget(own);
-                false
+                (false, None)
             }
         };
-        Landed::Whole { kept, loaded_at, fetched, stored }
+        let from = CameFrom::Origin(StatusCode::NOT_MODIFIED, tags);
+        Landed::Whole { kept, loaded_at, from, stored }
     }
 
     /// The tags with which a response to a request with these fields is stored. If it isn't:
@@ -303,7 +309,7 @@ impl Store {
         length: Option<u64>,
         selection: &Selection,
         key: &Key,
-    ) -> Result<Vec<Box<str>>, bool> {
+    ) -> Result<Tags, bool> {
         let fleeting = stored.status().is_server_error();
         let refused = Err(!fleeting);
         match storable(&Method::GET, request, stored.status(), headers, &self.rules) {
@@ -326,7 +332,7 @@ impl Store {
         headers: &HeaderMap,
         selection: &Selection,
         key: &Key,
-    ) -> Result<Vec<Box<str>>, Unkept> {
+    ) -> Result<Tags, Unkept> {
         if stored.vary().is_any() || !selection.permits(stored.vary().fields().map(|(n, _)| n)) {
             return Err(Unkept);
         }

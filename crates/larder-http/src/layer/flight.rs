@@ -1,12 +1,18 @@
 //! One fetch and everyone who waits for it.
 //!
+//! Who comes after something was struck never waits for what was asked for before: a flight has the
+//! fences of its URI and of the list of its path from before its origin is asked, and is joined
+//! while they hold. Its tags are known only with the head of its response: who waits for that tests
+//! them then, and goes to a newer flight if one was struck meanwhile.
+//!
 //! Who finds a flight of what it asks for waits for the head of its response, and takes it if it
 //! may: if the response is one that is stored, is fresh for it, its Vary selects it, and, where it
 //! was another query that was asked, its No-Vary-Search says that this makes no difference. All
 //! others go on by themselves, at once and side by side.
 //!
-//! **Bound.** So many flights are under way at once; a request beyond is sent by itself, and its
-//! response isn't stored. A request waits for a head no longer than `wait`.
+//! **Bound.** So many flights are under way at once, those that nobody joins any more included; a
+//! request beyond is sent by itself, and its response isn't stored. A request waits for a head no
+//! longer than `wait`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;
@@ -17,10 +23,12 @@ use std::task::{Poll, Waker};
 use http::{HeaderMap, Response, StatusCode};
 use larder_core::sync::Mutex;
 use larder_core::{Key, Moment};
+use larder_engine::KeyFence;
 
 use super::arriving::{Arriving, Reader};
 use super::body::CacheBody;
-use super::entry::Kept;
+use super::entry::{Kept, ResponseEntry};
+use super::tags::Tags;
 use super::waiting::Wakers;
 use crate::Stored;
 
@@ -31,15 +39,33 @@ pub(super) type FlightKey = (Key, u64);
 /// What came of a fetch, as far as everybody is concerned.
 #[derive(Clone, Debug)]
 pub(super) enum Landed {
-    /// A whole response, whose load began then. `fetched` is what the origin answered, if it was
-    /// asked.
-    Whole { kept: Arc<Kept>, loaded_at: Moment, fetched: Option<StatusCode>, stored: bool },
+    /// A whole response, whose load began then.
+    Whole { kept: Arc<Kept>, loaded_at: Moment, from: CameFrom, stored: bool },
     /// The head of one that is stored, and its body on its way.
     Coming(Coming),
     /// A response that only its own client gets.
     Apart { status: StatusCode },
     /// The origin wasn't reached, or didn't answer in time: this status says so.
     Failed { status: StatusCode },
+}
+
+/// Where a whole response comes from.
+#[derive(Clone, Debug)]
+pub(super) enum CameFrom {
+    /// The origin was asked, and answered this. What may be stored has these tags.
+    Origin(StatusCode, Option<Tags>),
+    /// Somebody else had stored it meanwhile.
+    Held,
+}
+
+impl CameFrom {
+    /// What the origin answered.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Origin(status, _) => Some(*status),
+            Self::Held => None,
+        }
+    }
 }
 
 /// A response on its way, whose times count from the beginning of its load.
@@ -50,6 +76,7 @@ pub(super) struct Coming {
     pub(super) body: Arc<Arriving>,
     /// How long the body will be, if that is known.
     pub(super) length: Option<u64>,
+    pub(super) tags: Tags,
 }
 
 /// What only the one who leads gets.
@@ -64,8 +91,12 @@ pub(super) enum Own {
 pub(super) struct Flight {
     /// The key of the URI that is asked for.
     uri: Key,
+    /// Captured before its origin is asked. A flight that nobody may join has none.
+    fences: Vec<Fence>,
     state: Mutex<State>,
 }
+
+pub(super) type Fence = KeyFence<Key, ResponseEntry>;
 
 #[derive(Default)]
 struct State {
@@ -77,9 +108,24 @@ struct State {
 }
 
 impl Flight {
-    /// One for what has this key.
-    pub(super) fn of(uri: &Key) -> Self {
-        Self { uri: uri.clone(), state: Mutex::default() }
+    /// One for what has this key, which is joined while these fences hold.
+    pub(super) fn new(uri: &Key, fences: Vec<Fence>) -> Self {
+        Self { uri: uri.clone(), fences, state: Mutex::default() }
+    }
+
+    /// Whether who comes now may wait for it. What has landed as a whole is held, or for nobody
+    /// else.
+    fn is_joinable(&self) -> bool {
+        match &self.state.lock().landed {
+            None => self.fences.iter().all(Fence::holds),
+            Some(Landed::Coming(coming)) => self.stands_with(&coming.tags),
+            Some(_) => false,
+        }
+    }
+
+    /// Whether nothing has struck it, or one of these tags, since it began.
+    pub(super) fn stands_with(&self, tags: &Tags) -> bool {
+        self.fences.iter().all(|fence| fence.holds_with(tags))
     }
 
     /// The key of the URI that is asked for: who joins may have asked for another one.
@@ -157,7 +203,14 @@ impl Drop for Waiting<'_> {
 
 /// The flights that others may join.
 #[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<FlightKey, Arc<Flight>>>);
+pub(super) struct Flights(Mutex<UnderWay>);
+
+#[derive(Default)]
+struct UnderWay {
+    joinable: HashMap<FlightKey, Arc<Flight>>,
+    /// Those and all others that were begun here.
+    count: usize,
+}
 
 /// What a request finds.
 pub(super) enum Boarded {
@@ -170,29 +223,40 @@ pub(super) enum Boarded {
 }
 
 impl Flights {
-    /// Joins the flight for `key`, or begins one that asks for `uri` if there are fewer than `max`.
-    pub(super) fn board(&self, key: &FlightKey, uri: &Key, max: usize) -> Boarded {
-        let mut flights = self.0.lock();
-        let under_way = flights.len();
-        match flights.entry(key.clone()) {
-            Place::Occupied(place) => Boarded::Joins(Arc::clone(place.get())),
-            Place::Vacant(_) if under_way >= max => Boarded::Full,
-            Place::Vacant(place) => {
-                Boarded::Leads(Arc::clone(place.insert(Arc::new(Flight::of(uri)))))
-            }
+    /// Joins the flight for `key` if it may be joined, or begins the one that `begin` makes if
+    /// there are fewer than `max`.
+    pub(super) fn board(
+        &self,
+        key: &FlightKey,
+        max: usize,
+        begin: impl FnOnce() -> Flight,
+    ) -> Boarded {
+        let mut under_way = self.0.lock();
+        let UnderWay { joinable, count } = &mut *under_way;
+        let place = joinable.entry(key.clone());
+        if let Place::Occupied(place) = &place
+            && place.get().is_joinable()
+        {
+            return Boarded::Joins(Arc::clone(place.get()));
         }
+        if *count >= max {
+            return Boarded::Full;
+        }
+        *count += 1;
+        Boarded::Leads(Arc::clone(place.insert_entry(Arc::new(begin())).get()))
     }
 
-    /// Nobody joins it any more.
+    /// A flight that was begun here is over, and nobody joins it any more.
     pub(super) fn leave(&self, key: &FlightKey, flight: &Arc<Flight>) {
-        let mut flights = self.0.lock();
-        if flights.get(key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
-            flights.remove(key);
+        let mut under_way = self.0.lock();
+        under_way.count -= 1;
+        if under_way.joinable.get(key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
+            under_way.joinable.remove(key);
         }
     }
 
     /// How many are under way.
     pub(super) fn count(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().count
     }
 }

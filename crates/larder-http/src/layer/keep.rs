@@ -37,11 +37,12 @@ use super::berth::{Berth, Equal};
 use super::builder::Etags;
 use super::entry::{Entry, Kept, KeptBody, ResponseEntry};
 use super::find::Found;
+use super::key;
 use super::searches::{Searches, counting};
 use super::stamp::{Known, Stamp};
 use super::store::Store;
+use super::tags::{self, Tags};
 use super::variants::Variants;
-use super::{key, tags};
 use crate::{SearchVariance, Stored, Vary};
 
 /// How long a list is held, if memory has room: longer than what it leads to is asked for.
@@ -81,7 +82,7 @@ impl Store {
         berth: Berth,
         kept: &Arc<Kept>,
         headers: &HeaderMap,
-        tags: Vec<Box<str>>,
+        tags: Tags,
     ) -> Fill {
         let fill = self.fill(berth, kept, headers, tags).await;
         self.count(fill)
@@ -105,7 +106,7 @@ impl Store {
         after: ResponseTicket,
         kept: &Arc<Kept>,
         headers: &HeaderMap,
-        tags: Vec<Box<str>>,
+        tags: Tags,
     ) -> Fill {
         let fence = after.beside(after.key());
         // Its own strike left no list that was known.
@@ -113,7 +114,7 @@ impl Store {
         let fill = match self.place(after, &fence, known, &fields_of(kept), headers).await {
             Some(own) => {
                 let entry = ResponseEntry(Entry::Response(Arc::clone(kept)));
-                before.beside(&own).fill_on(Some(entry), &self.terms(kept, tags))
+                before.beside(&own).fill_on(Some(entry), &self.terms(kept, &tags))
             }
             None => Fill::Refused,
         };
@@ -136,13 +137,7 @@ impl Store {
         }
     }
 
-    async fn fill(
-        &self,
-        berth: Berth,
-        kept: &Arc<Kept>,
-        headers: &HeaderMap,
-        tags: Vec<Box<str>>,
-    ) -> Fill {
+    async fn fill(&self, berth: Berth, kept: &Arc<Kept>, headers: &HeaderMap, tags: Tags) -> Fill {
         let Berth { uri, place, known, equal } = berth;
         let said = counting(kept.stored.headers());
         match (equal, said) {
@@ -169,7 +164,7 @@ impl Store {
         said: SearchVariance,
         kept: &Arc<Kept>,
         headers: &HeaderMap,
-        tags: Vec<Box<str>>,
+        tags: Tags,
     ) -> Fill {
         let Equal { list, known, expected } = equal;
         let own = match uri.holds() {
@@ -273,10 +268,10 @@ impl Store {
         known: Known,
         kept: &Arc<Kept>,
         headers: &HeaderMap,
-        tags: Vec<Box<str>>,
+        tags: Tags,
     ) -> Fill {
         let entry = ResponseEntry(Entry::Response(Arc::clone(kept)));
-        let terms = self.terms(kept, tags);
+        let terms = self.terms(kept, &tags);
         let set = fields_of(kept);
         let key = uri.key().clone();
         if set.is_empty() && self.list(key.as_bytes(), self.now()).is_none() {
@@ -391,7 +386,7 @@ impl Store {
             return self.outdate(&found.key);
         }
         let kept = Arc::new(found.kept.freshened(stored, &self.rules));
-        let terms = self.terms(&kept, tags);
+        let terms = self.terms(&kept, &tags);
         let entry = ResponseEntry(Entry::Response(kept));
         if ticket.fill_on(Some(entry), &terms) == Fill::Stored {
             self.counters.stored.add(1);
@@ -415,11 +410,11 @@ impl Store {
     }
 
     /// On which terms a response is kept.
-    fn terms(&self, kept: &Kept, tags: Vec<Box<str>>) -> Terms {
+    fn terms(&self, kept: &Kept, tags: &Tags) -> Terms {
         let mut terms = Terms::default();
         terms.fresh_for(kept.lasts(&self.rules, self.bounds.validated_for));
-        for tag in tags {
-            terms.tag(tag);
+        for tag in tags.iter() {
+            terms.tag(tag.clone());
         }
         terms
     }

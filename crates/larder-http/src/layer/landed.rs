@@ -9,7 +9,7 @@ use super::asked::Asked;
 use super::body::CacheBody;
 use super::exchange::{Joined, Step, Wanted};
 use super::find::Found;
-use super::flight::{Coming, Landed, Leader, Own};
+use super::flight::{CameFrom, Coming, Landed, Leader, Own};
 use super::searches::counting;
 use super::store::Store;
 use crate::{
@@ -29,10 +29,10 @@ impl Wanted {
     ) -> Step {
         let outcome = |status, stored| Outcome::Forwarded { why, status, stored, collapsed: false };
         match landed {
-            Landed::Whole { kept, loaded_at, fetched, stored } => {
+            Landed::Whole { kept, loaded_at, from, stored } => {
                 let held = Held { kept, since: store.now() - loaded_at };
-                let outcome = match fetched {
-                    Some(_) => outcome(fetched, stored),
+                let outcome = match from.status() {
+                    Some(status) => outcome(Some(status), stored),
                     None => Outcome::Hit,
                 };
                 match answer(store, &held, self.asked, &self.headers, outcome) {
@@ -75,15 +75,24 @@ impl Wanted {
     ) -> Step {
         let outcome = |status| Outcome::Forwarded { why, status, stored: false, collapsed: true };
         let response = match landed {
-            Landed::Whole { kept, loaded_at, fetched, .. } => {
+            Landed::Whole { kept, loaded_at, from, .. } => {
+                match &from {
+                    CameFrom::Origin(_, Some(tags)) if joined.flight.stands_with(tags) => {}
+                    CameFrom::Origin(_, None) => return Step::Pass(why),
+                    // It is found where it is held, if nothing has struck it.
+                    CameFrom::Origin(..) | CameFrom::Held => return Step::Again(joined.key),
+                }
                 if let Some(step) = self.isnt_for_this(store, &kept.stored, loaded_at, joined, why)
                 {
                     return step;
                 }
                 let held = Held { kept, since: store.now() - loaded_at };
-                answer(store, &held, self.asked, &self.headers, outcome(fetched))
+                answer(store, &held, self.asked, &self.headers, outcome(from.status()))
             }
             Landed::Coming(coming) => {
+                if !joined.flight.stands_with(&coming.tags) {
+                    return Step::Again(joined.key);
+                }
                 let (stored, loaded_at) = (&coming.stored, coming.loaded_at);
                 if let Some(step) = self.isnt_for_this(store, stored, loaded_at, joined, why) {
                     return step;
@@ -112,8 +121,10 @@ impl Wanted {
         why: Forwarded,
     ) -> Option<Step> {
         // It was joined in the hope that its response says of queries what others said.
-        let Joined { key: (key, _), is_own, hoped } = joined;
-        if !is_own && hoped.is_none_or(|hoped| counting(stored.headers()) != Some(hoped)) {
+        let Joined { key: (key, _), flight, hoped } = joined;
+        if *flight.uri() != self.key
+            && hoped.is_none_or(|hoped| counting(stored.headers()) != Some(hoped))
+        {
             return Some(Step::Again((self.key.clone(), 0)));
         }
         if !stored.vary().matches(&self.headers) {

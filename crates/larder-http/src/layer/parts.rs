@@ -21,6 +21,7 @@ use super::berth::Berth;
 use super::entry::Kept;
 use super::selection::Selection;
 use super::store::Store;
+use super::tags::Tags;
 use super::waiting::within;
 use crate::{ContentRange, Held, Part, Partial, Received, Stored, storable_part};
 
@@ -34,7 +35,7 @@ pub(super) struct NewPart {
     alone: bool,
     fields: HeaderMap,
     received: Received,
-    tags: Vec<Box<str>>,
+    tags: Tags,
 }
 
 impl Store {
@@ -160,7 +161,7 @@ impl Store {
         new: Option<NewPart>,
         headers: &HeaderMap,
         body: RB,
-    ) -> Option<(Kept, Vec<Box<str>>)>
+    ) -> Option<(Kept, Tags)>
     where
         RB: Body<Data = Bytes>,
         RB::Error: Into<LoadError>,

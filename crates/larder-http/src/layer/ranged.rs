@@ -159,9 +159,9 @@ impl Ranged<'_> {
         let kept = Arc::new(found.kept.freshened(*stored, rules));
         let (headers, selection) = (&wanted.headers, &wanted.selection);
         let landed = store.freshened(berth, kept, &found.key, headers, selection).await;
-        let Landed::Whole { kept, loaded_at, fetched, stored } = landed else { return None };
+        let Landed::Whole { kept, loaded_at, from, stored } = landed else { return None };
         let held = answer::Held { kept, since: store.now() - loaded_at };
-        answer(store, &held, wanted.asked, headers, self.outcome(fetched, stored))
+        answer(store, &held, wanted.asked, headers, self.outcome(from.status(), stored))
     }
 
     /// What was missing has come.

@@ -22,6 +22,7 @@ use larder_core::{Key, Moment};
 
 use super::answer::Held;
 use super::find::{Look, Seen, is_later};
+use super::flight::Fence;
 use super::key;
 use super::stamp::Stamp;
 use super::store::Store;
@@ -151,6 +152,12 @@ pub(super) fn all_struck(mut uris: Vec<Key>) -> Vec<Key> {
 }
 
 impl Store {
+    /// The fences by which everything is noticed that strikes a URI: its own, and that of the list
+    /// of its path.
+    pub(super) fn fences(&self, uri: &Key) -> Vec<Fence> {
+        all_struck(vec![uri.clone()]).iter().map(|key| self.cache.fence(key)).collect()
+    }
+
     /// The fresh response to another query that makes no difference, if one is held.
     #[cold]
     pub(super) fn fresh_for_equal(

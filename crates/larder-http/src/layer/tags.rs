@@ -4,6 +4,8 @@
 //! invalidation does. `Cache-Groups` (RFC 9875) is a list of strings whose names belong to the
 //! response's own origin, so they are kept apart from those of others and from tags.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, Method};
 use larder_core::terms::{TAG_BYTES_MAX, TAGS_MAX};
 
@@ -13,13 +15,16 @@ use crate::{groups, invalidated_groups};
 const CACHE_TAG: HeaderName = HeaderName::from_static("cache-tag");
 const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
+/// The tags of a response.
+pub(super) type Tags = Arc<[Box<str>]>;
+
 /// More tags than an entry may have, one that is too long, or one that is no text: such a response
 /// isn't stored, because nobody could invalidate it by all that it depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Untaggable;
 
 /// The tags of a response that is stored for a key of this `origin`, each once.
-pub(super) fn of(headers: &HeaderMap, origin: &[u8]) -> Result<Vec<Box<str>>, Untaggable> {
+pub(super) fn of(headers: &HeaderMap, origin: &[u8]) -> Result<Tags, Untaggable> {
     let mut tags: Vec<Box<str>> = Vec::new();
     let mut add = |tag: &[u8]| {
         let tag = std::str::from_utf8(tag).map_err(|_| Untaggable)?;
@@ -48,7 +53,7 @@ pub(super) fn of(headers: &HeaderMap, origin: &[u8]) -> Result<Vec<Box<str>>, Un
     for group in groups(headers).map_err(|_| Untaggable)? {
         add(group_tag(origin, &group).as_bytes())?;
     }
-    Ok(tags)
+    Ok(tags.into())
 }
 
 /// The tags of the groups that the response to an unsafe request invalidates (RFC 9875 section
@@ -76,7 +81,7 @@ mod tests {
         for (name, line) in lines {
             headers.append(HeaderName::try_from(*name).unwrap(), line.parse().unwrap());
         }
-        of(&headers, b"http://x").map(|tags| tags.into_iter().map(String::from).collect())
+        of(&headers, b"http://x").map(|tags| tags.iter().map(|tag| String::from(&**tag)).collect())
     }
 
     #[test]

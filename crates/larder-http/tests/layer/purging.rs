@@ -127,6 +127,71 @@ async fn what_is_under_way_is_not_stored() {
     }
 }
 
+/// Whoever asks after a purge is given nothing that was asked for before it, whether the head of that
+/// is awaited or its body is on its way; what was purged is asked for once more, for all of them.
+#[tokio::test]
+async fn nobody_who_comes_after_it_waits_for_what_was_asked_for_before() {
+    let head =
+        |text: &str| response(&format!("200\ncache-control: max-age=60\ncache-tag: t\n\n{text}"));
+    let purges = [
+        Purge::Url("http://x.example/a".parse().unwrap()),
+        Purge::tag("t"),
+        Purge::Prefix("http://x.example/".into()),
+        Purge::All,
+    ];
+    let cases = purges.iter().flat_map(|purge| [(purge, Drop), (purge, MarkStale)]);
+    for ((purge, how), begun) in cases.flat_map(|case| [(case, false), (case, true)]) {
+        let (sender, receiver) = oneshot::channel();
+        let mut held = Some(receiver);
+        let origin = Origin::new(move |_| match held.take() {
+            Some(receiver) => Said::Later(receiver),
+            None => head("new").into(),
+        });
+        let app = App::new(&origin);
+        let ask = || {
+            let app = app.clone();
+            tokio::spawn(async move { app.get("/a").await })
+        };
+        let before = [ask(), ask()];
+        until("it is asked", || origin.count() == 1).await;
+        let (chunks, body) = OriginBody::sent();
+        let old = head("").map(|_| body);
+        let late = if begun {
+            sender.send(old).ok();
+            let chunk = || app.cache.stats().joined == 1;
+            until("the head is there for both", chunk).await;
+            None
+        } else {
+            Some((sender, old))
+        };
+        app.cache.purge(purge, how).await.unwrap();
+        let after: Vec<_> = (0..3).map(|_| ask()).collect();
+        let in_time = "who comes later is answered before the old response is there";
+        // Which tags it has isn't known without its head.
+        let waits = !begun && matches!(purge, Purge::Tags(_));
+        if !waits {
+            until(in_time, || after.iter().all(tokio::task::JoinHandle::is_finished)).await;
+        }
+        if let Some((sender, old)) = late {
+            sender.send(old).ok();
+        }
+        chunks.send(Ok("old".into())).unwrap();
+        drop(chunks);
+        for client in after {
+            let reply = client.await.unwrap();
+            assert_eq!(reply.text(), "new", "{purge:?} {how:?}, begun {begun}: {}", reply.cache());
+        }
+        let of_before = [before[0].is_finished(), before[1].is_finished()];
+        for client in before {
+            let reply = client.await.unwrap();
+            assert!(["old", "new"].contains(&reply.text()), "{of_before:?}");
+        }
+        assert_eq!(origin.count(), 2, "{purge:?} {how:?}, begun {begun}");
+        assert_eq!(app.get("/a").await.text(), "new");
+        until("nothing is under way", || app.cache.stats().flights == 0).await;
+    }
+}
+
 /// A response that has more tags than an entry may have isn't stored: no purge would find it.
 #[tokio::test]
 async fn too_many_tags_are_not_stored() {

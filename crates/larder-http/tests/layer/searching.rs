@@ -270,6 +270,7 @@ async fn what_is_under_way_when_an_equal_uri_is_struck_is_not_found() {
         until("it is asked for", || origin.count() == before + 1).await;
         app.cache.purge(&url("/p?utm=2"), Drop).await.unwrap();
         if later {
+            assert_eq!(app.get("/p?utm=slow").await.text(), "new", "nobody waits for the old one");
             app.get("/p?b").await;
             assert!(app.get("/p?b&utm=1").await.is_hit());
         }
