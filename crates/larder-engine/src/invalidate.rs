@@ -8,7 +8,7 @@
 //!    shared tier.
 //!
 //! The steps 2 to 4 are the keeper's (see [`shared`](crate::shared)), who repeats them until they
-//! are done. Until then what is concerned isn't trusted here.
+//! are done. Until then, and from before step 1, what is concerned isn't trusted here.
 //!
 //! Once the call has returned, a get that starts here returns nothing that was loaded before, and
 //! one that starts in another process nothing older than its promise, counted from the return;
@@ -22,7 +22,7 @@ use crate::cache::{Cache, Parts};
 use crate::engine::Engine;
 use crate::events::tag_hash;
 use crate::observe::What;
-use crate::shared::{STEP_MAX, Shared, Work, bucket};
+use crate::shared::{Noted, STEP_MAX, Shared, Work, bucket};
 
 pub use larder_core::shared::Invalidation;
 
@@ -255,66 +255,79 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         parts.counters.invalidations.add(keys.len() as u64);
         // What is marked stale is refreshed by who reads it.
         let reloads_max = if what == Invalidation::Drop { parts.reloads_max() } else { 0 };
-        let (mut entries, mut hot) = (0, Vec::new());
+        let work = |keys: &[String]| Work::Keys {
+            cache: parts.name.clone(),
+            in_tier: parts.part.is_some(),
+            strike: what,
+            keys: keys.iter().map(|key| key.as_str().into()).collect(),
+        };
+        let mut begun = Begun::noted(beyond, || texts.chunks(STEP_MAX).map(work).collect());
+        let mut hot = Vec::new();
         for key in keys {
             let struck = parts.strike(key, now, what);
-            entries += usize::from(struck.was_held);
+            begun.entries += usize::from(struck.was_held);
             if struck.was_used && hot.len() < reloads_max {
                 hot.push(key.clone());
             }
             parts.tell(key, What::Invalidated(what));
         }
         parts.strike_as_tags(keys, what);
-        let beyond = beyond.map(|shared| {
-            let work = |keys: &[String]| Work::Keys {
-                cache: parts.name.clone(),
-                in_tier: parts.part.is_some(),
-                strike: what,
-                keys: keys.iter().map(|key| key.as_str().into()).collect(),
-            };
-            (shared, texts.chunks(STEP_MAX).map(work).collect())
-        });
-        (Begun { entries, beyond }, hot)
+        (begun, hot)
     }
 
     fn begin_all(&self, what: Invalidation) -> Result<Begun<'_>> {
         let parts = &self.0;
         parts.counters.sweeps.add(1);
+        let beyond = parts.beyond(true);
+        let begun = Begun::noted(beyond.as_ref().ok().copied().flatten(), || {
+            let cache = parts.name.clone();
+            let announcement = Announcement::Cache { strike: what, cache: cache.clone() };
+            vec![mark(Mark::Cache(cache), what, announcement)]
+        });
         parts.strike_whole(what);
         parts.tell_of_all(What::Swept(what));
         parts.strike_own_tag(what);
-        let cache = parts.name.clone();
-        let announcement = Announcement::Cache { strike: what, cache: cache.clone() };
-        let work = mark(Mark::Cache(cache), what, announcement);
-        Ok(Begun { entries: 0, beyond: parts.beyond(true)?.map(|shared| (shared, vec![work])) })
+        beyond.map(|_| begun)
     }
 
     fn begin_prefix(&self, prefix: &str, what: Invalidation) -> Result<Begun<'_>> {
         let parts = &self.0;
         parts.counters.sweeps.add(1);
-        let entries = parts.strike_prefix(prefix, what);
+        let beyond = parts.beyond(true);
+        let mut begun = Begun::noted(beyond.as_ref().ok().copied().flatten(), || {
+            let (cache, prefix): (Box<str>, Box<str>) = (parts.name.clone(), prefix.into());
+            let (of, begin) = (cache.clone(), prefix.clone());
+            let announcement = Announcement::Prefix { strike: what, cache: of, prefix: begin };
+            vec![mark(Mark::Prefix { cache, prefix }, what, announcement)]
+        });
+        begun.entries = parts.strike_prefix(prefix, what);
+        let entries = begun.entries;
         parts.tell_of_all(What::SweptPrefix { prefix, what, entries });
         parts.strike_own_tag(what);
-        let (cache, prefix): (Box<str>, Box<str>) = (parts.name.clone(), prefix.into());
-        let (of, begin) = (cache.clone(), prefix.clone());
-        let announcement = Announcement::Prefix { strike: what, cache: of, prefix: begin };
-        let work = mark(Mark::Prefix { cache, prefix }, what, announcement);
-        Ok(Begun { entries, beyond: parts.beyond(true)?.map(|shared| (shared, vec![work])) })
+        beyond.map(|_| begun)
     }
 }
 
-/// An invalidation that is done in this process.
+/// An invalidation that is done in this process. Dropped, it is handed over for the others.
 struct Begun<'a> {
     entries: usize,
     /// In steps, each of which has room in one announcement.
-    beyond: Option<(&'a Shared, Vec<Work>)>,
+    beyond: Option<(&'a Shared, Vec<Noted>)>,
 }
 
-impl Begun<'_> {
+impl<'a> Begun<'a> {
+    /// What it asks for beyond this process is noted, and nothing is struck yet.
+    fn noted(beyond: Option<&'a Shared>, steps: impl FnOnce() -> Vec<Work>) -> Self {
+        let note = |shared: &'a Shared| {
+            (shared, steps().into_iter().map(|work| shared.note(work)).collect())
+        };
+        Self { entries: 0, beyond: beyond.map(note) }
+    }
+
     /// Waits until it is done beyond this process.
-    async fn carry_out(self) -> Result<Invalidated> {
+    async fn carry_out(mut self) -> Result<Invalidated> {
         let mut position = None;
-        if let Some((shared, mut steps)) = self.beyond
+        if let Some((shared, mut steps)) = self.beyond.take()
             && let Some(last) = steps.pop()
         {
             steps.into_iter().for_each(|step| shared.hand_over(step));
@@ -326,10 +339,15 @@ impl Begun<'_> {
 
     /// Waits for nothing.
     fn hand_over(self) -> usize {
-        if let Some((shared, steps)) = self.beyond {
+        self.entries
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if let Some((shared, steps)) = self.beyond.take() {
             steps.into_iter().for_each(|step| shared.hand_over(step));
         }
-        self.entries
     }
 }
 
@@ -385,23 +403,21 @@ impl Engine {
         if hashes.is_empty() {
             return Begun { entries: 0, beyond: None };
         }
-        self.strike_tag_hashes(&hashes, what);
-        self.tell_of_tags(tags, what);
         // What has tags is not in a tier that keeps no marks.
         let concerns = |shared: &&Shared| shared.has_bus() || shared.link.abilities().marks;
         let shared = self.shared().map(|shared| &**shared).filter(concerns);
-        let beyond = shared.map(|shared| {
-            let work = |hashes: &[u64]| {
-                let mut marks: Vec<u16> = hashes.iter().map(|&hash| bucket(hash)).collect();
-                marks.sort_unstable();
-                marks.dedup();
-                let marks = marks.into_iter().map(Mark::Tag).collect();
-                let announcement = Announcement::Tags { strike: what, hashes: hashes.to_vec() };
-                Work::Marks { strike: what, marks, announcement }
-            };
-            (shared, hashes.chunks(STEP_MAX).map(work).collect())
-        });
-        Begun { entries: 0, beyond }
+        let work = |hashes: &[u64]| {
+            let mut marks: Vec<u16> = hashes.iter().map(|&hash| bucket(hash)).collect();
+            marks.sort_unstable();
+            marks.dedup();
+            let marks = marks.into_iter().map(Mark::Tag).collect();
+            let announcement = Announcement::Tags { strike: what, hashes: hashes.to_vec() };
+            Work::Marks { strike: what, marks, announcement }
+        };
+        let begun = Begun::noted(shared, || hashes.chunks(STEP_MAX).map(work).collect());
+        self.strike_tag_hashes(&hashes, what);
+        self.tell_of_tags(tags, what);
+        begun
     }
 }
 

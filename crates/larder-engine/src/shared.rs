@@ -62,7 +62,7 @@ use marks::MarkTable;
 pub(crate) use marks::bucket;
 pub(crate) use members::{Member, Members};
 use pending::Pending;
-pub(crate) use pending::Work;
+pub(crate) use pending::{Noted, Work};
 pub(crate) use sealed::{COMPRESS_FROM_DEFAULT, Opened, Part, Sealing};
 pub(crate) use seek::Passed;
 pub(crate) use tokens::Tokens;
@@ -305,7 +305,7 @@ impl Engine {
     /// Dropping the future leaves what was handed over.
     pub async fn settled(&self) -> Result<Option<Position>> {
         match self.shared() {
-            Some(shared) => shared.invalidate(Work::Barrier).await,
+            Some(shared) => shared.invalidate(shared.note(Work::Barrier)).await,
             None => Ok(None),
         }
     }
@@ -323,6 +323,11 @@ impl Shared {
         self.bus.is_some()
     }
 
+    /// Quarantines what an invalidation is about; to be done before it strikes here.
+    pub(crate) fn note(&self, work: Work) -> Noted {
+        self.pending.note(work)
+    }
+
     /// Does what an invalidation asks for beyond this process, and waits for it for a while.
     /// Returns where it stands on the bus, if there is one.
     ///
@@ -333,7 +338,7 @@ impl Shared {
     /// # Cancel safety
     ///
     /// Once polled it is done, sooner or later.
-    pub(crate) async fn invalidate(&self, work: Work) -> Result<Option<Position>> {
+    pub(crate) async fn invalidate(&self, work: Noted) -> Result<Option<Position>> {
         let done = self.pending.add(work);
         if !self.link.is_trusted() {
             return Err(self.not_yet());
@@ -354,7 +359,7 @@ impl Shared {
     }
 
     /// The same without waiting.
-    pub(crate) fn hand_over(&self, work: Work) {
+    pub(crate) fn hand_over(&self, work: Noted) {
         drop(self.pending.add(work));
     }
 

@@ -3,13 +3,17 @@
 
 mod common;
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use common::network::{Network, Process, name};
 use common::{Numbers, S, asking, settle};
 use larder_core::bus::Announcement;
-use larder_core::{Changes, ErrorKind, State, Tier};
-use larder_engine::{Invalidation, SharingBounds};
+use larder_core::envelope::encoding;
+use larder_core::{Changes, ErrorKind, LoadContext, LoadError, State, Tier};
+use larder_engine::observe::{Event, What};
+use larder_engine::{Cache, Codec, Invalidation, SharingBounds};
 use larder_test::TestSource;
 
 const MS: Duration = Duration::from_millis(1);
@@ -207,7 +211,7 @@ async fn a_cache_that_shares_no_entries_hears_of_invalidations_all_the_same() {
     let network = Network::with(TestSource::of([(7, 1)]));
     let (a, b) = (network.process().await, network.process().await);
     let local = |process: &Process| {
-        larder_engine::Cache::builder("numbers")
+        Cache::builder("numbers")
             .engine(&process.engine)
             .source(network.source.clone())
             .changes(Changes::Announced)
@@ -272,4 +276,112 @@ async fn more_tags_than_one_announcement_can_hold_go_in_several() {
     // It had none of them.
     network.source.set(7, 2);
     assert_eq!(in_b.get(&7).await.unwrap(), Some(1));
+}
+
+/// What is done in the middle of something else.
+type Meanwhile = Arc<Mutex<Option<Box<dyn FnOnce() + Send>>>>;
+
+fn now_do(meanwhile: &Meanwhile) {
+    let what = meanwhile.lock().unwrap().take();
+    if let Some(what) = what {
+        what();
+    }
+}
+
+/// A value that does something when it is copied.
+struct Copied(u64, Meanwhile);
+
+impl Clone for Copied {
+    fn clone(&self) -> Self {
+        now_do(&self.1);
+        Self(self.0, Arc::clone(&self.1))
+    }
+}
+
+/// Reads what does so.
+struct Copying(Meanwhile);
+
+impl Codec<Copied> for Copying {
+    fn encode(&self, value: &Copied) -> Result<(u8, Bytes), LoadError> {
+        Ok((encoding::RAW, value.0.to_string().into()))
+    }
+
+    fn decode(&self, _encoding: u8, bytes: &Bytes) -> Result<Copied, LoadError> {
+        Ok(Copied(str::from_utf8(bytes)?.parse()?, Arc::clone(&self.0)))
+    }
+}
+
+/// The tier still has what is invalidated here without waiting for it. Whoever begins to read when
+/// that is half done must not keep it.
+#[test]
+fn a_read_in_the_middle_of_an_invalidation_keeps_nothing_of_before() {
+    const WITHIN: Duration = Duration::from_secs(30);
+    for way in ["key", "tag", "all", "prefix"] {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+        let network = Network::new();
+        let [a, b] = runtime.block_on(async { [network.process().await, network.process().await] });
+        let (copied, begun) = (Meanwhile::default(), Meanwhile::default());
+        let cache = |process: &Process, begun: &Meanwhile| -> Cache<u64, Copied> {
+            let (begun, of_tags) = (Arc::clone(begun), Arc::clone(begun));
+            process.engine.observe_tags(move |_, _| now_do(&of_tags));
+            let builder = Cache::builder("numbers")
+                .engine(&process.engine)
+                .shared(Copying(Arc::clone(&copied)))
+                .changes(Changes::Announced)
+                .max_staleness(2 * S);
+            let struck = move |event: &Event<'_>| match event.what {
+                What::Invalidated(_) | What::Swept(_) | What::SweptPrefix { .. } => now_do(&begun),
+                _ => {}
+            };
+            builder.observe(struck).build().unwrap()
+        };
+        let (in_a, in_b) = (cache(&a, &begun), cache(&b, &Meanwhile::default()));
+        let read = |cache: &Cache<u64, Copied>, number: u64| {
+            let (cache, copied) = (cache.clone(), Arc::clone(&copied));
+            async move {
+                let load = move |context: LoadContext| async move {
+                    context.tag("numbers");
+                    Ok(Some(Copied(number, copied)))
+                };
+                cache.get_or_load(&7, load).await.unwrap().unwrap().0
+            }
+        };
+        assert_eq!(runtime.block_on(read(&in_b, 1)), 1);
+        let deadline = Instant::now() + WITHIN;
+        while network.server.held(&name(7)).is_none() {
+            assert!(Instant::now() < deadline, "{way}: it is never shared");
+            std::thread::yield_now();
+        }
+        // Half of it is done: somebody reads, and what he has found is copied into memory …
+        let (found, is_found) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let (reading, reads) = mpsc::channel();
+        let (handle, client) = (runtime.handle().clone(), a.client.clone());
+        let (first, arms) = (read(&in_a, 2), Arc::clone(&copied));
+        *begun.lock().unwrap() = Some(Box::new(move || {
+            *arms.lock().unwrap() = Some(Box::new(move || {
+                found.send(()).unwrap();
+                let _ = goes_on.recv();
+            }));
+            reading.send(handle.spawn(first)).unwrap();
+            is_found.recv_timeout(WITHIN).unwrap();
+            client.pause();
+        }));
+        let strike = Invalidation::Drop;
+        let invalidated = match way {
+            "key" => in_a.invalidate_here(&[7], strike).map(|_| ()),
+            "prefix" => in_a.invalidate_prefix_here("7", strike).map(|_| ()),
+            "all" => in_a.invalidate_all_here(strike),
+            _ => {
+                a.engine.invalidate_tags_here(&["numbers"], strike);
+                Ok(())
+            }
+        };
+        invalidated.unwrap();
+        // … and only then he goes on.
+        drop(go_on);
+        runtime.block_on(reads.recv().unwrap()).unwrap();
+        assert_eq!(runtime.block_on(read(&in_a, 2)), 2, "{way}");
+    }
 }

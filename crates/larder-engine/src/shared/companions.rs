@@ -81,7 +81,7 @@ impl Engine {
         let (strike, cache) = (Invalidation::Drop, Box::<str>::from(COMPANIONS));
         let announcement = Announcement::Cache { strike, cache: cache.clone() };
         let work = Work::Marks { strike, marks: vec![Mark::Cache(cache)], announcement };
-        shared.invalidate(work).await.map(|_| ())
+        shared.invalidate(shared.note(work)).await.map(|_| ())
     }
 }
 

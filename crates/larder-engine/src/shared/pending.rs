@@ -3,6 +3,15 @@
 //!
 //! A key that waits here is *quarantined*: what the tier holds of it is not read, and nothing is
 //! filled under it, in the tier or in memory. Marks that wait count as set.
+//!
+//! Work is noted before it is struck in this process, and added afterwards, when somebody may begin
+//! to do it. Were it noted afterwards,
+//!
+//! 1. an invalidation strikes here,
+//! 2. a flight begins under the new fence, finds nothing quarantined, and reads the old value in
+//!    the tier,
+//! 3. the work is noted, and the invalidation returns to who doesn't wait for the tier,
+//! 4. the flight fills memory, as its fence holds, and lands for who came after step 3.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -53,6 +62,11 @@ impl Work {
     }
 }
 
+/// Work whose keys and marks are quarantined. To be [added](Pending::add).
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Noted(Work);
+
 /// The wait for a piece of work.
 pub(super) type Done = oneshot::Receiver<Option<Position>>;
 
@@ -86,9 +100,15 @@ impl Pending {
         Self { queue: Mutex::default(), count: AtomicUsize::new(0), max, added: Notify::default() }
     }
 
+    /// Quarantines what this work is about; to be done before that is struck in this process.
+    pub(super) fn note(&self, work: Work) -> Noted {
+        self.quarantine(&mut self.queue.lock(), &work);
+        Noted(work)
+    }
+
     /// Adds work, and returns the wait for it. When too much waits, it becomes one mark of
     /// everything, which covers it all.
-    pub(super) fn add(&self, work: Work) -> Done {
+    pub(super) fn add(&self, Noted(work): Noted) -> Done {
         let (sender, done) = oneshot::channel();
         let mut queue = self.queue.lock();
         if let (Work::Barrier, Some(Waiting { work: Work::Barrier, done: others })) =
@@ -99,30 +119,34 @@ impl Pending {
             others.push(sender);
             return done;
         }
-        let size = self.count.load(Ordering::Relaxed) + work.size();
-        if size > self.max {
-            let covered = queue.take_all();
-            // What is being done at this moment still counts.
-            let sizes: usize = covered.iter().map(|waiting| waiting.work.size()).sum();
-            self.count.fetch_sub(sizes, Ordering::Release);
-            let mut done: Vec<_> = covered.into_iter().flat_map(|waiting| waiting.done).collect();
-            done.push(sender);
+        if self.count.load(Ordering::Relaxed) > self.max {
             let strike = Invalidation::Drop;
             let announcement = Announcement::All { strike };
-            let work = Work::Marks { strike, marks: vec![Mark::All], announcement };
-            self.push_back(&mut queue, Waiting { work, done });
+            let all = Work::Marks { strike, marks: vec![Mark::All], announcement };
+            // Before the rest is forgotten, so that nobody finds nothing in between.
+            self.quarantine(&mut queue, &all);
+            // What is being done at this moment still counts.
+            let mut covered: Vec<Waiting> = queue.waiting.drain(..).collect();
+            covered.push(Waiting { work, done: vec![sender] });
+            covered.iter().for_each(|waiting| self.release(&mut queue, &waiting.work));
+            let done = covered.into_iter().flat_map(|waiting| waiting.done).collect();
+            queue.waiting.push_back(Waiting { work: all, done });
         } else {
-            self.push_back(&mut queue, Waiting { work, done: vec![sender] });
+            queue.waiting.push_back(Waiting { work, done: vec![sender] });
         }
         drop(queue);
         self.wake();
         done
     }
 
-    fn push_back(&self, queue: &mut Queue, waiting: Waiting) {
-        self.count.fetch_add(waiting.work.size(), Ordering::Release);
-        queue.note(&waiting.work);
-        queue.waiting.push_back(waiting);
+    fn quarantine(&self, queue: &mut Queue, work: &Work) {
+        self.count.fetch_add(work.size(), Ordering::Release);
+        queue.note(work);
+    }
+
+    fn release(&self, queue: &mut Queue, work: &Work) {
+        queue.forget(work);
+        self.count.fetch_sub(work.size(), Ordering::Release);
     }
 
     /// How many keys and marks wait.
@@ -158,8 +182,7 @@ impl Pending {
 
     /// What was taken is done, and no longer stands in the way.
     pub(super) fn finish(&self, waiting: Waiting, position: Option<Position>) {
-        self.queue.lock().forget(&waiting.work);
-        self.count.fetch_sub(waiting.work.size(), Ordering::Release);
+        self.release(&mut self.queue.lock(), &waiting.work);
         for done in waiting.done {
             // Who went away needn't know.
             let _ = done.send(position);
@@ -234,13 +257,6 @@ impl Queue {
             Work::Barrier => {}
         }
     }
-
-    /// Takes out everything that waits and that nobody is doing.
-    fn take_all(&mut self) -> Vec<Waiting> {
-        let all: Vec<Waiting> = self.waiting.drain(..).collect();
-        all.iter().for_each(|waiting| self.forget(&waiting.work));
-        all
-    }
 }
 
 fn take_one<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize, RandomState>, key: &K) {
@@ -280,6 +296,10 @@ mod tests {
         Work::Keys { cache: cache.into(), in_tier: true, strike: Invalidation::Drop, keys }
     }
 
+    fn add(pending: &Pending, work: Work) -> Done {
+        pending.add(pending.note(work))
+    }
+
     fn of(waiting: &Waiting) -> &[Box<str>] {
         match &waiting.work {
             Work::Keys { keys, .. } => keys,
@@ -293,7 +313,7 @@ mod tests {
         for work in
             [keys("a", &["1"]), keys("a", &["2", "3"]), keys("b", &["1"]), keys("a", &["4"])]
         {
-            drop(pending.add(work));
+            drop(add(&pending, work));
         }
         let steps: Vec<usize> =
             std::iter::from_fn(|| pending.next(100)).map(|waiting| of(&waiting).len()).collect();
@@ -303,9 +323,9 @@ mod tests {
     #[test]
     fn a_barrier_keeps_nothing_from_going_together() {
         let pending = Pending::new(100);
-        drop(pending.add(keys("a", &["1"])));
-        let mut told = pending.add(Work::Barrier);
-        drop(pending.add(keys("a", &["2"])));
+        drop(add(&pending, keys("a", &["1"])));
+        let mut told = add(&pending, Work::Barrier);
+        drop(add(&pending, keys("a", &["2"])));
         let both = pending.next(100).unwrap();
         assert_eq!((of(&both).len(), pending.is_waited_for()), (2, false));
         assert!(told.try_recv().is_err());
@@ -316,16 +336,16 @@ mod tests {
     #[test]
     fn a_step_has_no_more_keys_than_it_may() {
         let pending = Pending::new(100);
-        (0..5).for_each(|_| drop(pending.add(keys("a", &["1", "2"]))));
+        (0..5).for_each(|_| drop(add(&pending, keys("a", &["1", "2"]))));
         assert_eq!(of(&pending.next(5).unwrap()).len(), 4);
     }
 
     #[test]
     fn a_key_is_quarantined_until_every_invalidation_of_it_is_done() {
         let pending = Pending::new(100);
-        drop(pending.add(keys("a", &["1"])));
+        drop(add(&pending, keys("a", &["1"])));
         let first = pending.next(1).unwrap();
-        drop(pending.add(keys("a", &["1"])));
+        drop(add(&pending, keys("a", &["1"])));
         pending.finish(first, None);
         assert!(pending.quarantines("a", "1") && !pending.quarantines("b", "1"));
         let second = pending.next(1).unwrap();
@@ -339,9 +359,9 @@ mod tests {
     #[test]
     fn those_who_stand_at_a_barrier_share_it_and_who_goes_away_leaves_nothing() {
         let pending = Pending::new(100);
-        drop(pending.add(keys("a", &["1"])));
-        (0..1000).for_each(|_| drop(pending.add(Work::Barrier)));
-        let mut told = pending.add(Work::Barrier);
+        drop(add(&pending, keys("a", &["1"])));
+        (0..1000).for_each(|_| drop(add(&pending, Work::Barrier)));
+        let mut told = add(&pending, Work::Barrier);
         // One who waits for the key, and one at the barrier.
         let both = pending.next(100).unwrap();
         assert_eq!((of(&both).len(), both.done.len(), pending.is_waited_for()), (1, 2, false));
@@ -352,10 +372,10 @@ mod tests {
     #[test]
     fn more_than_may_wait_becomes_one_mark_and_what_is_being_done_still_counts() {
         let pending = Pending::new(3);
-        drop(pending.add(keys("a", &["1", "2"])));
+        drop(add(&pending, keys("a", &["1", "2"])));
         let being_done = pending.next(9).unwrap();
-        drop(pending.add(keys("a", &["3"])));
-        let mut told = pending.add(keys("a", &["4"]));
+        drop(add(&pending, keys("a", &["3"])));
+        let mut told = add(&pending, keys("a", &["4"]));
         assert_eq!(pending.count(), 3);
         pending.finish(being_done, None);
         let all = pending.next(9).unwrap();
