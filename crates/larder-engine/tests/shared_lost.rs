@@ -303,3 +303,24 @@ async fn a_key_that_is_invalidated_while_the_tier_is_asked_is_loaded_all_the_sam
     network.pass(200 * MS).await;
     assert_eq!(read.await.unwrap().unwrap().value, None);
 }
+
+#[tokio::test]
+async fn marks_that_were_read_before_another_gap_are_read_again() {
+    let (network, [a, _b], [in_a, in_b]) = two().await;
+    network.pass(10 * S).await;
+    // After a gap it reads the marks. Before it has the answer, there is another one.
+    a.client.hold_replies();
+    a.client.cut_bus();
+    a.client.heal_bus();
+    settle().await;
+    a.client.cut_bus();
+    network.source.set(7, 2);
+    in_b.invalidate_all().await.unwrap();
+    a.client.heal_bus();
+    settle().await;
+    a.client.release_replies();
+    network.pass(S).await;
+    let stats = a.engine.shared_stats().unwrap();
+    assert!(stats.gaps == 2 && stats.horizon_age < Some(S), "{stats:?}");
+    assert_eq!(in_a.get(&7).await.unwrap(), Some(2));
+}

@@ -218,7 +218,9 @@ impl Keeper {
         if !wanted || !shared.link.is_trusted() || self.marks_again > self.clock.now() {
             return;
         }
-        let learnt = shared.link.marks().await.is_ok_and(|marks| shared.marks.learn(&marks));
+        let era = shared.marks.era();
+        let read = shared.link.marks().await;
+        let learnt = read.is_ok_and(|marks| shared.marks.learn(&marks, era));
         if !learnt {
             self.marks_again = self.clock.now() + PAUSE;
         }

@@ -26,6 +26,8 @@ pub(crate) struct MarkTable(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
+    /// How often track of them was lost.
+    era: u64,
     /// Whether every mark is known, of this incarnation.
     incarnation: Option<u32>,
     clock: MarkClock,
@@ -98,14 +100,25 @@ impl MarkTable {
 
     /// Nothing is known any more.
     pub(super) fn unknown(&self) {
-        *self.0.lock() = Known::default();
+        let mut known = self.0.lock();
+        *known = Known { era: known.era + 1, ..Known::default() };
     }
 
-    /// Every mark was read. Returns `false` when too many were heard meanwhile: they must be read
-    /// again.
-    pub(super) fn learn(&self, marks: &Marks) -> bool {
+    /// To be taken before the marks are read that are [learnt](Self::learn) then.
+    pub(super) fn era(&self) -> u64 {
+        self.0.lock().era
+    }
+
+    /// Every mark was read, since `era` was taken. Returns `false` when too many were heard
+    /// meanwhile, or track of them was lost: what was set since they were read may be among what
+    /// was missed. They must be read again.
+    pub(super) fn learn(&self, marks: &Marks, era: u64) -> bool {
         let mut known = self.0.lock();
+        if known.era != era {
+            return false;
+        }
         let heard = std::mem::take(&mut *known).heard;
+        known.era = era;
         if heard.len() == HEARD_MAX {
             return false;
         }

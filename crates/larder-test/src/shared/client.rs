@@ -82,6 +82,16 @@ impl SimClient {
         self.lose(Some(call), count);
     }
 
+    /// Holds up the replies to this process; what it asks takes effect at once.
+    pub fn hold_replies(&self) {
+        self.fault(|connection| connection.replies_are_held = true);
+    }
+
+    /// Ends [`hold_replies`](Self::hold_replies): they arrive.
+    pub fn release_replies(&self) {
+        self.fault(|connection| connection.replies_are_held = false);
+    }
+
     /// Holds up what is published on its way to this process; everything else works.
     pub fn hold_bus(&self) {
         self.fault(|connection| connection.bus_is_held = true);
@@ -148,7 +158,10 @@ impl SimClient {
         self.server.change(|server| server.send(self.connection, call, keys, question));
         let mut taken = None;
         self.server
-            .until(|_| {
+            .until(|server| {
+                if server.connections[self.connection].replies_are_held {
+                    return false;
+                }
                 taken = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
                 taken.is_some()
             })

@@ -50,6 +50,8 @@ pub(super) struct Connection {
     pub(super) healed: (u64, Option<Position>),
     /// How many messages will come twice.
     pub(super) repeats: usize,
+    /// While what it asks takes effect, and no reply arrives.
+    pub(super) replies_are_held: bool,
     /// How many replies will be lost, and of which question; none is any.
     pub(super) losses: Vec<(Option<Call>, usize)>,
 }

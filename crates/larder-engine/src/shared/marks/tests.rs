@@ -29,7 +29,7 @@ fn entry(clock: u64, tags: &[u64]) -> Envelope {
 
 fn learnt(marks: Vec<(Mark, Invalidation, MarkClock)>) -> MarkTable {
     let table = MarkTable::default();
-    assert!(table.learn(&Marks { incarnation: 5, clock: MarkClock(100), marks }));
+    assert!(table.learn(&Marks { incarnation: 5, clock: MarkClock(100), marks }, table.era()));
     table
 }
 
@@ -80,7 +80,9 @@ fn while_nothing_is_known_nothing_serves_and_what_is_heard_is_kept() {
     let table = MarkTable::default();
     assert_eq!((table.known(), table.fate("user", "k", &entry(200, &[]))), (None, None));
     assert!(hear(&table, cache(), Invalidation::Drop, 150));
-    assert!(table.learn(&Marks { incarnation: 5, clock: MarkClock(100), marks: vec![] }));
+    assert!(
+        table.learn(&Marks { incarnation: 5, clock: MarkClock(100), marks: vec![] }, table.era())
+    );
     assert_eq!(table.fate("user", "k", &entry(149, &[])), Some(Fate::Dropped));
     assert_eq!(table.known(), Some((5, MarkClock(150))));
     table.unknown();
@@ -101,9 +103,9 @@ fn too_many_heard_while_nothing_is_known_must_be_read_again() {
         assert!(hear(&table, cache(), Invalidation::Drop, clock));
     }
     let marks = Marks { incarnation: 5, ..Marks::default() };
-    assert!(!table.learn(&marks));
+    assert!(!table.learn(&marks, table.era()));
     assert_eq!(table.known(), None);
-    assert!(table.learn(&marks));
+    assert!(table.learn(&marks, table.era()));
 }
 
 #[test]

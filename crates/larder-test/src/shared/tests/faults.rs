@@ -182,3 +182,15 @@ fn a_lost_reply_is_a_failure_of_what_took_effect() {
     assert_eq!(server.bus_len(), 1);
     assert!(done(a.probe()).is_ok());
 }
+
+#[test]
+fn while_replies_are_held_what_is_asked_takes_effect_and_nobody_is_told() {
+    let (server, a, _) = server();
+    let granted = lease(&a);
+    a.hold_replies();
+    let mut filling = a.fill(KEY, &granted, fresh(1), SECOND);
+    assert!(poll(&mut filling).is_pending());
+    assert!(server.held(KEY).is_some());
+    a.release_replies();
+    assert_eq!(done(filling).unwrap(), SharedFill::Stored);
+}
