@@ -398,9 +398,14 @@ impl Shared {
         self.tokens.forget();
         engine.feeds().iter().for_each(|fed| fed.lost_track());
         self.marks.unknown();
+        self.drop_all(engine);
+        self.pending.wake();
+    }
+
+    /// Drops everything that this process holds, and voids every load under way.
+    fn drop_all(&self, engine: &Engine) {
         self.members.sweep_all();
         engine.strike_unknown();
-        self.pending.wake();
     }
 }
 

@@ -324,3 +324,26 @@ async fn marks_that_were_read_before_another_gap_are_read_again() {
     assert!(stats.gaps == 2 && stats.horizon_age < Some(S), "{stats:?}");
     assert_eq!(in_a.get(&7).await.unwrap(), Some(2));
 }
+
+#[tokio::test]
+async fn what_was_held_before_the_bus_was_heard_is_not_vouched_for() {
+    let network = Network::with(TestSource::of([(7, 1)]));
+    let b = network.process().await;
+    let in_b = b.two_seconds();
+    let a = network.alone();
+    a.client.down();
+    let sharing = common::network::own(&a.client);
+    let engine = a.engine.clone();
+    let joining = tokio::spawn(async move { engine.share(sharing).await });
+    network.pass(2 * S).await;
+    joining.await.unwrap().unwrap();
+    let in_a = a.two_seconds();
+    assert_eq!(in_a.get(&7).await.unwrap(), Some(1));
+    network.source.set(7, 2);
+    in_b.invalidate(&7).await.unwrap();
+    network.pass(10 * S).await;
+    a.client.up();
+    network.pass(S).await;
+    assert!(a.engine.shared_stats().unwrap().horizon_age < Some(S));
+    assert_eq!(in_a.get(&7).await.unwrap(), Some(2));
+}

@@ -33,8 +33,7 @@ impl Shared {
             self.writers.forget(&cache, &key, intent);
         }
         if over.all {
-            self.members.sweep_all();
-            engine.strike_unknown();
+            self.drop_all(engine);
             self.writers.forget_all(now);
         }
     }

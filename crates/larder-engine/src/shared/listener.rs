@@ -2,7 +2,8 @@
 //!
 //! Whatever is announced strikes memory first and moves the position and the horizon after: who
 //! sees either knows that everything before has been applied. After a gap everything that this
-//! process holds is dropped: nobody knows what was missed.
+//! process holds is dropped: nobody knows what was missed. So it is when the bus is heard for the
+//! first time, as caches may have been used before.
 //!
 //! It ends with its engine.
 
@@ -29,6 +30,9 @@ pub(super) fn start(engine: &Engine, shared: &Arc<Shared>) {
         let mut subscription = loop {
             let Some(bus) = &shared.bus else { return };
             if let Ok((position, subscription)) = bus.subscribe().await {
+                let Some(engine) = weak.upgrade() else { return };
+                // Before a token can vouch for what was held all the while.
+                shared.drop_all(&engine);
                 shared.applied.begin(Some(position));
                 shared.pending.wake();
                 break subscription;
