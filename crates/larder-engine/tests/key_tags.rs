@@ -3,14 +3,15 @@
 
 mod common;
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
 
 use common::network::{Network, Process};
-use common::{Numbers, S, settle};
+use common::{Numbers, S, at_once, settle};
 use larder_core::bus::{Announcement, ProcessId};
 use larder_core::change::{Change, Changed, Field, Row, Table};
 use larder_core::feed::Notice;
+use larder_core::shared::Intent;
 use larder_core::{Bus, Changes, LoadContext, State, Terms};
 use larder_engine::feeding::{Feeding, Touched};
 use larder_engine::observe::Struck;
@@ -291,4 +292,51 @@ async fn everything_is_everything_and_what_nobody_announced_strikes_no_tags() {
     there.hold().await;
     publish(Announcement::All { strike }, ProcessId(5)).await;
     assert_eq!((there.held(), there.told()), (GONE, vec!["everything Drop".to_owned()]));
+}
+
+/// The keeper has looked whose time is over, and strikes what he wrote. In between he announces
+/// himself anew: until his end nobody keeps what is loaded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_announces_himself_anew_as_his_time_ends_is_not_forgotten() {
+    let network = Network::new();
+    let (a, b) = (network.process().await, network.process().await);
+    let numbers = b.two_seconds();
+    b.engine.keys_are_tags(|cache| Some(format!("cache.{cache}")));
+    let (client, engine) = (a.client.clone(), b.engine.clone());
+    let announce = move |time: Duration| {
+        let millis = time.as_millis().try_into().unwrap();
+        let (cache, key) = ("numbers".into(), "7".into());
+        let writing = Announcement::Writing { intent: Intent(1), millis, cache, key };
+        let position = at_once(client.publish(writing.encode(ProcessId(5)), None)).unwrap();
+        until(|| engine.applied().unwrap().reaches(position));
+    };
+    announce(S);
+    let anew = Mutex::new(Some(announce));
+    let (sender, announced) = mpsc::channel();
+    b.engine.observe_tags(move |_, _| {
+        let Some(announce) = anew.lock().unwrap().take() else { return };
+        tokio::task::block_in_place(|| announce(HOUR));
+        sender.send(()).unwrap();
+    });
+    network.clock.advance(2 * S);
+    tokio::task::block_in_place(|| announced.recv_timeout(Duration::from_secs(30)).unwrap());
+    // The next token comes when the keeper is done with that.
+    network.clock.advance(S);
+    let is_young = |age: Option<Duration>| age.is_some_and(|age| age < S);
+    tokio::task::block_in_place(|| {
+        until(|| is_young(b.engine.shared_stats().unwrap().horizon_age));
+    });
+    for loads in 1..3 {
+        assert_eq!(numbers.get(&7).await.unwrap(), Some(49));
+        assert_eq!(network.source.loads(), loads);
+    }
+}
+
+/// Waits for what other threads do.
+fn until(holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::yield_now();
+    }
 }

@@ -30,7 +30,7 @@ impl Shared {
         for (cache, key, intent) in over.writers {
             self.members.strike_key(&cache, &key);
             engine.strike_unended(&cache, &key);
-            self.writers.forget(&cache, &key, intent);
+            self.writers.forget_over(&cache, &key, intent, now);
         }
         if over.all {
             self.drop_all(engine);

@@ -99,11 +99,20 @@ impl Writers {
 
     /// Forgets a writer, after the key was struck.
     pub(super) fn forget(&self, cache: &str, key: &str, intent: Intent) {
+        self.forget_if(cache, key, |noted, _| noted == intent);
+    }
+
+    /// The same for one whose time is over: not if it has been prolonged meanwhile.
+    pub(super) fn forget_over(&self, cache: &str, key: &str, intent: Intent, now: Moment) {
+        self.forget_if(cache, key, |noted, until| noted == intent && until < now);
+    }
+
+    fn forget_if(&self, cache: &str, key: &str, is_meant: impl Fn(Intent, Moment) -> bool) {
         let mut noted = self.noted.lock();
         let Some(keys) = noted.caches.get_mut(cache) else { return };
         let Some(writers) = keys.get_mut(key) else { return };
         let before = writers.len();
-        writers.retain(|(noted, _)| *noted != intent);
+        writers.retain(|&(noted, until)| !is_meant(noted, until));
         self.count.fetch_sub(before - writers.len(), Ordering::Release);
         if writers.is_empty() {
             keys.remove(key);
