@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, OnceLock, Weak};
 
 use foldhash::fast::RandomState;
-use larder_core::sync::{AtomicU64, Counter, Mutex, Ordering};
+use larder_core::sync::{AtomicU64, Mutex, Ordering};
 use larder_core::{Clock, Error, ErrorKind, Moment, Result, Spawn};
 
 use crate::events::Events;
@@ -33,7 +33,7 @@ struct Inner {
     events: Events,
     nonce: u64,
     scopes: AtomicU64,
-    draws: Counter,
+    draws: AtomicU64,
     /// Up to when the bus vouches for entries.
     horizon: Arc<Horizon>,
     feeds: Mutex<Vec<Arc<Fed>>>,
@@ -134,7 +134,7 @@ impl Engine {
             events: Events::new(),
             nonce: RandomState::default().hash_one("nonce"),
             scopes: AtomicU64::new(0),
-            draws: Counter::default(),
+            draws: AtomicU64::new(0),
             horizon: Arc::default(),
             feeds: Mutex::default(),
             members: Arc::default(),
@@ -160,7 +160,7 @@ impl Engine {
             events,
             nonce: 0,
             scopes: AtomicU64::new(0),
-            draws: Counter::default(),
+            draws: AtomicU64::new(0),
             horizon: Arc::default(),
             feeds: Mutex::default(),
             members: Arc::default(),
@@ -307,13 +307,12 @@ impl Engine {
         (self.stamp() >> 32) as u32
     }
 
-    /// A number that no other process has, for all that is likely. It decides nothing but when
-    /// entries expire and which fill is which, so a weak generator does (SplitMix64: Steele, Lea,
-    /// Flood 2014).
+    /// A number that nothing else has in this process, and nothing in another one, for all that is
+    /// likely. It decides nothing but when entries expire, which fill is which and which writer, so
+    /// a weak generator does (SplitMix64: Steele, Lea, Flood 2014).
     pub(crate) fn stamp(&self) -> u64 {
-        self.0.draws.add(1);
-        let mut x =
-            self.0.nonce.wrapping_add(self.0.draws.get().wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let draw = self.0.draws.fetch_add(1, Ordering::Relaxed);
+        let mut x = self.0.nonce.wrapping_add(draw.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x

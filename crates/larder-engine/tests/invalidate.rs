@@ -3,7 +3,9 @@
 
 mod common;
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use common::{Bench, S, settle};
@@ -176,6 +178,18 @@ async fn a_token_is_good_for_its_key_and_its_engine_only() {
     for text in ["", "x", &"g".repeat(80), &"0".repeat(79), &"A".repeat(80)] {
         assert!(text.parse::<Token>().is_err(), "{text:?}");
     }
+}
+
+#[tokio::test]
+async fn what_is_given_out_once_is_never_given_to_two_threads() {
+    let bench = Bench::new();
+    let give = || (0..50_000).map(|_| Token::unique(&bench.engine)).collect::<Vec<_>>();
+    let given: Vec<Token> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(give)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let different: HashSet<&Token> = given.iter().collect();
+    assert_eq!(different.len(), given.len());
 }
 
 type Look = Box<dyn FnOnce() + Send>;
