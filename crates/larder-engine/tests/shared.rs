@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::network::{Network, name};
 use common::{S, asking, settle};
-use larder_core::{BoxFuture, Changes, ErrorKind, Reason, Spawn, State, Tier};
+use larder_core::shared::{Invalidation, LeaseAsk, SharedRead};
+use larder_core::{BoxFuture, Changes, ErrorKind, Reason, SharedTier, Spawn, State, Tier};
 use larder_engine::runtime::TokioSpawn;
 use larder_engine::{Cache, Engine, Fill, Lookup, MessagePack, Sharing};
 use larder_test::TestSource;
@@ -134,6 +135,28 @@ async fn without_announcements_a_shared_hit_is_worth_its_age() {
     network.pass(101 * MS).await;
     assert_eq!(in_b.ask(&7).await.unwrap().tier, Tier::Source);
     assert_eq!(network.source.loads(), 2);
+}
+
+/// As it looks when the tier's clock was stepped back.
+#[tokio::test]
+async fn what_the_tier_will_hold_for_longer_than_it_was_to_be_held_is_no_hit() {
+    let network = Network::new();
+    let (a, b) = (network.process().await, network.process().await);
+    let unknown =
+        |process: &common::network::Process| process.builder().max_staleness(2 * S).build();
+    let (in_a, in_b) = (unknown(&a).unwrap(), unknown(&b).unwrap());
+    in_a.get(&7).await.unwrap();
+    settle().await;
+    let (name, envelope) = (name(7), network.server.held(&name(7)).unwrap());
+    a.client.invalidate(&[&name], Invalidation::Drop, None).await.unwrap();
+    let ask = [LeaseAsk { key: &name, seen: None }];
+    let leased = a.client.lease_many(&ask, S).await.remove(0).unwrap();
+    let SharedRead::Miss(lease) = leased else { panic!("{leased:?}") };
+    a.client.fill(&name, &lease, envelope, 3_600 * S).await.unwrap();
+    network.pass(10 * S).await;
+    assert_eq!(in_b.ask(&7).await.unwrap().tier, Tier::Source);
+    settle().await;
+    assert_eq!(in_a.ask(&7).await.unwrap().tier, Tier::Shared, "it was filled anew");
 }
 
 #[tokio::test]

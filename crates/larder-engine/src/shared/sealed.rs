@@ -94,7 +94,7 @@ impl<V: 'static> Part<V> {
     }
 
     /// What an entry means here. `sent` is when it was asked for and `horizon` what was held then.
-    /// `None` when it can't be read: another version wrote it.
+    /// `None` when it can't be read: another version wrote it, or its age isn't known.
     pub(crate) fn open(
         &self,
         entry: &SharedEntry,
@@ -113,8 +113,9 @@ impl<V: 'static> Part<V> {
                 Some(self.codec.decode(payload.encoding, &bytes).ok()?)
             }
         };
-        // Counted by the tier's clock from the grant of the lease, before its load began.
-        let age = envelope.lifetime.saturating_sub(entry.remaining);
+        // Counted by the tier's clock from the grant of the lease, before its load began. A clock
+        // that was stepped back says nothing about the age.
+        let age = envelope.lifetime.checked_sub(entry.remaining)?;
         let loaded_at = sent.before(age);
         let lasting = freshness::Lasting {
             fresh_for: envelope.fresh_for,
