@@ -23,7 +23,7 @@ use crate::{errors, message, stream, subscription};
 ///
 /// Nothing is connected until it is asked. A connection that is lost is opened again, after 50 ms
 /// to a second; a subscription reads on where it stood. A stream that was deleted, purged or rolled
-/// back meanwhile is a gap.
+/// back meanwhile is a gap, and so is a server that has started again: what it lost nobody knows.
 ///
 /// It needs a runtime of tokio.
 #[derive(Clone)]

@@ -7,7 +7,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    ConsumerInfoErrorKind, CreateStreamErrorKind, GetStreamErrorKind,
+};
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{Context, ErrorCode};
 use larder_core::bus::Position;
@@ -130,6 +132,20 @@ fn read(link: &Link, name: &str, stream: Stream) -> Result<Found> {
 }
 
 impl Found {
+    /// Whether the server still has the consumer of this name.
+    pub(crate) async fn has_consumer(&self, link: &Link, consumer: &str) -> Result<bool> {
+        let Err(error) = self.stream.consumer_info(consumer).await else { return Ok(true) };
+        match error.kind() {
+            ConsumerInfoErrorKind::NotFound => Ok(false),
+            ConsumerInfoErrorKind::JetStream(said)
+                if said.error_code() == ErrorCode::CONSUMER_NOT_FOUND =>
+            {
+                Ok(false)
+            }
+            _ => Err(errors::refused(&link.name, None, error)),
+        }
+    }
+
     /// When the announcement of this number was published, if it is still there.
     pub(crate) async fn published_at(&self, link: &Link, number: u64) -> Result<Option<Stamp>> {
         if number == 0 {

@@ -8,6 +8,9 @@
 //! disk minutes later, unless told otherwise) gives their numbers out again. So whoever comes back,
 //! or hears nothing for a second, looks whether what stands at its own place is still what it read
 //! there, in the same stream.
+//!
+//! Of what was lost before it was read nothing shows at all. But the server's side of a reader is
+//! in the server's memory: if that is gone, the server has started again, and that is a gap.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,9 +44,13 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// Subscribes at the end of the bus.
 pub(crate) async fn subscribe(shared: Arc<Shared>) -> Result<(Position, Subscription)> {
+    // Made before the end is looked up: from there on it shows what the server may have lost.
+    let made = find(&shared.link, &shared.stream).await?;
+    let (witness, _) = stand_behind(&shared, &made, made.end.number).await?;
     let found = find(&shared.link, &shared.stream).await?;
     let stands = found.published_at(&shared.link, found.end.number).await?;
     let reader = Reader {
+        witness,
         shared,
         last: found.end,
         stands,
@@ -60,6 +67,26 @@ pub(crate) async fn subscribe(shared: Arc<Shared>) -> Result<(Position, Subscrip
     Ok((found.end, Box::pin(events)))
 }
 
+/// A new reader on the server's side, behind the announcement of this number, and its name. It is
+/// kept in memory, where the stream is.
+async fn stand_behind(
+    shared: &Shared,
+    found: &Found,
+    number: u64,
+) -> Result<(String, PullConsumer)> {
+    let config = Config {
+        deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: number + 1 },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: FORGOTTEN_AFTER,
+        memory_storage: true,
+        ..Config::default()
+    };
+    match found.stream.create_consumer(config).await {
+        Ok(asks) => Ok((asks.cached_info().name.clone(), asks)),
+        Err(error) => Err(errors::down(&shared.link.name, "takes no reader").caused_by(error)),
+    }
+}
+
 /// A reader.
 struct Reader {
     shared: Arc<Shared>,
@@ -69,6 +96,8 @@ struct Reader {
     stands: Option<Stamp>,
     /// When its stream was made.
     made_at: Stamp,
+    /// What the server's side of it was called last.
+    witness: String,
     consumer: Option<Consumer>,
     batch: Option<Asked>,
     /// Read and not yet given out: at most a gap and a message.
@@ -118,21 +147,17 @@ impl Reader {
             None => {
                 let is_answered = asked.is_answered;
                 self.batch = None;
-                if is_answered { Ok(()) } else { self.look().await.map(|_| ()) }
+                if is_answered { Ok(()) } else { self.look(true).await.map(drop) }
             }
         }
     }
 
     /// Asks for what comes next.
     async fn ask(&mut self) -> Result<()> {
-        let consumer = match self.consumer.take() {
-            Some(consumer) => consumer,
-            None => {
-                let found = self.look().await?;
-                self.stand_behind(&found).await?
-            }
-        };
-        let consumer = self.consumer.insert(consumer);
+        if self.consumer.is_none() {
+            self.stand().await?;
+        }
+        let Some(consumer) = &self.consumer else { return Ok(()) };
         let asking = consumer.asks.batch().max_messages(COUNT_MAX).expires(BLOCK).messages();
         let answers = asking.await.map_err(|error| {
             errors::down(&self.shared.link.name, "can't be asked for messages").caused_by(error)
@@ -141,40 +166,39 @@ impl Reader {
         Ok(())
     }
 
-    async fn stand_behind(&self, found: &Found) -> Result<Consumer> {
-        let config = Config {
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.last.number + 1 },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: FORGOTTEN_AFTER,
-            memory_storage: true,
-            ..Config::default()
-        };
-        match found.stream.create_consumer(config).await {
-            Ok(asks) => Ok(Consumer { asks, is_proven: false }),
-            Err(error) => {
-                Err(errors::down(&self.shared.link.name, "takes no reader").caused_by(error))
-            }
-        }
-    }
-
-    /// Looks whether everything up to the last announcement is still as it was.
-    async fn look(&mut self) -> Result<Found> {
+    /// Stands behind what was read last, or at the end after a gap: then there is no consumer yet.
+    async fn stand(&mut self) -> Result<()> {
         let link = &self.shared.link;
         let found = find(link, &self.shared.stream).await?;
-        let is_same = found.end.reaches(self.last) && found.made_at == self.made_at;
+        // A stream that was rolled back may end earlier.
+        let last = self.last.number.min(found.end.number);
+        // In this order: if the old one is there now, it is the same run that has the new one.
+        let (name, asks) = stand_behind(&self.shared, &found, last).await?;
+        let lives = found.has_consumer(link, &self.witness).await?;
+        let still = self.look(lives).await?;
+        self.witness = name;
+        self.consumer = still.then_some(Consumer { asks, is_proven: false });
+        Ok(())
+    }
+
+    /// Looks whether everything up to the last announcement is still as it was, and the server
+    /// still `lives` that had it. Otherwise it goes on at the end.
+    async fn look(&mut self, lives: bool) -> Result<bool> {
+        let link = &self.shared.link;
+        let found = find(link, &self.shared.stream).await?;
+        let is_same = lives && found.end.reaches(self.last) && found.made_at == self.made_at;
         let still = match (is_same, self.stands) {
             (false, _) => false,
             (true, None) => found.first <= self.last.number + 1,
             (true, stands) => found.published_at(link, self.last.number).await? == stands,
         };
         if !still {
-            // Goes on at its end.
             self.stands = found.published_at(link, found.end.number).await?;
             (self.last, self.made_at) = (found.end, found.made_at);
             (self.consumer, self.batch) = (None, None);
             self.events.push_back(BusEvent::Gap(Some(self.last)));
         }
-        Ok(found)
+        Ok(still)
     }
 
     fn take(&mut self, received: &Received) -> Result<()> {

@@ -21,7 +21,8 @@ use crate::subscription;
 /// that doesn't follow.
 ///
 /// A subscription has a connection of its own. It is opened again when it is lost, after 50 ms to
-/// a second, for as long as somebody reads.
+/// a second, for as long as somebody reads. Where it leads to another run of a server then, it is
+/// told of a gap: what was announced and lost before it was read nobody knows.
 #[derive(Clone)]
 pub struct RedisBus {
     client: Arc<Client>,

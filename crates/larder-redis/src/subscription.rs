@@ -9,6 +9,10 @@
 //!
 //! So whoever comes back, or hears nothing for a second, looks whether what stands at its own
 //! place is still what it read there.
+//!
+//! Of what a server took, acknowledged and lost before it was read, nothing shows: neither a number
+//! nor a place. So whoever comes back to another run of a server, which started again or took
+//! over, has a gap.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +22,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use larder_core::Result;
 use larder_core::bus::{BusEvent, Message, Position, Subscription};
-use larder_core::shared::MarkClock;
+use larder_core::shared::{Incarnation, MarkClock};
 use redis::{Value, pipe};
 use tokio::time::sleep;
 
@@ -47,6 +51,7 @@ pub(crate) async fn subscribe(client: Arc<Client>) -> Result<(Position, Subscrip
     let place = place(&client, &connection, None).await?;
     let reader = Reader {
         client,
+        server: connection.incarnation(),
         connection: Some(connection),
         last: place.end,
         cursor: place.id,
@@ -114,6 +119,8 @@ async fn place(client: &Client, connection: &Connection, cursor: Option<Id>) -> 
 struct Reader {
     client: Arc<Client>,
     connection: Option<Connection>,
+    /// The run of the server that was read last.
+    server: Incarnation,
     /// What was read last.
     last: Position,
     /// The id at which it stood.
@@ -171,13 +178,15 @@ impl Reader {
     }
 
     /// Looks whether everything up to the cursor is still as it was, and whether something came
-    /// that a read from the cursor will not find.
+    /// that a read from the cursor will not find, or may have and was lost.
     async fn look(&mut self, connection: &Connection) -> Result<()> {
         let place = place(&self.client, connection, self.stands.then_some(self.cursor)).await?;
         let changed = self.stands && place.at_cursor != Some(self.last);
         let hidden = place.id <= self.cursor && place.end != self.last;
-        if changed || hidden || place.id < self.cursor {
+        let is_other = connection.incarnation() != self.server;
+        if is_other || changed || hidden || place.id < self.cursor {
             self.jump(&place);
+            self.server = connection.incarnation();
         }
         Ok(())
     }

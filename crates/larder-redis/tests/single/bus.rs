@@ -111,21 +111,34 @@ async fn a_lost_connection_alone_is_no_gap() {
 }
 
 #[tokio::test]
-async fn a_server_that_comes_back_with_all_it_had_leaves_no_gap_and_one_without_leaves_one() {
+async fn a_server_that_starts_again_is_a_gap_whatever_it_has_lost() {
     let redis = Redis::start_with(&["--dbfilename", "dump.rdb"]);
     let bus = tier(&redis).bus();
     let (_, mut subscription) = bus.subscribe().await.unwrap();
     publish(&bus, "one").await;
     let read = message(&mut subscription).await.position;
     redis.cli(&["SAVE"]);
+    // Acknowledged, not read, and lost. Another one gets its number.
+    let lost = publish(&bus, "lost").await;
     redis.kill();
     redis.restart();
-    goes_on(&tier(&redis).bus(), &mut subscription, read).await;
-    // What was read after the last save is rolled back.
+    let other = tier(&redis).bus();
+    assert_eq!(publish(&other, "other").await, lost);
+    let position = gap(&mut subscription).await;
+    assert_eq!(position, lost);
+    goes_on(&other, &mut subscription, position).await;
+    // What was read is rolled back.
     redis.kill();
     redis.restart();
     let position = gap(&mut subscription).await;
     assert_eq!(position, read);
+    goes_on(&tier(&redis).bus(), &mut subscription, position).await;
+    // Nothing is lost, which nobody knows.
+    redis.cli(&["SAVE"]);
+    redis.kill();
+    redis.restart();
+    let position = gap(&mut subscription).await;
+    assert!(read.is_followed_by(position));
     goes_on(&tier(&redis).bus(), &mut subscription, position).await;
 }
 
