@@ -1,8 +1,10 @@
 //! One connection: greeted, logged in, and known to lead to a master of a certain run.
 //!
-//! Which run of the server it leads to is asked once, when it is opened, and holds as long as it
-//! does: a server that starts again closes its connections. Whether that server is still a master
-//! is asked again now and then, together with a question that somebody has.
+//! Which run of the server it leads to is asked when it is opened: a server that starts again
+//! closes its connections. A run also ends when the server was a replica in between, and took over
+//! what another master had: then its number stays, and the one of its replication is another.
+//! Whether that server is still a master, and the same, is asked again now and then, together with
+//! a question that somebody has.
 //!
 //! It is shared: many questions are on their way at once. A question whose asker has gone is
 //! still answered, to nobody. What is silent for too long is given up, by whoever notices.
@@ -15,7 +17,7 @@ use larder_core::sync::{AtomicBool, Mutex, Ordering};
 use larder_core::{Error, ErrorKind, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, cmd, pipe,
+    AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, Value, cmd, pipe,
 };
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -28,7 +30,7 @@ use crate::reply;
 use crate::script::Scripts;
 use crate::tracking::Pushes;
 
-/// How long a connection may answer without saying again that its server is a master.
+/// How long a connection may answer without saying again that its server is a master, and the same.
 const ROLE_HOLDS_FOR: Duration = Duration::from_secs(1);
 
 /// How connections are opened.
@@ -88,7 +90,10 @@ pub(crate) struct Connection {
     wire: MultiplexedConnection,
     driver: AbortHandle,
     incarnation: Incarnation,
-    /// It leads to no master any more. Relaxed: who sees it late asks once more in vain.
+    /// What its server's replication was called when it was opened.
+    replication: u32,
+    /// It leads to no master any more, or to another run. Relaxed: who sees it late asks once more
+    /// in vain.
     lost: AtomicBool,
     pulse: Mutex<Pulse>,
 }
@@ -98,7 +103,7 @@ pub(crate) struct Connection {
 struct Pulse {
     /// Since when a question has had no answer, with none given since to any other.
     silent_since: Option<Instant>,
-    /// When its server last said that it is a master.
+    /// When its server last said that it is a master, and the same.
     master_at: Instant,
 }
 
@@ -116,13 +121,16 @@ impl Connection {
             wire,
             driver,
             incarnation: Incarnation(0),
+            replication: 0,
             lost: AtomicBool::new(false),
             pulse: Mutex::new(Pulse { silent_since: None, master_at: Instant::now() }),
         };
         let introduced = timeout(limit, connection.introduce()).await;
-        connection.incarnation = introduced.unwrap_or_else(|_| {
+        let (run, replication) = introduced.unwrap_or_else(|_| {
             Err(errors::down(&settings.name, &format!("does not answer within {limit:?}")))
         })?;
+        (connection.incarnation, connection.replication) =
+            (Incarnation(run ^ replication), replication);
         Ok(connection)
     }
 
@@ -144,28 +152,27 @@ impl Connection {
         Ok((wire, tokio::spawn(driver).abort_handle()))
     }
 
-    /// Says who we are, asks who the server is, and gives it the scripts.
-    async fn introduce(&self) -> Result<Incarnation> {
+    /// Says who we are, asks who the server is, and gives it the scripts. Returns what its run and
+    /// its replication are called.
+    async fn introduce(&self) -> Result<(u32, u32)> {
         let mut questions = pipe();
         questions.cmd("CLIENT").arg("SETNAME").arg(&self.settings.client);
         questions.cmd("INFO").arg("server");
-        questions.cmd("ROLE");
+        questions.add_command(ask_replication());
         for load in self.settings.scripts.load() {
             questions.add_command(load);
         }
         let mut answers = self.send(&questions).await?.into_iter().skip(1);
         let info = answers.next().unwrap_or_default();
-        let role = answers.next().unwrap_or_default();
+        let replication = answers.next().unwrap_or_default();
         if let Value::ServerError(error) = &info {
             return Err(errors::answered(&self.settings.name, error));
         }
-        self.check_role(role)?;
+        let replication = self.replication_of_master(replication)?;
         // Whether it took the scripts shows when they are called.
-        let info = reply::text(info)?;
-        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        let run = run.and_then(|run| run.get(..8)).ok_or_else(|| errors::odd("run_id"))?;
-        let run = u32::from_str_radix(run, 16).map_err(|_| errors::odd("run_id"))?;
-        Ok(Incarnation(run))
+        let run = name_in(&reply::text(info)?, "run_id:").ok_or_else(|| errors::odd("run_id"))?;
+        // Where a server says nothing of its replication, it has none.
+        Ok((run, replication.unwrap_or_default()))
     }
 
     /// The run of the server that it leads to.
@@ -203,13 +210,20 @@ impl Connection {
     ///
     /// What was sent is done all the same. That no answer came is remembered.
     pub(crate) async fn ask(&self, questions: &mut Pipeline) -> Result<Vec<Value>> {
-        let asks_role = self.pulse.lock().master_at.elapsed() >= ROLE_HOLDS_FOR;
-        if asks_role {
-            questions.add_command(cmd("ROLE"));
+        let asks_master = self.pulse.lock().master_at.elapsed() >= ROLE_HOLDS_FOR;
+        if asks_master {
+            questions.add_command(ask_replication());
         }
         let mut answers = self.send(questions).await?;
-        if asks_role {
-            self.check_role(answers.pop().unwrap_or_default())?;
+        if asks_master {
+            let replication = self.replication_of_master(answers.pop().unwrap_or_default())?;
+            if replication.is_some_and(|replication| replication != self.replication) {
+                self.give_up();
+                return Err(errors::down(
+                    &self.settings.name,
+                    "replicates under another name: it may have lost what it was told",
+                ));
+            }
         }
         for answer in &answers {
             if let Value::ServerError(error) = answer
@@ -248,25 +262,40 @@ impl Connection {
         Ok(answers)
     }
 
-    fn check_role(&self, role: Value) -> Result<()> {
-        match role {
+    /// What the replication of a master is called, if it says so. What is none is given up.
+    fn replication_of_master(&self, info: Value) -> Result<Option<u32>> {
+        let replication = match info {
             // An access list may forbid the question. Writes show it then.
-            Value::ServerError(_) => {}
-            role => {
-                let role = reply::list(role)?.into_iter().next().unwrap_or_default();
-                if reply::bytes(role)? != "master" {
+            Value::ServerError(_) => None,
+            info => {
+                let info = reply::text(info)?;
+                if !info.lines().any(|line| line == "role:master") {
                     self.give_up();
                     return Err(self.replica());
                 }
+                name_in(&info, "master_replid:")
             }
-        }
+        };
         self.pulse.lock().master_at = Instant::now();
-        Ok(())
+        Ok(replication)
     }
 
     fn replica(&self) -> Error {
         errors::down(&self.settings.name, "is a replica: name its master")
     }
+}
+
+/// Asks whether the server is a master, and what its replication is called.
+fn ask_replication() -> Cmd {
+    let mut question = cmd("INFO");
+    question.arg("replication");
+    question
+}
+
+/// The first 32 bits of a random name in what INFO answered.
+fn name_in(info: &str, field: &str) -> Option<u32> {
+    let name = info.lines().find_map(|line| line.strip_prefix(field))?;
+    u32::from_str_radix(name.get(..8)?, 16).ok()
 }
 
 impl Drop for Connection {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use larder_core::shared::{SharedFill, SharedRead};
+use larder_core::shared::{Invalidation, SharedFill, SharedRead};
 use larder_core::{Bus, ErrorKind, SharedTier};
 use larder_redis::{RedisOptions, RedisTier};
 use larder_test::{Redis, RespClient};
@@ -153,7 +153,7 @@ async fn a_replica_is_not_asked() {
     replica.cli(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
     // What it reads from now on is another's, so it is no longer asked, not even for reads.
     eventually(async || tier.get_many(&[b"k"]).await.pop().unwrap().is_err()).await;
-    let error = tier.invalidate(&[b"k"], larder_core::shared::Invalidation::Drop, None).await;
+    let error = tier.invalidate(&[b"k"], Invalidation::Drop, None).await;
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SharedDown);
     assert!(error.chain().contains("replica"), "{}", error.chain());
@@ -246,4 +246,41 @@ fn an_attempt_to_connect_that_ended_with_its_runtime_is_made_again() {
     runtime().block_on(async {
         eventually(async || tier.get_many(&[b"k"]).await.pop().unwrap().is_ok()).await;
     });
+}
+
+/// Makes a server the replica of another one, and waits until it has what that one has.
+async fn replicate(replica: &Redis, master: &Redis) {
+    replica.cli(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
+    let has_all = || replica.cli(&["INFO", "replication"]).contains("master_link_status:up");
+    eventually(async || has_all()).await;
+    master.cli(&["SET", "x", "y"]);
+    assert_eq!(master.cli(&["WAIT", "1", "30000"]), "1");
+}
+
+#[tokio::test]
+async fn a_master_that_was_a_replica_in_between_is_another_run() {
+    let (redis, other) = (Redis::start(), Redis::start());
+    replicate(&other, &redis).await;
+    let one = tier(&redis);
+    put(&one, "k", 1, "old").await;
+    let run = get(&one, "k").await.unwrap().incarnation;
+    assert_eq!(redis.cli(&["WAIT", "1", "30000"]), "1");
+    let reader = lease(&one, "other").await;
+    // The replica takes over, and doesn't hear what its master is told last.
+    other.cli(&["REPLICAOF", "NO", "ONE"]);
+    one.invalidate(&[b"k"], Invalidation::Drop, None).await.unwrap();
+    assert_eq!(get(&one, "k").await, None);
+    // What was dropped comes back, in the same process.
+    replicate(&redis, &other).await;
+    redis.cli(&["REPLICAOF", "NO", "ONE"]);
+    let entry = get(&tier(&redis), "k").await.unwrap();
+    assert_eq!(told(&entry).1, "old");
+    assert_ne!(entry.incarnation, run);
+    // Who was connected all the while sees it within a second.
+    eventually(async || {
+        let held = one.get_many(&[b"k"]).await.pop().unwrap();
+        held.is_ok_and(|entry| entry.unwrap().incarnation != run)
+    })
+    .await;
+    assert_eq!(fill(&one, "other", &reader, envelope(2, "b")).await, SharedFill::Refused);
 }

@@ -91,12 +91,16 @@ fn settled(mut look: impl FnMut() -> Vec<String>) -> Vec<String> {
     }
 }
 
-/// The run of Redis, as entries name it: the first 32 bits of its own identity.
+/// The run of Redis, as entries name it: the first 32 bits of its own identity, and of that of its
+/// replication.
 fn run(redis: &mut RespClient) -> u32 {
-    let info = redis.command(&["INFO", "server"]);
-    let run = info.text().lines().find_map(|line| line.strip_prefix("run_id:"));
-    let run = run.and_then(|run| u32::from_str_radix(run.get(..8)?, 16).ok());
-    run.expect("Redis names its run in hexadecimal digits")
+    let mut name = |section: &str, field: &str| {
+        let info = redis.command(&["INFO", section]);
+        let name = info.text().lines().find_map(|line| line.strip_prefix(field));
+        let name = name.and_then(|name| u32::from_str_radix(name.get(..8)?, 16).ok());
+        name.expect("Redis names its run in hexadecimal digits")
+    };
+    name("server", "run_id:") ^ name("replication", "master_replid:")
 }
 
 /// What Redis holds of an account.
