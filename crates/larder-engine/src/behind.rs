@@ -30,6 +30,7 @@
 //! | `pledges` | other processes keep nothing of what waits |
 //! | `announcing` | pledges given to the shared tier and the bus, and taken back |
 //! | `lane` | the task that applies |
+//! | `letters` | which dead letters are being tried again |
 //! | `replay` | beginning again after an end |
 
 mod announcing;
@@ -38,6 +39,7 @@ mod describe;
 pub(crate) mod dirty;
 mod hub;
 mod lane;
+mod letters;
 mod pledges;
 mod reads;
 mod record;
@@ -45,7 +47,6 @@ mod replay;
 mod room;
 mod writes;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 
 use larder_core::sync::{AtomicBool, AtomicU64, Counter, Mutex, Ordering};
@@ -60,6 +61,7 @@ use dirty::Dirty;
 pub use dirty::Fold;
 use hub::Hub;
 pub use hub::{BehindBounds, BehindStats, Replayed, Stopped, WriteBehind};
+use letters::Letters;
 use pledges::Pledges;
 use room::Room;
 pub(crate) use writes::Only;
@@ -84,7 +86,7 @@ pub(crate) struct Behind<K, V> {
     /// Something was applied, or given up.
     settled: Notify,
     /// The dead letters that are being tried again.
-    letters: Mutex<HashSet<u64>>,
+    letters: Letters,
     /// Why nothing is written any more.
     fault: Mutex<Option<Error>>,
     counters: BehindCounters,
@@ -139,7 +141,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Behind<K, V> {
             taken_below: AtomicU64::new(0),
             wake: Notify::new(),
             settled: Notify::new(),
-            letters: Mutex::default(),
+            letters: Letters::default(),
             fault: Mutex::default(),
             counters: BehindCounters::default(),
         }

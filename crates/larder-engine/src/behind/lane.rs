@@ -267,7 +267,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         let behind = &self.behind;
         done.retain(|Done { numbered, written, before }| {
             if let Some(letter) = numbered.letter {
-                behind.letters.lock().remove(&letter);
+                behind.letters.end(letter);
             }
             let settled = match before {
                 Some((began, fence)) => {
@@ -367,6 +367,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
     /// Takes dead letters that somebody asked to be tried again.
     async fn take_letters(&self, parts: &Arc<Parts<K, V>>) {
         let Ok((sink, _)) = parts.written_behind() else { return };
+        let asking = self.behind.letters.ask();
         let letters = match sink.requeued(LETTERS_MAX).await {
             Ok(letters) => letters,
             Err(error) => {
@@ -375,14 +376,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
             }
         };
         for letter in letters {
-            if !self.behind.letters.lock().insert(letter.id) {
+            if !asking.take(letter.id) {
                 continue;
             }
             let Numbered { key, write, .. } = letter.numbered;
             if let Err(error) =
                 parts.push_now(&self.behind, &key, write, Some(letter.id), Only::Anyway)
             {
-                self.behind.letters.lock().remove(&letter.id);
+                self.behind.letters.end(letter.id);
                 let what = What::WriteFailed { what: Failing::Requeue, error: &error };
                 return parts.tell(&key, what);
             }

@@ -232,7 +232,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 What::Add(difference) => (Write::Add(difference), 0),
             };
             if let Some(letter) = entry.letter {
-                behind.letters.lock().insert(letter);
+                behind.letters.note(letter);
             }
             if let Some(penetration) = &self.penetration {
                 penetration.announced(key);

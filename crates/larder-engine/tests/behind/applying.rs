@@ -1,12 +1,16 @@
 //! How writes are applied: together, in order, once each, and what becomes of those that
 //! never can be.
 
-use crate::common::{S, settle};
-use crate::table::Fails;
+use std::time::Duration;
+
 use larder_core::sink::WriteFault;
 use larder_core::{Journal, Write};
+use larder_engine::behind::BehindBounds;
+use larder_test::TestJournal;
 
-use super::fresh;
+use super::{BOUNDS, Process, fresh};
+use crate::common::{S, settle};
+use crate::table::{Fails, Table};
 
 #[tokio::test]
 async fn writes_wait_for_others_of_their_key_and_are_applied_as_one() {
@@ -145,4 +149,45 @@ async fn a_dead_letter_that_is_refused_again_is_buried_anew() {
     let letters = table.rows(|rows| rows.letters.clone());
     assert_eq!((letters.len(), &letters[0].numbered.write), (1, &Write::Add(7)));
     assert!(table.rows(|rows| rows.requeued.is_empty()));
+}
+
+/// One lane asks for letters, and hears late of one that the other has applied meanwhile.
+#[tokio::test]
+async fn a_dead_letter_that_was_applied_does_not_come_back_over_what_was_written_since() {
+    let (table, journal) = (Table::default(), TestJournal::default());
+    let bounds = BehindBounds { lanes: 2, requeue_every: 10 * S, ..BOUNDS };
+    let process = Process::over(&table, &journal, bounds);
+    process.behind.start(&process.engine).await.unwrap();
+    table.rows(|rows| rows.poison.insert(3));
+    process.put(3, 7).await.unwrap();
+    process.turn(2 * S).await;
+    // It is taken on, and can't be applied before somebody asks for letters again.
+    table.rows(|rows| {
+        rows.poison.clear();
+        rows.requeued.insert(1);
+        rows.fails.extend([Fails::Before(WriteFault::Transient); 100]);
+    });
+    for _ in 0..6 {
+        process.turn(2 * S).await;
+    }
+    assert_eq!((process.get(3).await, table.held(3)), (Some(7), None));
+    table.rows(|rows| rows.holds_letters = true);
+    for _ in 0..8 {
+        process.turn(2 * S).await;
+    }
+    assert_eq!(table.rows(|rows| (rows.letters.len(), rows.letters_held)), (1, 1));
+    // What is said of it is on its way.
+    table.rows(|rows| rows.fails.clear());
+    for _ in 0..4 {
+        process.turn(2 * S).await;
+    }
+    assert_eq!((table.held(3), table.rows(|rows| rows.letters.len())), (Some(7), 0));
+    process.put(3, 8).await.unwrap();
+    table.let_go();
+    process.turn(Duration::ZERO).await;
+    assert_eq!(process.get(3).await, Some(8), "it was written after the letter was applied");
+    for _ in 0..10 {
+        process.turn(2 * S).await;
+    }
+    assert_eq!((table.held(3), process.get(3).await), (Some(8), Some(8)));
 }

@@ -51,6 +51,10 @@ pub(crate) struct Rows {
     pub(crate) holds: bool,
     /// And so do their answers, when they are committed.
     pub(crate) holds_answers: bool,
+    /// And so does what is said of letters.
+    pub(crate) holds_letters: bool,
+    /// How often that was asked for and is on its way.
+    pub(crate) letters_held: usize,
     /// It doesn't say what it holds.
     pub(crate) is_silent: bool,
 }
@@ -66,7 +70,9 @@ impl Table {
 
     /// Lets what waits go on, and what comes.
     pub(crate) fn let_go(&self) {
-        self.rows(|rows| (rows.holds, rows.holds_answers) = (false, false));
+        self.rows(|rows| {
+            (rows.holds, rows.holds_answers, rows.holds_letters) = (false, false, false);
+        });
         self.0.let_go.notify_waiters();
     }
 
@@ -237,9 +243,12 @@ impl Sink<u64, i64> for Table {
     }
 
     async fn requeued(&self, limit: usize) -> Result<Vec<DeadLetter<u64, i64>>> {
-        Ok(self.rows(|rows| {
+        let found = self.rows(|rows| {
             let asked = |letter: &&DeadLetter<u64, i64>| rows.requeued.contains(&letter.id);
             rows.letters.iter().filter(asked).take(limit).cloned().collect()
-        }))
+        });
+        self.rows(|rows| rows.letters_held += usize::from(rows.holds_letters));
+        self.wait_while(|rows| rows.holds_letters).await;
+        Ok(found)
     }
 }
