@@ -13,6 +13,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Error, ErrorKind, Result, Write, Written};
 
@@ -148,6 +149,13 @@ where
 {
     /// Which writes it takes. A write that it doesn't take is refused before it is asked.
     fn abilities(&self) -> SinkAbilities;
+
+    /// For how long a write that was given up may still be committed: its future was dropped, or it
+    /// failed with [`Unknown`](WriteFault::Unknown), and the system of record may be at it all the
+    /// same. Counted from then.
+    fn lingers(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Whether it would take this write, as far as it knows without asking anybody. A write that is
     /// to wait in a journal is refused by it before it is acknowledged, where otherwise it would
@@ -286,6 +294,10 @@ where
 {
     fn abilities(&self) -> SinkAbilities {
         S::abilities(self)
+    }
+
+    fn lingers(&self) -> Duration {
+        S::lingers(self)
     }
 
     fn check(&self, key: &K, write: &Write<V>) -> Result<()> {

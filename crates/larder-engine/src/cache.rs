@@ -20,6 +20,7 @@ use crate::flight::Flights;
 use crate::gather::Gathering;
 use crate::guard::Guard;
 use crate::horizon::Horizon;
+use crate::late::Late;
 use crate::memory::MemoryTier;
 use crate::observe::Observers;
 use crate::patience::Patience;
@@ -68,6 +69,8 @@ pub(crate) struct Parts<K, V> {
     pub(crate) source: Option<Arc<dyn DynSource<K, V>>>,
     /// What it needs to write, if it has a sink.
     pub(crate) writes: Option<Writes<K, V>>,
+    /// The keys of writes that were given up.
+    pub(crate) late: Late<K>,
     pub(crate) consistency: Consistency,
     /// What it needs to keep its entries in the shared tier too.
     pub(crate) part: Option<Part<V>>,

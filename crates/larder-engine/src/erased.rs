@@ -1,5 +1,7 @@
 //! A source and a sink as objects: one box per load or write, none per hit.
 
+use std::time::Duration;
+
 use larder_core::sink::{Applied, DeadLetter, Numbered, Sequence, Sink, SinkAbilities, WriteError};
 use larder_core::{BoxFuture, Error, LoadContext, LoadError, Source, Write, Written};
 
@@ -53,6 +55,8 @@ impl<K: Sync + 'static, V: Send + 'static, S: Source<K, V>> DynSource<K, V> for 
 pub(crate) trait DynSink<K, V>: Send + Sync + 'static {
     fn abilities(&self) -> SinkAbilities;
 
+    fn lingers(&self) -> Duration;
+
     fn check(&self, key: &K, write: &Write<V>) -> Result<(), Error>;
 
     fn write<'a>(
@@ -98,6 +102,10 @@ where
 {
     fn abilities(&self) -> SinkAbilities {
         Sink::abilities(self)
+    }
+
+    fn lingers(&self) -> Duration {
+        Sink::lingers(self)
     }
 
     fn check(&self, key: &K, write: &Write<V>) -> Result<(), Error> {

@@ -41,9 +41,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
         let shared = parts.engine.shared().filter(|_| parts.consistency.is_guarded());
         let Some(shared) = shared else { return Ok(None) };
         let marks = parts.marks_known(shared);
-        // As long as the answers before the commit may take, and the write; and as long again, as
-        // a commit that its writer has given up on may still come.
-        let time = writes.timeout.saturating_mul(2) + shared.bounds.write_within * 2;
+        // As long as the answers before the commit may take, and the write; and for as long as a
+        // commit that its writer has given up on may still come.
+        let time = writes.timeout + writes.lingers() + shared.bounds.write_within * 2;
         match parts.announce(shared, &self.key, time).await {
             Ok(announced) => Ok(Some(Guarding { announced, marks })),
             Err(error) if parts.consistency == Consistency::Strict => {

@@ -25,6 +25,7 @@
 //! | `write` | the life of a write, on one page |
 //! | `writing` | one write under way, until it has ended |
 //! | `guarded` | writes that are announced before they are committed |
+//! | `late` | commits of writes that were given up |
 //! | `install` | what a write returned goes into memory, if nothing overlapped it |
 //! | `plain` | keys without a source: what was written is what is read |
 //! | `memory` | the memory tier with a policy chosen when the program runs |
@@ -74,6 +75,7 @@ mod invalidate;
 mod key_fence;
 mod key_tags;
 mod keys;
+mod late;
 mod ledger;
 mod load;
 mod many;

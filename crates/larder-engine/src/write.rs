@@ -11,7 +11,8 @@
 //!    say that no other write of the key ended and nothing invalidated it since the commit began
 //!    (see [`install`](crate::install)); otherwise as around.
 //!
-//! A commit whose outcome is unknown counts as committed without a value. Once a write has
+//! A commit whose outcome is unknown counts as committed without a value, at once and when it can't
+//! come any more (see [`late`](crate::late)). Once a write has
 //! returned, a get that starts here returns nothing from before it, and one that starts in another
 //! process and insists on its [position](Wrote::position) neither.
 

@@ -86,6 +86,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Writing<K, V> {
                     None if is_unknown => {
                         let returned = Returned { written: &Written::Unsaid, began, fence };
                         self.end(writes, &returned).await;
+                        parts.expect_late(&self.key, writes);
                     }
                     None => {}
                     Some(guarding) if is_unknown => self.leave_open(&guarding).await,

@@ -4,6 +4,7 @@ mod behind;
 mod bind;
 
 use std::fmt;
+use std::time::Duration;
 
 use larder_core::sink::{
     Applied, DeadLetter, Numbered, Sequence, Sink, SinkAbilities, WriteError, WriteFault,
@@ -101,6 +102,7 @@ pub struct SqlSink {
     format: Format,
     rows: Rows,
     warnings: Vec<Warning>,
+    lingers: Duration,
     changes: Either,
 }
 
@@ -156,7 +158,9 @@ impl SqlSink {
             #[cfg(feature = "mysql")]
             Kind::Mysql(pool) => Either::Mysql(Changes::new(pool.clone(), question, orders, limit)),
         };
-        Ok(Self { key, cache: writes.cache, format, rows, warnings, changes })
+        // For so long the server may be at a statement that nobody waits for any more.
+        let lingers = database.options().write_timeout;
+        Ok(Self { key, cache: writes.cache, format, rows, warnings, lingers, changes })
     }
 
     /// What the keys look like.
@@ -275,6 +279,10 @@ impl Sink<Key, Value> for SqlSink {
     fn abilities(&self) -> SinkAbilities {
         let [store, delete, add] = self.orders().each_ref().map(Option::is_some);
         SinkAbilities { store, delete, add, replace: self.rows == Rows::One, behind: true }
+    }
+
+    fn lingers(&self) -> Duration {
+        self.lingers
     }
 
     /// Whether the key is of the template, and the value has what the statement binds. What the

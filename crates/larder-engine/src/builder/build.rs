@@ -18,6 +18,7 @@ use crate::filter::Filter;
 use crate::flight::Flights;
 use crate::gather::Gathering;
 use crate::guard::{Guard, GuardBounds};
+use crate::late::Late;
 use crate::ledger::Ledger;
 use crate::memory::memory_tier;
 use crate::patience::Patience;
@@ -168,6 +169,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             vouches,
             source: self.source,
             writes,
+            late: Late::default(),
             consistency,
             part,
             guard: self.guard.map_or_else(|| Guard::new(GuardBounds::default()), Ok)?,

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
+use std::time::Duration;
 
-use larder_core::ErrorKind;
-use larder_core::sink::{SinkAbilities, WriteFault};
+use larder_core::sink::{Sink, SinkAbilities, WriteError, WriteFault};
+use larder_core::{ErrorKind, Write, Written};
 use larder_engine::{Cache, Engine, Guard, GuardBounds, WriteMode};
 use larder_test::sink::Step;
 use larder_test::{TestSink, TestSource};
+use tokio::sync::Notify;
 
 use super::{Written7, fault, putting};
 use crate::common::{Numbers, S, at_once, settle};
@@ -59,6 +61,58 @@ async fn a_sink_that_panics_or_is_too_slow_may_have_committed() {
     let error = put.await.unwrap().unwrap_err();
     assert_eq!((fault(&error), error.kind()), (WriteFault::Unknown, ErrorKind::Timeout));
     assert_eq!(cache.get(&7).await.unwrap(), Some(72));
+}
+
+/// A database that goes on with what its client has given up on: it waits for a lock.
+struct Locked(Arc<Database>);
+
+struct Database {
+    source: TestSource<u64, u64>,
+    unlocked: Notify,
+    lingers: Duration,
+}
+
+impl Sink<u64, u64> for Locked {
+    fn abilities(&self) -> SinkAbilities {
+        SinkAbilities { store: true, ..SinkAbilities::default() }
+    }
+
+    fn lingers(&self) -> Duration {
+        self.0.lingers
+    }
+
+    async fn write(&self, key: &u64, write: &Write<u64>) -> Result<Written<u64>, WriteError> {
+        let (database, key, write) = (Arc::clone(&self.0), *key, write.clone());
+        let Write::Store(value) = write else { return Ok(Written::Unsaid) };
+        let committed = tokio::spawn(async move {
+            database.unlocked.notified().await;
+            database.source.set(key, value);
+        });
+        committed.await.unwrap();
+        Ok(Written::Unsaid)
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_after_its_write_was_given_up_is_read_once_none_can_come_any_more() {
+    for (lingers, until) in [(Duration::ZERO, S), (3 * S, 3 * S)] {
+        let test = Written7::new();
+        let source = test.bench.source.clone();
+        let database = Arc::new(Database { source, unlocked: Notify::new(), lingers });
+        let builder = test.builder().sink(Locked(Arc::clone(&database))).write_timeout(S);
+        let cache = builder.build().unwrap();
+        let put = putting(&cache, 71);
+        settle().await;
+        test.bench.clock.advance(S);
+        assert_eq!(fault(&put.await.unwrap().unwrap_err()), WriteFault::Unknown);
+        assert_eq!(cache.get(&7).await.unwrap(), Some(70));
+        database.unlocked.notify_one();
+        settle().await;
+        assert_eq!(test.bench.source.value(&7), Some(71));
+        test.bench.clock.advance(until);
+        settle().await;
+        assert_eq!(cache.get(&7).await.unwrap(), Some(71), "{lingers:?}");
+    }
 }
 
 #[tokio::test]

@@ -170,6 +170,35 @@ async fn what_passes_by_itself_is_transient() {
     assert!(error.error.chain().contains("read-only"), "{}", error.error.chain());
 }
 
+/// The server goes on with a statement that nobody waits for: for no longer than is said.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_given_up_is_committed_within_the_time_that_is_said_or_never() {
+    let shop = shop().await;
+    shop.postgres.psql("INSERT INTO counters VALUES (1, 0)");
+    let options = Options { write_timeout: Duration::from_secs(2), ..Options::new("shop") };
+    let database = Database::open(&shop.postgres.url(), &options).unwrap();
+    let shop = PostgresShop { database, ..shop };
+    let sink = counters(&shop);
+    let key = Key::from("counter:1");
+    sink.write(&key, &Write::Add(1)).await.unwrap();
+    let mut other = connect(&shop).await;
+    execute(&mut other, "BEGIN; UPDATE counters SET n = n").await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    {
+        let add = Write::Add(10);
+        let mut given_up = Box::pin(sink.write(&key, &add));
+        while shop.sql(waiting).await == "0" {
+            let soon = tokio::time::timeout(Duration::from_millis(20), &mut given_up).await;
+            assert!(soon.is_err(), "the row isn't locked");
+        }
+    }
+    execute(&mut other, "COMMIT").await;
+    let start = std::time::Instant::now();
+    while shop.sql("SELECT n FROM counters").await != "11" {
+        assert!(start.elapsed() < sink.lingers(), "it was ended with its client");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trigger_that_raises_refuses_this_write_alone() {
     let shop = shop().await;
