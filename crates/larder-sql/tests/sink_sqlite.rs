@@ -87,6 +87,7 @@ checks!(
     statements_that_do_not_write_are_refused_with_the_cure,
     what_is_returned_otherwise_is_not_said,
     with_terms_what_is_held_is_said_with_the_tags_of_a_load,
+    that_nothing_is_held_is_only_said_where_it_is_certain,
     a_migration_between_writes_is_noticed,
 );
 

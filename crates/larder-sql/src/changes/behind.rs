@@ -126,7 +126,8 @@ impl<W: Writer> ApplyJob<'_, W> {
                     failure => failure,
                 })?;
                 for (entry, outcome) in due.iter().zip(done) {
-                    results[entry.at] = Applied::Now(written(order, planned, outcome));
+                    let written = written(order, planned, question.rows, outcome);
+                    results[entry.at] = Applied::Now(written);
                 }
             }
         }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use larder_core::steps::{Step, reach};
-use larder_core::{Result, Value, Written};
+use larder_core::{Error, ErrorKind, Result, Value, Written};
 
 use super::{Bound, Changes, Isolation, Orders, Outcome, Planned, Writer, no_statement};
+use crate::load::Rows;
 use crate::loads::{Asked, Question};
 use crate::pool::{Failure, Once, Progress};
 use crate::writes::Order;
@@ -21,21 +22,39 @@ pub(crate) enum Ended<T> {
 }
 
 /// What is held after a write, as far as the database said.
-pub(super) fn written<C>(order: &Order, planned: &Planned<C>, outcome: Outcome) -> Written<Value> {
+///
+/// That there is nothing is only known where the statement names rows by the key alone, and the
+/// value is one row: a condition of its own may have spared what the load still finds, and many
+/// rows without any are an empty array.
+pub(super) fn written<C>(
+    order: &Order,
+    planned: &Planned<C>,
+    rows: Rows,
+    outcome: Outcome,
+) -> Written<Value> {
+    let is_row_of_key = planned.is_by_key && rows == Rows::One;
     match (order.verb, outcome) {
-        ("delete", Outcome { rows, .. }) => {
-            if (rows > 0 && order.head != "CALL") || planned.is_by_key {
-                Written::Absent
-            } else {
-                Written::Unsaid
-            }
-        }
-        ("add", Outcome { rows: 0, .. }) if order.head != "CALL" => Written::Absent,
+        ("delete", _) if is_row_of_key && order.head == "DELETE" => Written::Absent,
+        ("delete", _) => Written::Unsaid,
+        ("add", Outcome { rows: 0, .. }) if is_row_of_key => Written::Absent,
+        ("add", outcome) if changed_nothing(order, &outcome) => Written::Unsaid,
         (_, Outcome { value: Some(value), .. }) if planned.unsaid.is_none() => {
             value.map_or(Written::Absent, Written::Value)
         }
         _ => Written::Unsaid,
     }
+}
+
+/// Whether it found no row that it could change. A procedure doesn't say.
+fn changed_nothing(order: &Order, outcome: &Outcome) -> bool {
+    outcome.rows == 0 && order.head != "CALL"
+}
+
+/// The error of an `add` whose own condition lets it change nothing: whoever reads the number would
+/// take it for the sum.
+fn nothing_to_add_to() -> Failure {
+    let what = "the add changed no row: there is none, or its condition doesn't let it";
+    Failure::Whole(Error::new(ErrorKind::Refused, what))
 }
 
 /// One write in a transaction of its own.
@@ -102,7 +121,12 @@ impl<W: Writer> WriteJob<'_, W> {
         let (question, load) = (&self.changes.question, &self.plan.load);
         let done = W::change(connection, question, load, &planned.change, self.bound).await?;
         let order = self.changes.orders[self.place].as_ref().ok_or_else(no_statement)?;
-        Ok(Ended::Committed(written(order, planned, done)))
+        let is_in_vain = order.verb == "add" && changed_nothing(order, &done);
+        let written = written(order, planned, question.rows, done);
+        match written {
+            Written::Unsaid if is_in_vain => Err(nothing_to_add_to()),
+            written => Ok(Ended::Committed(written)),
+        }
     }
 }
 

@@ -95,6 +95,7 @@ checks!(
 checks!(
     statements on shop().await;
     statements_that_do_not_write_are_refused_with_the_cure,
+    that_nothing_is_held_is_only_said_where_it_is_certain,
     a_migration_between_writes_is_noticed,
 );
 

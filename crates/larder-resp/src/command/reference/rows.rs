@@ -36,9 +36,9 @@ room for many. |
 - `INCR` replies the number that is the whole value, or that stands in the column which `counter`
   names, or in the only column beside those of the key. Where none does, the row is written all the
   same, and the error says so. Behind a journal the sum may have what others added meanwhile, if
-  nothing else was known of the row.
-- `INCR` of a row that isn't there does what `add` does then. If that changes nothing, the reply is
-  an error.
+  nothing else was known of the row; and so it may where `add` doesn't return the row.
+- `INCR` of a row that isn't there does what `add` does then. If that changes nothing, or a
+  condition of `add` spares the row, the reply is an error.
 - **Who repeats a command whose reply was lost may count twice.** The same holds where an error says
   that the write may be committed, or that it counts, and after `INTERNAL`. After every other error
   nothing was written. Set clients to retry reads only.

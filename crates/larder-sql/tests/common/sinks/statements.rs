@@ -2,10 +2,10 @@
 
 use larder_core::sink::{Applied, WriteFault};
 use larder_core::{ErrorKind, Key, Sink, Value, Write, Written};
-use larder_sql::{SqlSink, Writes};
+use larder_sql::{Rows, SqlSink, Writes};
 
-use super::super::{answer, load, source, tagged, text};
-use super::{Shop, held, numbered, user, user_writes, users};
+use super::super::{answer, load, raw, source, tagged, text};
+use super::{Shop, fates, held, numbered, user, user_writes, users};
 
 pub async fn statements_that_do_not_write_are_refused_with_the_cure(shop: &impl Shop) {
     for (store, cure) in [
@@ -136,4 +136,37 @@ pub async fn a_migration_between_writes_is_noticed(shop: &impl Shop) {
     assert_eq!((error.fault, error.error.kind()), (WriteFault::Transient, ErrorKind::Config));
     // Letters can be written down all the same.
     sink.bury(epoch, &numbered("user:1", user(1, "d"), epoch, 2), "no table").await.unwrap();
+}
+
+/// A statement may have a condition of its own, and a value may be of many rows.
+pub async fn that_nothing_is_held_is_only_said_where_it_is_certain(shop: &impl Shop) {
+    shop.sql("INSERT INTO counters VALUES (1, 5); INSERT INTO counters VALUES (2, 7)").await;
+    let one = || raw("counter:{id:int}", "SELECT n FROM counters WHERE id = {id}");
+    let key = Key::from("counter:1");
+    let enough = "UPDATE counters SET n = n + {delta} WHERE id = {id} AND n + {delta} >= 0";
+    let writes = Writes { add: Some(enough.to_owned()), ..Writes::new("stock", one()) };
+    let stock = SqlSink::new(shop.database(), writes).unwrap();
+    let error = stock.write(&key, &Write::Add(-9)).await.unwrap_err();
+    assert_eq!((error.fault, error.error.kind()), (WriteFault::Poison, ErrorKind::Refused));
+    assert!(error.error.to_string().contains("its condition"), "{}", error.error);
+    let epoch = stock.own("a").await.unwrap();
+    let batch = [numbered("counter:1", Write::Add(-9), epoch, 1)];
+    assert_eq!(fates(&stock.apply(epoch, &batch).await.unwrap()), ["unsaid"]);
+    assert_eq!(shop.sql("SELECT n FROM counters ORDER BY id").await, "5\n7");
+
+    let deletes = |delete: &str, load| {
+        let writes = Writes { delete: Some(delete.to_owned()), ..Writes::new("gone", load) };
+        SqlSink::new(shop.database(), writes).unwrap()
+    };
+    let large = deletes("DELETE FROM counters WHERE id >= {id} AND n > 6", one());
+    assert_eq!(large.write(&key, &Write::Delete).await.unwrap(), Written::Unsaid);
+    assert_eq!(shop.sql("SELECT n FROM counters").await, "5");
+    let mut list = load("counter:{id:int}", "SELECT n FROM counters WHERE id = {id}");
+    list.rows = Rows::Many;
+    let all = deletes("DELETE FROM counters WHERE id = {id}", list.clone());
+    assert_eq!(all.write(&key, &Write::Delete).await.unwrap(), Written::Unsaid);
+    let loads = source(shop.database(), list);
+    assert_eq!(answer(&loads, "counter:1").await.as_deref(), Some("[]"));
+    let emptied = deletes("UPDATE counters SET n = 0 WHERE id = {id}", one());
+    assert_eq!(emptied.write(&key, &Write::Delete).await.unwrap(), Written::Unsaid);
 }
