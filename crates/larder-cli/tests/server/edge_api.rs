@@ -1,8 +1,8 @@
 //! An edge in front of the cache API: what the API says of its rows is enough to purge by them.
 
-use larder_test::Larder;
+use larder_test::{Larder, Redis};
 
-use crate::http_support::{Answer, JSON, Shop, ask, get, serve_http};
+use crate::http_support::{Answer, JSON, Shop, ask, exchange_at, get, serve_http};
 use crate::support::{connect, http};
 
 /// A larder whose edge has its own cache API as the origin.
@@ -59,6 +59,31 @@ fn an_edge_before_the_api_drops_an_answer_when_its_row_changes() {
         204
     );
     assert_eq!(through(&larder, absent).0, 200);
+}
+
+/// What an edge holds may be from before the position: nobody tells it of those of other processes
+/// before it answers.
+#[test]
+fn who_insists_on_a_position_is_answered_by_the_api_and_not_by_what_an_edge_holds() {
+    let (redis, shop) = (Redis::start(), Shop::new());
+    let shared = format!("[shared]\nurl = \"{}\"\n", redis.url());
+    let edge = "[edge.users]\nlisten = \"{edge}\"\norigin = \"http://{http}\"\n";
+    let config = shop.config("changes = \"announced\"", "fresh_for = \"1h\"");
+    let larder = serve_http(&format!("{shared}{edge}{config}"));
+    let ada = "/cache/user/user:1";
+    through(&larder, ada);
+    assert!(!through(&larder, ada).2, "the edge holds it");
+    let done = ask(&larder, "POST /invalidate", JSON, r#"{"keys":["user:2"]}"#);
+    let position = done.field("larder-position").unwrap();
+    let fetched = || larder.metric("larder_edge_origin_requests_total", "edge=\"users\"");
+    let before = fetched();
+    let url = larder.edge_url();
+    let host = format!("Host: {}", url.strip_prefix("http://").unwrap());
+    let lines = [&*host, "Connection: close", &format!("Larder-Position: {position}")];
+    let request = format!("GET {ada} HTTP/1.1\r\n{}\r\n\r\n", lines.join("\r\n"));
+    let read = exchange_at(&url, request.as_bytes());
+    assert!(read.status == 200 && fetched() > before, "{read:?}");
+    assert!(!through(&larder, ada).2, "for others it is as it was");
 }
 
 #[test]

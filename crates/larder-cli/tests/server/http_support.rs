@@ -49,8 +49,12 @@ impl Answer {
 
 /// Sends a request as it is, to be answered and closed.
 pub(crate) fn exchange(larder: &Larder, request: &[u8]) -> Answer {
-    let mut stream =
-        TcpStream::connect(larder.http_url().strip_prefix("http://").unwrap()).unwrap();
+    exchange_at(&larder.http_url(), request)
+}
+
+/// The same with who listens there.
+pub(crate) fn exchange_at(url: &str, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // Who refuses early may close before all is sent.
     let _ = stream.write_all(request);

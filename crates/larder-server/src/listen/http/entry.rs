@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{
     ACCEPT_RANGES, AGE, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE,
+    IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, VARY,
 };
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
@@ -23,7 +23,7 @@ use larder_http::{
 };
 use larder_resp::Row;
 
-use super::place::position;
+use super::place::{POSITION, position};
 use super::problem::Problem;
 use super::{Api, content_type};
 use crate::edge::tag_of_cache;
@@ -43,6 +43,10 @@ pub(super) async fn get(
     let tag = EntityTag::of_content(kind, &content);
     let mut fields = HeaderMap::new();
     api.policy(&row, &answer).write(&tag, &mut fields);
+    if api.service.engine().shares() {
+        // Who insists on a position isn't to be given what a cache on the way has from before it.
+        fields.insert(VARY, HeaderValue::from(POSITION));
+    }
     fields.insert(AGE, HeaderValue::from(0));
     status(&row, &answer, &mut fields);
     if answer.value.is_none() {
