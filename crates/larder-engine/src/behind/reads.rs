@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_core::{
-    Answer, CacheKey, Error, ErrorKind, LoadContext, Moment, Result, State, Terms, Tier,
+    Answer, CacheKey, Error, ErrorKind, KeyText, LoadContext, Moment, Result, State, Terms, Tier,
 };
 
 use super::Behind;
@@ -16,6 +16,7 @@ use crate::fence::Fence;
 use crate::fill::{Fill, Loaded, check_terms};
 use crate::flight::{Flight, Landed};
 use crate::load::Seek;
+use crate::wait::within;
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// Lands a flight with what was acknowledged of its key, if something waits to be applied.
@@ -120,7 +121,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
                 Beneath::Pinned(doubts) => break doubts,
                 Beneath::Flies => {
                     let clock = &**self.engine.clock();
-                    if crate::wait::within(clock, until, settled).await.is_none() {
+                    if within(clock, until, settled).await.is_none() {
                         let message = "the key is being written, and that takes long";
                         return Err(
                             Error::new(ErrorKind::Timeout, message).for_key(self.text(key)?)
@@ -130,10 +131,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
         };
         let pin = Pin { behind, key, found: None };
-        self.load_beneath(pin, doubts).await
+        self.load_beneath(pin, doubts, until).await
     }
 
-    async fn load_beneath(&self, mut pin: Pin<'_, K, V>, doubts: u64) -> Result<Option<Known<V>>> {
+    /// Asks the source in its turn, as every load does, and no longer than a load may take: until
+    /// it ends, what waits isn't applied.
+    async fn load_beneath(
+        &self,
+        mut pin: Pin<'_, K, V>,
+        doubts: u64,
+        until: Moment,
+    ) -> Result<Option<Known<V>>> {
         let source = self.source.as_ref().ok_or_else(|| {
             let message = format!(
                 "the cache {} has no source, and so doesn't know what differences add up to",
@@ -141,10 +149,17 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             );
             Error::new(ErrorKind::Refused, message)
         })?;
+        let named = |error: Error| error.for_key(KeyText::lossy(pin.key));
+        let place = self.guard.enter(self.engine.now()).map_err(named)?;
+        let clock = self.engine.clock();
+        let turn = within(&**clock, until, place.turn(clock)).await;
+        let turn = turn.unwrap_or_else(|| Err(no_turn())).map_err(named)?;
         let (at, born, horizon) = (self.engine.now(), self.engine.events().count(), self.horizon());
         let context = LoadContext::new(self.load_timeout);
-        let loaded = source.load(pin.key, &mut context.clone()).await;
-        let value = loaded.map_err(Error::from_loader)?;
+        let mut lent = context.clone();
+        let (loaded, _) = self.ask_source(&place, source.load(pin.key, &mut lent)).await;
+        drop(turn);
+        let value = loaded.map_err(named)?;
         let terms = context.take_terms().pop().unwrap_or_default();
         check_terms(&terms)?;
         pin.found = Some(Found { value, base: self.base_of(&terms, at, born), doubts });
@@ -163,6 +178,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             None => Ok(None),
         }
     }
+}
+
+fn no_turn() -> Error {
+    let message = "the source had no turn for what is beneath writes that wait to be applied";
+    Error::new(ErrorKind::Timeout, message)
 }
 
 /// Lands a flight when what waits is durable and known.

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::common::{S, settle};
-use larder_core::{Journal, Tier, Write, Written};
-use larder_engine::{Fill, Lookup};
+use larder_core::{ErrorKind, Journal, Tier, Write, Written};
+use larder_engine::behind::BehindBounds;
+use larder_engine::{Fill, GuardBounds, Lookup};
+use larder_test::TestJournal;
 
-use super::fresh;
+use super::{BOUNDS, Process, fresh};
+use crate::common::{S, settle};
+use crate::table::Table;
 
 #[tokio::test]
 async fn what_was_acknowledged_is_read_at_once_and_applied_later() {
@@ -141,4 +144,45 @@ async fn a_lookup_finds_what_was_added_on_top_of_what_the_source_has() {
     process.add(1, 5).await.unwrap();
     let Lookup::Hit(answer) = process.cache.lookup(&1).await else { panic!("it is known") };
     assert_eq!(answer.value, Some(105));
+}
+
+/// What waits isn't applied while somebody reads beneath it, so that must have an end.
+#[tokio::test]
+async fn a_load_beneath_takes_no_longer_than_a_load_may() {
+    let (table, _, process) = fresh().await;
+    process.add(1, 5).await.unwrap();
+    table.rows(|rows| rows.holds_loads = true);
+    let cache = process.cache.clone();
+    let read = tokio::spawn(async move { cache.get(&1).await });
+    process.turn(2 * S).await;
+    assert_eq!((table.held(1), table.rows(|rows| rows.loading)), (None, 1));
+    for _ in 0..10 {
+        process.turn(5 * S).await;
+    }
+    assert_eq!(read.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!((table.held(1), table.rows(|rows| rows.loading)), (Some(5), 0));
+}
+
+#[tokio::test]
+async fn loads_beneath_are_never_more_than_the_guard_lets_through() {
+    let (table, journal) = (Table::default(), TestJournal::default());
+    let bounds = BehindBounds { delay: 1000 * S, batch_from: 1000, keys_max: 1000, ..BOUNDS };
+    let bounds = BehindBounds { slow_from: 1000, ..bounds };
+    let process = Process::over(&table, &journal, bounds);
+    process.behind.start(&process.engine).await.unwrap();
+    table.rows(|rows| rows.holds_loads = true);
+    let loads_max = GuardBounds::default().loads_max;
+    let keys = 2 * loads_max as u64;
+    let mut reads = Vec::new();
+    for key in 0..keys {
+        process.add(key, 5).await.unwrap();
+        let cache = process.cache.clone();
+        reads.push(tokio::spawn(async move { cache.get(&key).await }));
+    }
+    settle().await;
+    assert_eq!(table.rows(|rows| rows.loading), loads_max);
+    table.let_go();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap(), Some(5));
+    }
 }

@@ -51,6 +51,10 @@ pub(crate) struct Rows {
     pub(crate) holds: bool,
     /// And so do their answers, when they are committed.
     pub(crate) holds_answers: bool,
+    /// Loads wait until they are let go.
+    pub(crate) holds_loads: bool,
+    /// So many of them do.
+    pub(crate) loading: usize,
     /// And so does what is said of letters.
     pub(crate) holds_letters: bool,
     /// How often that was asked for and is on its way.
@@ -72,6 +76,7 @@ impl Table {
     pub(crate) fn let_go(&self) {
         self.rows(|rows| {
             (rows.holds, rows.holds_answers, rows.holds_letters) = (false, false, false);
+            rows.holds_loads = false;
         });
         self.0.let_go.notify_waiters();
     }
@@ -135,9 +140,20 @@ fn fault(fault: WriteFault, message: &'static str) -> WriteError {
     WriteError::new(fault, Error::new(ErrorKind::SourceDown, message))
 }
 
+/// A load, until it ends or is given up.
+struct Loading<'a>(&'a Table);
+
+impl Drop for Loading<'_> {
+    fn drop(&mut self) {
+        self.0.rows(|rows| rows.loading -= 1);
+    }
+}
+
 impl Source<u64, i64> for Table {
     async fn load(&self, key: &u64, _: &mut LoadContext) -> Result<Option<i64>, LoadError> {
-        self.wait().await;
+        self.rows(|rows| rows.loading += 1);
+        let _loading = Loading(self);
+        self.wait_while(|rows| rows.holds || rows.holds_loads).await;
         Ok(self.rows(|rows| {
             rows.loads += 1;
             rows.held.get(key).copied()
