@@ -5,6 +5,7 @@
 //! | fault | what is done |
 //! |---|---|
 //! | transient, conflict | nothing is written: its keys wait again, and may be joined by further writes |
+//! | too slow | the batch is divided in two: it would take as long again, and nothing of it ever be applied |
 //! | unknown | the same batch again, with the same sequences, until it is known, and joined by nothing: what is committed already would be counted again with what joined it |
 //! | poison | the batch is divided in two, until one write is left: that one is buried |
 //! | disowned | nothing is written any more; what waits stays in the journal |
@@ -55,6 +56,19 @@ struct Batch<K, V> {
     writes: Vec<Numbered<K, V>>,
     /// Whether it may be committed already.
     is_unknown: bool,
+}
+
+impl<K, V> Batch<K, V> {
+    /// Whether smaller ones may be fast enough.
+    fn was_too_slow(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::Timeout && self.writes.len() > 1
+    }
+
+    /// Its writes in two transactions, the first one last: it is taken next.
+    fn halves(mut self, is_unknown: bool) -> [Self; 2] {
+        let rest = self.writes.split_off(self.writes.len() / 2);
+        [rest, self.writes].map(|writes| Self { writes, is_unknown })
+    }
 }
 
 /// See the module's documentation.
@@ -182,12 +196,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
             self.behind.counters.failed.add(1);
             match fault {
                 // It was executed, so nothing of it had been committed before.
-                WriteFault::Poison if batch.writes.len() > 1 => {
-                    let rest = batch.writes.split_off(batch.writes.len() / 2);
-                    for writes in [rest, batch.writes] {
-                        left.push(Batch { writes, is_unknown: false });
-                    }
-                }
+                WriteFault::Poison if batch.writes.len() > 1 => left.extend(batch.halves(false)),
                 WriteFault::Poison => {
                     let Some(dead) = batch.writes.pop() else { continue };
                     if let Turn::Ended = self.bury(parts, dead, &error).await {
@@ -197,6 +206,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
                 WriteFault::Transient | WriteFault::Conflict if !batch.is_unknown => {
                     let what = What::WriteFailed { what: Failing::Apply, error: &error };
                     parts.tell_of_all(what);
+                    if batch.was_too_slow(&error) {
+                        left.extend(batch.halves(false));
+                        continue;
+                    }
                     left.push(batch);
                     self.give_back(left);
                     return Turn::Failed;
@@ -204,7 +217,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
                 WriteFault::Unknown | WriteFault::Transient | WriteFault::Conflict => {
                     let what = What::WriteFailed { what: Failing::Unknown, error: &error };
                     parts.tell_of_all(what);
-                    left.push(Batch { is_unknown: true, ..batch });
+                    match batch.was_too_slow(&error) {
+                        true => left.extend(batch.halves(true)),
+                        false => left.push(Batch { is_unknown: true, ..batch }),
+                    }
                     self.rest(parts).await;
                 }
                 WriteFault::Disowned => {

@@ -96,6 +96,22 @@ async fn a_transaction_that_takes_too_long_is_repeated_and_counts_once() {
     assert_eq!(table.held(1), Some(5));
 }
 
+/// A batch that is too much for the sink would be too much again, for ever.
+#[tokio::test]
+async fn a_batch_that_is_always_too_slow_is_applied_in_smaller_ones() {
+    let (table, _, process) = fresh().await;
+    table.rows(|rows| rows.slow_beyond = Some(2));
+    for key in 0..8 {
+        process.add(key, 5).await.unwrap();
+    }
+    for _ in 0..20 {
+        process.turn(5 * S).await;
+    }
+    let held = table.rows(|rows| (0..8).filter(|key| rows.held.get(key) == Some(&5)).count());
+    assert_eq!(held, 8, "{:?}", table.rows(|rows| rows.batches.clone()));
+    assert_eq!(process.get(3).await, Some(5));
+}
+
 #[tokio::test]
 async fn one_write_that_is_refused_is_buried_alone() {
     let (table, journal, process) = fresh().await;

@@ -49,6 +49,8 @@ pub(crate) struct Rows {
     pub(crate) asks_left: Option<usize>,
     /// Transactions wait until they are let go.
     pub(crate) holds: bool,
+    /// Those of more writes than this never end.
+    pub(crate) slow_beyond: Option<usize>,
     /// And so do their answers, when they are committed.
     pub(crate) holds_answers: bool,
     /// Loads wait until they are let go.
@@ -205,6 +207,7 @@ impl Sink<u64, i64> for Table {
         batch: &[Numbered<u64, i64>],
     ) -> Result<Vec<Applied<i64>>, WriteError> {
         self.rows(|rows| rows.batches.push(batch.len()));
+        self.wait_while(|rows| rows.slow_beyond.is_some_and(|most| batch.len() > most)).await;
         self.wait().await;
         let done = self.rows(|rows| {
             let fails = rows.fails.pop_front().unwrap_or(Fails::Not);
