@@ -241,13 +241,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let now = self.engine.now();
             let coming = Coming { write, epoch: entry.epoch, letter: entry.letter, weight, now };
             behind.dirty.push(key, coming, |_| Ok(*number))?;
+            // Who read before the replay, a warming for instance, has put into memory what the
+            // sink held without it.
+            if self.strike_at_push(key, now) {
+                behind.dirty.want(key);
+            }
             behind.taken_below.store(number + 1, Ordering::Release);
         }
         behind.wake.notify_one();
         let count = before.len() as u64;
-        // Who applied them may have ended before anybody was told. Where the shared tier is down
-        // it is kept, and told later.
-        if !before.is_empty() && self.engine.shares() {
+        // Who applied them may have ended before anybody was told, and been at it while somebody
+        // read here. Where the shared tier is down it is kept, and told later.
+        if !before.is_empty() {
             let _ = Cache(Arc::clone(self)).invalidate_many(&before).await;
         }
         Ok(count)

@@ -200,7 +200,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// Returns whether something was held.
-    fn strike_at_push(&self, key: &K, now: Moment) -> bool {
+    pub(super) fn strike_at_push(&self, key: &K, now: Moment) -> bool {
         #[cfg(shuttle)]
         if self.engine.omits(crate::engine::Omit::StrikeAtPush) {
             return false;

@@ -48,6 +48,48 @@ async fn what_cant_be_applied_at_the_end_is_applied_after_the_next_start() {
     assert_eq!(table.held(1), Some(1));
 }
 
+/// Before a replay, and during it, memory may be filled: by a warming, or by who doesn't wait.
+#[tokio::test]
+async fn what_was_read_or_begun_before_a_replay_is_not_what_is_read_after_it() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| {
+        rows.held.extend([(1, 1), (2, 2)]);
+        rows.fails.extend([Fails::Before(WriteFault::Transient); 99]);
+    });
+    process.put(1, 10).await.unwrap();
+    process.put(2, 20).await.unwrap();
+    let next = Process::over(&table, &journal.after_the_end(0), BOUNDS);
+    assert_eq!(next.get(1).await, Some(1));
+    table.rows(|rows| rows.holds_loads = true);
+    let cache = next.cache.clone();
+    let begun = tokio::spawn(async move { cache.get(&2).await });
+    settle().await;
+    next.behind.start(&next.engine).await.unwrap();
+    table.let_go();
+    begun.await.unwrap().unwrap();
+    assert_eq!((next.get(1).await, next.get(2).await), (Some(10), Some(20)));
+    assert_eq!((table.held(1), table.held(2)), (Some(1), Some(2)));
+}
+
+/// A twin that was merely stopped has one more transaction on its way.
+#[tokio::test]
+async fn what_was_read_before_a_twin_applied_the_last_of_it_is_not_what_is_read_after_a_replay() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| {
+        rows.held.insert(1, 1);
+        rows.fails.extend([Fails::Before(WriteFault::Transient); 2]);
+    });
+    process.put(1, 10).await.unwrap();
+    let next = Process::over(&table, &journal.after_the_end(0), BOUNDS);
+    assert_eq!(next.get(1).await, Some(1));
+    for _ in 0..5 {
+        process.turn(4 * S).await;
+    }
+    assert_eq!(table.held(1), Some(10));
+    next.behind.start(&next.engine).await.unwrap();
+    assert_eq!(next.get(1).await, Some(10));
+}
+
 #[tokio::test]
 async fn a_second_owner_is_refused_and_a_paused_twin_writes_nothing() {
     let (table, journal, process) = fresh().await;
