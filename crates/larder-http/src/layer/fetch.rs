@@ -122,7 +122,7 @@ impl<S> Fetch<S> {
                     let (head, body) = response.0.into_parts();
                     let sent = &parts.headers;
                     let new = store.new_part(sent, &head.headers, response.1, &selection, &berth);
-                    let all = store.completed(held, new, sent, body).await;
+                    let all = store.completed(held, new, sent, body, &berth).await;
                     let Some((kept, tags)) = all else {
                         asks = Asks::Whole;
                         continue;

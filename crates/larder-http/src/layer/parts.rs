@@ -19,9 +19,10 @@ use larder_engine::Fill;
 
 use super::berth::Berth;
 use super::entry::Kept;
+use super::key;
 use super::selection::Selection;
 use super::store::Store;
-use super::tags::Tags;
+use super::tags::{self, Tags};
 use super::waiting::within;
 use crate::{ContentRange, Held, Part, Partial, Received, Stored, storable_part};
 
@@ -82,13 +83,21 @@ impl Store {
         let known = found.and_then(|found| found.kept.partial());
         let known = known.and_then(|held| held.take(headers, &fields, received, &self.rules));
         let combined = known.and_then(|held| self.with(&held, range.part.first, bytes));
+        let combined = combined.and_then(|all| Some((self.tags_of_all(&all, &berth)?, all)));
         let new = || alone.then(|| self.with(&empty, range.part.first, bytes)).flatten();
-        let Some(partial) = combined.or_else(new) else {
+        let Some((tags, partial)) = combined.or_else(|| Some((tags, new()?))) else {
             berth.give_back();
             return Fill::NotKept;
         };
         let kept = Arc::new(self.kept_of(&partial));
         self.keep(berth, &kept, headers, tags).await
+    }
+
+    /// The tags of what is held in parts. A 206 to If-Range needn't repeat what its client knows
+    /// (RFC 9110 section 15.3.7), so they are those of the head that all of it has.
+    fn tags_of_all(&self, all: &Partial, berth: &Berth) -> Option<Tags> {
+        let origin = key::origin(berth.uri.key().as_bytes());
+        tags::of(all.head().headers(), origin).inspect_err(|_| self.counters.refused.add(1)).ok()
     }
 
     /// The same with these bytes; `None` where it has no room for them.
@@ -161,6 +170,7 @@ impl Store {
         new: Option<NewPart>,
         headers: &HeaderMap,
         body: RB,
+        berth: &Berth,
     ) -> Option<(Kept, Tags)>
     where
         RB: Body<Data = Bytes>,
@@ -168,7 +178,8 @@ impl Store {
     {
         let new = new?;
         let (all, _) = self.combined(held, &new, headers, body).await?;
-        all.pieces().is_complete().then(|| (self.kept_of(&all), new.tags))
+        let is_complete = all.pieces().is_complete();
+        is_complete.then(|| Some((self.kept_of(&all), self.tags_of_all(&all, berth)?))).flatten()
     }
 
     /// What came of a 200 that broke off, if the rest of it could be asked for.

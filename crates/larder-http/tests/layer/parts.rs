@@ -387,3 +387,22 @@ async fn a_part_to_if_range_is_only_added() {
     assert_eq!((reply.text(), reply.field("content-type")), ("012345", "text/x"));
     assert!(reply.is_hit());
 }
+
+/// RFC 9110 §15.3.7: a 206 to If-Range need not repeat the tags of what it is combined with
+#[tokio::test]
+async fn what_is_combined_goes_with_its_tags() {
+    for further in ["range: bytes=3-7", "range: bytes=5-9", ""] {
+        let (mut tagged, mut plain) = (ranges("cache-tag: t", "\"1\""), ranges("", "\"1\""));
+        let repeats = |got: &Got| !got.headers.contains_key("if-range");
+        let origin = Origin::new(move |got| if repeats(got) { tagged(got) } else { plain(got) });
+        let app = App::new(&origin);
+        range(&app, "0-4").await;
+        app.get_with("/", further).await;
+        let combined = app.get_with("/", further).await;
+        assert!(combined.is_hit() && combined.field("cache-tag") == "t", "{further}");
+        app.cache.purge(&Purge::tag("t"), Invalidation::Drop).await.unwrap();
+        for fields in ["range: bytes=0-1", further] {
+            assert!(!app.get_with("/", fields).await.is_hit(), "{further}: {fields}");
+        }
+    }
+}
