@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::DATE;
+use http::header::{DATE, ETAG, LAST_MODIFIED};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use larder_core::{LoadError, Moment};
@@ -28,6 +28,11 @@ pub(super) struct Passing<'a, S> {
     pub(super) store: &'a Arc<Store>,
     pub(super) service: S,
     pub(super) why: Forwarded,
+}
+
+/// Whether a response says by a validator which representation it is about.
+fn validates(fields: &HeaderMap) -> bool {
+    fields.contains_key(ETAG) || fields.contains_key(LAST_MODIFIED)
 }
 
 impl<S> Passing<'_, S> {
@@ -97,7 +102,16 @@ impl<S> Passing<'_, S> {
             let rules = &store.rules;
             let freshened = match (&method, status) {
                 (&Method::HEAD, _) => {
-                    freshen_by_head(&stored, &headers, status, fields, received, rules)
+                    let by_head =
+                        freshen_by_head(&stored, &headers, status, fields, received, rules);
+                    // What was marked stale needs a validation (RFC 9111 section 4.4), and a HEAD
+                    // without a validator is none.
+                    match by_head {
+                        Freshened::Updated(_) if found.marked && !validates(fields) => {
+                            Freshened::NotThis
+                        }
+                        by_head => by_head,
+                    }
                 }
                 (_, StatusCode::PARTIAL_CONTENT) => {
                     freshen_by_part(&stored, &headers, fields, received, rules)

@@ -81,3 +81,29 @@ async fn what_is_struck_can_be_validated() {
     assert_eq!(reply.cache(), "fwd=stale; fwd-status=304; stored; ttl=60");
     assert!(app.get("/").await.is_hit());
 }
+
+/// RFC 9111 §4.4: a HEAD that names no validator brings back nothing that was struck
+#[tokio::test]
+async fn a_head_without_a_validator_brings_nothing_back() {
+    for (validator, length) in [("", ""), ("", "content-length: 3\n"), ("etag: \"1\"\n", "")] {
+        let mut changed = false;
+        let origin = Origin::new(move |got| {
+            changed |= got.method == Method::POST;
+            let head = format!("200\ncache-control: max-age=60\n{validator}");
+            let body = if changed { "new" } else { "old" };
+            match got.method {
+                Method::GET => response(&format!("{head}\n{body}")),
+                Method::HEAD => response(&format!("{head}{length}")),
+                _ => response("200"),
+            }
+        });
+        let app = App::new(&origin);
+        app.get("/").await;
+        app.ask(request(Method::POST, "/", "")).await;
+        app.ask(request(Method::HEAD, "/", "")).await;
+        let reply = app.get("/").await;
+        // One with its validator does, as a 304 would.
+        let expected = if validator.is_empty() { "new" } else { "old" };
+        assert_eq!(reply.text(), expected, "{validator}{length}: {}", reply.cache());
+    }
+}
