@@ -2,7 +2,7 @@
 //! client that goes away ends it for others.
 //!
 //! 1. Capture the fence, and look once more: another process may have stored it meanwhile, or be
-//!    fetching it (see `berth`).
+//!    fetching it (see `berth`), and what is stored here may have been purged.
 //! 2. Ask the origin: with the conditions of what is stored, if something is, and never with the
 //!    client's own conditions or range.
 //! 3. A 304 freshens what is stored. Another response is published to all who wait as soon as its
@@ -83,7 +83,7 @@ impl<S> Fetch<S> {
         let Self { store, mut service, mut parts, key, selection, found, flight, .. } = self;
         // A body that is validated isn't evicted meanwhile.
         let found = found.filter(|found| !found.kept.body.is_evicted());
-        let reader = found.as_ref().and_then(|found| found.kept.body.reader());
+        let waiting = found.as_ref().and_then(|found| found.kept.body.reader());
         let mut landing = Landing {
             store: Arc::clone(&store),
             flight: Arc::clone(&flight),
@@ -96,6 +96,11 @@ impl<S> Fetch<S> {
             Ok(berth) => berth,
             Err(landed) => return flight.land(landed, None),
         };
+        // What was found may have been purged before the fence was captured, which then doesn't
+        // notice that: only what is still held is validated, and stored again.
+        let found = store.find(key.as_bytes(), &headers, store.now()).found;
+        let reader = found.as_ref().and_then(|found| found.kept.body.reader());
+        drop(waiting);
         store.counters.fetches.add(1);
         parts.headers.remove(RANGE);
         let mut asks = match &found {

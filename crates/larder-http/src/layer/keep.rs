@@ -76,6 +76,20 @@ impl Store {
         }
     }
 
+    /// A ticket to store what was found for a URI under a head that is yet to come, and what is
+    /// found now; `None` where that is something else, or nothing: the ticket doesn't notice what
+    /// was purged before it was given.
+    pub(super) fn ticket_to_freshen(
+        &self,
+        uri: &[u8],
+        headers: &HeaderMap,
+        found: &Found,
+    ) -> Option<(ResponseTicket, Found)> {
+        let ticket = self.ticket_here(&found.key)?;
+        let held = self.find(uri, headers, self.now()).found?;
+        Arc::ptr_eq(&held.kept, &found.kept).then_some((ticket, held))
+    }
+
     /// Stores a response to a request with these fields.
     pub(super) async fn keep(
         &self,

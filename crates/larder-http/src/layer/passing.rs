@@ -54,7 +54,11 @@ impl<S> Passing<'_, S> {
         let store = self.store;
         store.counters.passed.add(1);
         let method = request.method().clone();
-        let ticket = found.as_ref().and_then(|(found, _)| store.ticket_here(&found.key));
+        let freshens = found.as_ref().zip(key);
+        let freshens = freshens.and_then(|((found, headers), key)| {
+            let (ticket, held) = store.ticket_to_freshen(key, headers, found)?;
+            Some((ticket, held, headers.clone()))
+        });
         let posted = key.and_then(|key| Posted::of(store, &request, key));
         let asked = store.now();
         let service = &mut self.service;
@@ -93,7 +97,7 @@ impl<S> Passing<'_, S> {
             }
             (None, None) => None,
         };
-        if let (Some((found, headers)), Some(ticket)) = (found, ticket) {
+        if let Some((ticket, found, headers)) = freshens {
             let own = |moment: Moment| Moment::ZERO + (moment - ticket.taken_at());
             let received =
                 Received { asked: own(asked), came: own(store.now()), wall: store.wall() };

@@ -35,6 +35,7 @@ use crate::{
 };
 
 /// See the module's documentation.
+#[derive(Clone, Copy)]
 pub(super) struct Ranged<'a> {
     pub(super) wanted: &'a Wanted,
     pub(super) store: &'a Arc<Store>,
@@ -62,8 +63,24 @@ impl Ranged<'_> {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<LoadError>,
     {
-        let Self { wanted, store, found, why } = self;
+        let Self { wanted, store, .. } = self;
         let berth = store.berth_here(&wanted.key)?;
+        // As in `fetch`: only what is still held, now that the fence is captured, is stored again.
+        let held = store.find(wanted.key.as_bytes(), &wanted.headers, store.now()).found;
+        let held = held.filter(|held| held.kept.is_part());
+        let still = Ranged { found: held.as_ref(), ..*self };
+        still.asked::<S, B, RB>(service, berth).await
+    }
+
+    async fn asked<S, B, RB>(&self, service: &mut S, berth: Berth) -> Option<Response<CacheBody>>
+    where
+        S: Service<Request<B>, Response = Response<RB>>,
+        S::Error: Into<LoadError>,
+        B: Default,
+        RB: Body<Data = Bytes> + Send + 'static,
+        RB::Error: Into<LoadError>,
+    {
+        let Self { wanted, store, found, why } = self;
         let mut parts = wanted.selected();
         let asks = self.asks(&mut parts.headers);
         store.counters.passed.add(1);

@@ -15,6 +15,7 @@ mod parts;
 mod passing;
 mod posting;
 mod purging;
+mod racing;
 mod ranges;
 mod reusing;
 mod searching;
