@@ -23,7 +23,8 @@ const PATH_BYTES_MAX: usize = 800;
 const AUTHORITY_BYTES_MAX: usize = 300;
 
 /// Writes the key of a request into `key`. Returns whether it has one: a request with two hosts,
-/// or with one that is none, isn't for a cache.
+/// or with one that is none, isn't for a cache, and neither is one whose URI holds a control
+/// character, by which nobody could invalidate it.
 pub(super) fn write(
     uri: &Uri,
     headers: &HeaderMap,
@@ -56,6 +57,9 @@ pub(super) fn write(
     if let Some(query) = query.apply(uri.query()) {
         key.push(b'?');
         key.extend_from_slice(query.as_bytes());
+    }
+    if has_control(key) {
+        return false;
     }
     if key.len() > URI_BYTES_MAX {
         shorten(key);
@@ -116,6 +120,20 @@ fn shorten(key: &mut Vec<u8>) {
     for byte in hash {
         key.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
     }
+}
+
+/// What the keys that were cut begin with whose URIs may begin with this text; `None` where that is
+/// so short that they begin with it, too. It may strike more than what begins with the text.
+pub(super) fn prefix_of_cut(text: &str) -> Option<String> {
+    let kept = text.floor_char_boundary(URI_BYTES_KEPT);
+    (text.len() > URI_BYTES_KEPT).then(|| format!("{}#", &text[..kept]))
+}
+
+/// Whether a URI holds a control character. Of these the parser of URIs lets through those that
+/// have two bytes, U+0080 to U+009F.
+fn has_control(uri: &[u8]) -> bool {
+    const LEAD: u8 = 0xc2;
+    uri.contains(&LEAD) && uri.windows(2).any(|two| matches!(two, [LEAD, 0x80..=0x9f]))
 }
 
 /// Whether these can be a host and a port. Without any it is a request from within the process.

@@ -61,17 +61,16 @@ impl Store {
             Purge::Prefix(prefix) => {
                 // What stands for several queries has only one of them in its key.
                 let list = key_of_list(prefix.as_bytes()).filter(|_| prefix.contains('?'));
-                let list = list.as_slice();
-                let (of_list, all) = match how {
-                    Invalidation::Drop => {
-                        (cache.invalidate_many(list).await?, cache.invalidate_prefix(prefix).await?)
-                    }
-                    Invalidation::MarkStale => {
-                        (cache.mark_many_stale(list).await?, cache.mark_prefix_stale(prefix).await?)
-                    }
+                // All of it is done here before anything is waited for, and elsewhere in this
+                // order, so it is enough to wait for the last.
+                let of_list = cache.invalidate_here(list.as_slice(), how);
+                let of_cut = key::prefix_of_cut(prefix)
+                    .map_or(Ok(0), |prefix| cache.invalidate_prefix_here(&prefix, how));
+                let all = match how {
+                    Invalidation::Drop => cache.invalidate_prefix(prefix).await?,
+                    Invalidation::MarkStale => cache.mark_prefix_stale(prefix).await?,
                 };
-                let entries = of_list.entries + all.entries;
-                Ok(Invalidated { entries, ..all })
+                Ok(Invalidated { entries: of_list? + of_cut? + all.entries, ..all })
             }
             Purge::All if drops => cache.invalidate_all().await,
             Purge::All => cache.mark_all_stale().await,

@@ -151,7 +151,8 @@ impl ResponseCache {
     ///
     /// # Errors
     ///
-    /// `BadKey` when the URI has no scheme or host. Otherwise as
+    /// `BadKey` when the URI has no scheme or host, or holds a control character: nothing is stored
+    /// of such a one. Otherwise as
     /// [`Cache::invalidate`], [`Cache::invalidate_all`] and
     /// [`Engine::invalidate_tags`](larder_engine::Engine::invalidate_tags).
     ///

@@ -202,3 +202,33 @@ async fn too_many_tags_are_not_stored() {
         assert_eq!(app.get("/").await.cache(), "fwd=uri-miss");
     }
 }
+
+/// What is stored can be purged: nothing is stored under a URI that no purge could name, and a
+/// prefix finds what it is a prefix of, however long both are.
+#[tokio::test]
+async fn every_uri_that_is_stored_is_found() {
+    let long = |length: usize| format!("/{}", "x".repeat(length));
+    let stored = [long(900), long(2000), format!("{}?{}", long(100), "y".repeat(2000))];
+    let odd = ["/a\u{85}".to_owned(), "/a?\u{9f}".to_owned()];
+    let all = stored.iter().map(|path| (path, true)).chain(odd.iter().map(|path| (path, false)));
+    for ((path, is_stored), how) in all.flat_map(|case| [(case, Drop), (case, MarkStale)]) {
+        for length in [20, 850, 890, 940].map(|length| length.min(path.len())) {
+            let mut said = 0;
+            let origin = Origin::new(move |_| {
+                said += 1;
+                response(&format!("200\ncache-control: max-age=60\n\nsaid {said}"))
+            });
+            let app = App::new(&origin);
+            app.get(path).await;
+            assert_eq!(app.get(path).await.is_hit(), is_stored, "{path}");
+            let before = origin.count();
+            let prefix = format!("http://x.example{}", &path[..path.floor_char_boundary(length)]);
+            app.cache.purge(&Purge::Prefix(prefix.into()), how).await.unwrap();
+            let reply = app.get(path).await;
+            assert_eq!(reply.text(), format!("said {}", before + 1), "{length} of {path}");
+            // An unsafe request strikes it, too.
+            app.ask(request(Method::POST, path, "")).await;
+            assert_eq!(app.get(path).await.text(), format!("said {}", before + 3), "{path}");
+        }
+    }
+}

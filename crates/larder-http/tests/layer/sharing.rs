@@ -1,6 +1,7 @@
 //! Several processes over one shared tier and one bus, which are simulated.
 
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use http::{Method, Response};
@@ -226,4 +227,25 @@ async fn an_unsafe_request_reaches_every_process() {
     let count = origin.count();
     assert!(!apps[1].get("/").await.is_hit());
     assert_eq!(origin.count(), count + 1);
+}
+
+/// A purge of a prefix is done in this process when it is begun, whether or not anybody waits until
+/// the others were told.
+#[tokio::test]
+async fn a_prefix_is_purged_here_as_soon_as_that_begins() {
+    for (how, waits) in [(Drop, true), (Drop, false), (MarkStale, true), (MarkStale, false)] {
+        let origin = origin();
+        let (clock, apps, clients) = connected(&origin, 1).await;
+        apps[0].get("/a?b").await;
+        pass(&clock).await;
+        assert!(apps[0].get("/a?b").await.is_hit());
+        clients[0].pause();
+        let purge = Purge::Prefix("http://x.example/a?".into());
+        let mut purged = Box::pin(apps[0].cache.purge(&purge, how));
+        let begun = purged.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(begun.is_pending());
+        let _waiting = waits.then_some(purged);
+        clients[0].resume();
+        assert_eq!(apps[0].get("/a?b").await.text(), "said 2", "{how:?}, waits {waits}");
+    }
 }
