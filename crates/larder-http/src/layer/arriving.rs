@@ -179,6 +179,16 @@ impl Arriving {
         Poll::Pending
     }
 
+    /// Ready when nobody reads it any more.
+    pub(super) fn poll_unread(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = self.0.lock();
+        if buffer.readers.is_empty() {
+            return Poll::Ready(());
+        }
+        buffer.origin = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// Cuts off who takes nothing while others would. One reader alone keeps nobody waiting.
     pub(super) fn cut_off(&self) {
         let woken = {

@@ -201,6 +201,11 @@ impl Wanted {
         names.iter().any(|name| self.headers.contains_key(name))
     }
 
+    /// A client that wants nothing older than its request joins no fetch that began before it.
+    fn is_alone(&self, store: &Store) -> bool {
+        self.asked.directives && store.rules.requests == Requests::Obeyed
+    }
+
     fn wants_only_cached(&self) -> bool {
         self.asked.directives && RequestControl::read(&self.headers).only_if_cached
     }
@@ -259,9 +264,12 @@ impl Wanted {
     /// Joins or begins the flight for what it asks for. `among` are those who found that an earlier
     /// one isn't for them.
     fn board(&self, store: &Arc<Store>, look: &Look, among: Option<FlightKey>) -> Boarding {
-        // A client that wants nothing older than its request joins no fetch that began before it.
-        if self.asked.directives && store.rules.requests == Requests::Obeyed {
-            return Boarding::Leads(Arc::new(Flight::new(&self.key, Vec::new())), None);
+        let max = store.bounds.flights_max;
+        if self.is_alone(store) {
+            return match store.flights.begin_alone(max, Flight::new(&self.key, Vec::new())) {
+                Boarded::Leads(flight) => Boarding::Leads(flight, None),
+                Boarded::Joins(_) | Boarded::Full => Boarding::Full,
+            };
         }
         let known = || {
             let (key, list) = match &look.expected {
@@ -290,7 +298,10 @@ impl Wanted {
         RB: Body<Data = Bytes> + Send + 'static,
         RB::Error: Into<LoadError>,
     {
-        if let Boarding::Leads(flight, joined_by @ Some(_)) = self.board(store, &look, None) {
+        if self.is_alone(store) {
+            return;
+        }
+        if let Boarding::Leads(flight, joined_by) = self.board(store, &look, None) {
             store.counters.refreshed.add(1);
             drop(Leader::of(&flight));
             self.depart::<S, B, RB>(store, service, look, &flight, joined_by);

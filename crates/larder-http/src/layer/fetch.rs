@@ -88,6 +88,7 @@ impl<S> Fetch<S> {
             store: Arc::clone(&store),
             flight: Arc::clone(&flight),
             joined_by: self.joined_by,
+            counts: true,
             body: None,
         };
         let known = found.as_ref().map(|found| (&found.key, found.loaded_at));

@@ -246,12 +246,24 @@ impl Flights {
         Boarded::Leads(Arc::clone(place.insert_entry(Arc::new(begin())).get()))
     }
 
-    /// A flight that was begun here is over, and nobody joins it any more.
-    pub(super) fn leave(&self, key: &FlightKey, flight: &Arc<Flight>) {
+    /// Begins a flight that nobody joins, if there are fewer than `max`.
+    pub(super) fn begin_alone(&self, max: usize, flight: Flight) -> Boarded {
+        let mut under_way = self.0.lock();
+        if under_way.count >= max {
+            return Boarded::Full;
+        }
+        under_way.count += 1;
+        Boarded::Leads(Arc::new(flight))
+    }
+
+    /// A flight that was begun here is over, and nobody joins it any more under `key`, if anybody
+    /// did.
+    pub(super) fn leave(&self, key: Option<&FlightKey>, flight: &Arc<Flight>) {
         let mut under_way = self.0.lock();
         under_way.count -= 1;
-        if under_way.joinable.get(key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
-            under_way.joinable.remove(key);
+        let known = key.and_then(|key| under_way.joinable.get(key));
+        if known.is_some_and(|known| Arc::ptr_eq(known, flight)) {
+            key.and_then(|key| under_way.joinable.remove(key));
         }
     }
 

@@ -2,7 +2,9 @@
 //! stored.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -25,14 +27,16 @@ pub(super) struct Landing {
     pub(super) store: Arc<Store>,
     pub(super) flight: Arc<Flight>,
     pub(super) joined_by: Option<FlightKey>,
+    /// It counts as one that is under way.
+    pub(super) counts: bool,
     pub(super) body: Option<Arc<Arriving>>,
 }
 
 impl Landing {
     /// Nobody joins it from now on.
     fn close(&mut self) {
-        if let Some(key) = self.joined_by.take() {
-            self.store.flights.leave(&key, &self.flight);
+        if std::mem::take(&mut self.counts) {
+            self.store.flights.leave(self.joined_by.take().as_ref(), &self.flight);
         }
     }
 }
@@ -89,12 +93,18 @@ impl Pump<'_> {
                     return None;
                 }
             }
-            let next = poll_fn(|context| {
+            let mut next = poll_fn(|context| {
                 body.as_mut().poll_frame(context).map_err(Into::<LoadError>::into)
             });
             let next = match goes {
                 // Nobody but its readers waits for it.
-                Goes::On => Some(next.await),
+                Goes::On => {
+                    let read = poll_fn(|context| match Pin::new(&mut next).poll(context) {
+                        Poll::Ready(next) => Poll::Ready(Some(next)),
+                        Poll::Pending => self.body.poll_unread(context).map(|()| None),
+                    });
+                    Some(read.await?)
+                }
                 Goes::Memory { .. } | Goes::Apart(_) => {
                     let until = self.store.now() + self.store.bounds.answer_within;
                     within(&**self.store.clock(), until, next).await

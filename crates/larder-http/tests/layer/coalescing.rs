@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{Method, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
+use larder_http::{Requests, Rules};
 use tokio::sync::oneshot;
 
 use crate::kit::{App, Origin, OriginBody, Said, read, request, response, until};
@@ -278,4 +279,49 @@ async fn a_body_of_unknown_length_says_so() {
     read(reply).await.unwrap();
     let hit = app.send(request(Method::GET, "/", "")).await;
     assert_eq!(hit.body().size_hint().exact(), Some(3));
+}
+
+/// Fetches that nobody joins, because their clients want nothing older, count as all others: who
+/// goes away leaves no more of them behind than may be under way.
+#[tokio::test]
+async fn fetches_that_nobody_joins_are_bounded() {
+    let (given, origin) = slow();
+    let rules = Rules { requests: Requests::Obeyed, ..Rules::shared() };
+    let app = App::with(&origin, |builder| builder.flights_max(2).rules(rules));
+    for at in 0..6 {
+        let client = tokio::spawn({
+            let app = app.clone();
+            async move { app.get_with("/", "cache-control: no-cache").await }
+        });
+        until("it is asked for", || origin.count() == at + 1).await;
+        client.abort();
+        client.await.unwrap_err();
+    }
+    let is_waited_for = |sender: &&oneshot::Sender<_>| !sender.is_closed();
+    assert_eq!(given.lock().unwrap().iter().filter(is_waited_for).count(), 2);
+    assert_eq!((app.cache.stats().flights, app.cache.stats().fetches), (2, 2));
+    given.lock().unwrap().clear();
+    until("nothing is under way", || app.cache.stats().flights == 0).await;
+}
+
+/// A body that isn't stored any more is read no longer than by those who wait for it, though its
+/// origin has fallen silent.
+#[tokio::test]
+async fn a_body_that_nobody_reads_is_let_go_of() {
+    let (given, origin) = slow();
+    let app = App::with(&origin, |builder| builder.object_max(1000));
+    let client = tokio::spawn({
+        let app = app.clone();
+        async move { app.send(request(Method::GET, "/", "")).await }
+    });
+    until("it is asked for", || origin.count() == 1).await;
+    let (sender, body) = OriginBody::sent();
+    give(&given, response("200\ncache-control: max-age=60").map(|_| body));
+    let mut body = client.await.unwrap().into_body();
+    sender.send(Ok("x".repeat(2000).into())).unwrap();
+    let frame = body.frame().await.unwrap().unwrap();
+    assert_eq!(frame.into_data().unwrap().len(), 2000);
+    assert!(!sender.is_closed());
+    drop(body);
+    until("the origin's body is let go of", || sender.is_closed()).await;
 }
