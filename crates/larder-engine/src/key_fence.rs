@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::hash::Hash;
 
-use larder_core::CacheKey;
+use larder_core::{CacheKey, Moment};
 
 use crate::cache::Cache;
 use crate::events::{Fate, tag_hash};
@@ -24,7 +24,7 @@ use crate::fence::Fence;
 /// #     Cache::builder("page").max_staleness(Duration::from_secs(2)).build()?;
 /// let (fence, other) = (pages.fence("/"), pages.fence("/other"));
 /// // … "/" is read, and is on its way …
-/// assert!(fence.holds() && fence.holds_with(&["news"]));
+/// assert!(fence.vouches(pages.engine().clock().now()) && fence.holds_with(&["news"]));
 /// pages.invalidate_tags(&["news"]).await?;
 /// assert!(fence.holds() && !fence.holds_with(&["news"]) && fence.holds_with(&["sport"]));
 /// pages.invalidate(&"/".to_owned()).await?;
@@ -34,6 +34,7 @@ use crate::fence::Fence;
 pub struct KeyFence<K, V> {
     cache: Cache<K, V>,
     fence: Fence,
+    taken_at: Moment,
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
@@ -43,7 +44,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        KeyFence { cache: self.clone(), fence: self.0.fence(key) }
+        let taken_at = self.0.engine.now();
+        KeyFence { cache: self.clone(), fence: self.0.fence(key), taken_at }
     }
 }
 
@@ -56,8 +58,19 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> KeyFence<K, V> {
         self.cache.0.fence_holds(self.fence)
     }
 
-    /// The same for what turned out to have these tags. Tags that share a mark may make it `false`,
-    /// never `true`.
+    /// Whether who asks at `now` may be given what is read of the key, tags aside: it
+    /// [holds](Self::holds), and was captured no longer ago than the cache's `max_staleness`, or
+    /// everything up to then was heard of that others invalidated.
+    #[must_use]
+    pub fn vouches(&self, now: Moment) -> bool {
+        let parts = &self.cache.0;
+        // The horizon comes before what it vouches for.
+        let as_of = self.taken_at.max(parts.horizon());
+        self.holds() && now - as_of <= parts.window.max_staleness
+    }
+
+    /// Whether it [holds](Self::holds) for what turned out to have these tags, too. Tags that share
+    /// a mark may make it `false`, never `true`.
     #[must_use]
     pub fn holds_with<T: AsRef<str>>(&self, tags: &[T]) -> bool {
         let (events, born) = (self.cache.0.engine.events(), self.fence.born);

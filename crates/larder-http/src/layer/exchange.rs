@@ -281,7 +281,7 @@ impl Wanted {
         };
         let key = among.unwrap_or_else(known);
         let begin = || Flight::new(&self.key, store.fences(&self.key));
-        match store.flights.board(&key, store.bounds.flights_max, begin) {
+        match store.flights.board(&key, self.begun, max, begin) {
             Boarded::Leads(flight) => Boarding::Leads(flight, Some(key)),
             Boarded::Joins(flight) => Boarding::Joins(flight, key),
             Boarded::Full => Boarding::Full,

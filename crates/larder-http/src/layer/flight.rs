@@ -2,8 +2,10 @@
 //!
 //! Who comes after something was struck never waits for what was asked for before: a flight has the
 //! fences of its URI and of the list of its path from before its origin is asked, and is joined
-//! while they hold. Its tags are known only with the head of its response: who waits for that tests
-//! them then, and goes to a newer flight if one was struck meanwhile.
+//! while they hold. Where it was promised when other processes' purges count here, it is joined no
+//! longer than that after it began, or after the moment up to which all of them were heard of. Its
+//! tags are known only with the head of its response: who waits for that tests them then, and goes
+//! to a newer flight if one was struck meanwhile.
 //!
 //! Who finds a flight of what it asks for waits for the head of its response, and takes it if it
 //! may: if the response is one that is stored, is fresh for it, its Vary selects it, and, where it
@@ -113,11 +115,15 @@ impl Flight {
         Self { uri: uri.clone(), fences, state: Mutex::default() }
     }
 
-    /// Whether who comes now may wait for it. What has landed as a whole is held, or for nobody
-    /// else.
-    fn is_joinable(&self) -> bool {
+    /// Whether who came at this moment may wait for it. What has landed as a whole is held, or for
+    /// nobody else.
+    fn is_joinable(&self, came: Moment) -> bool {
+        // Before its tags are looked at: what vouches for it does so for them.
+        if !self.fences.iter().all(|fence| fence.vouches(came)) {
+            return false;
+        }
         match &self.state.lock().landed {
-            None => self.fences.iter().all(Fence::holds),
+            None => true,
             Some(Landed::Coming(coming)) => self.stands_with(&coming.tags),
             Some(_) => false,
         }
@@ -223,11 +229,12 @@ pub(super) enum Boarded {
 }
 
 impl Flights {
-    /// Joins the flight for `key` if it may be joined, or begins the one that `begin` makes if
-    /// there are fewer than `max`.
+    /// Joins the flight for `key` if who came at this moment may, or begins the one that `begin`
+    /// makes if there are fewer than `max`.
     pub(super) fn board(
         &self,
         key: &FlightKey,
+        came: Moment,
         max: usize,
         begin: impl FnOnce() -> Flight,
     ) -> Boarded {
@@ -235,7 +242,7 @@ impl Flights {
         let UnderWay { joinable, count } = &mut *under_way;
         let place = joinable.entry(key.clone());
         if let Place::Occupied(place) = &place
-            && place.get().is_joinable()
+            && place.get().is_joinable(came)
         {
             return Boarded::Joins(Arc::clone(place.get()));
         }

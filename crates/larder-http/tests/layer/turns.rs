@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::Response;
 use larder_engine::Invalidation;
@@ -255,4 +256,39 @@ async fn a_purged_list_does_not_come_back() {
     apps[1].get_with("/vary", "a: 2").await;
     pass(&clock).await;
     assert_ne!(apps[0].get_with("/vary", "a: 1").await.text(), old.text());
+}
+
+/// What another process purged is given to nobody who comes later than the promise says, by a fetch
+/// that began before it either, while that hasn't been heard of.
+#[tokio::test]
+async fn a_fetch_is_joined_no_longer_than_the_promise_says() {
+    for begun in [false, true] {
+        let (given, origin) = held_origin();
+        let (clock, apps, buses) = sharing::connected(&origin, 2).await;
+        let slow = clients(&apps[..1], 1, "/", "");
+        until("it is asked for", || origin.count() == 1).await;
+        let (chunks, body) = OriginBody::sent();
+        let head = "200\ncache-control: max-age=60";
+        let mut old = Some(response(head).map(|_| body));
+        if begun {
+            give(&given, old.take().unwrap());
+            until("its head is there", || given.lock().unwrap().is_empty()).await;
+        }
+        buses[0].hold_bus();
+        let purge = Purge::Url("http://x.example/".parse().unwrap());
+        apps[1].cache.purge(&purge, Invalidation::Drop).await.unwrap();
+        for _ in 0..6 {
+            pass(&clock).await;
+        }
+        let late = clients(&apps[..1], 1, "/", "");
+        until("it is asked for once more", || origin.count() == 2).await;
+        if let Some(old) = old {
+            give(&given, old);
+        }
+        chunks.send(Ok("old".into())).unwrap();
+        drop(chunks);
+        give(&given, response(&format!("{head}\n\nnew")));
+        assert_eq!(texts(&clock, slow).await, ["old"]);
+        assert_eq!(texts(&clock, late).await, ["new"], "begun {begun}");
+    }
 }
