@@ -49,9 +49,13 @@ pub(super) struct Equal {
 }
 
 impl Berth {
-    /// When it was given: what is stored with it was fetched no earlier.
+    /// When all of it was given: what is stored with any of its tickets was fetched no earlier, and
+    /// counts as loaded then or before.
     pub(super) fn taken_at(&self) -> Moment {
-        self.uri.taken_at()
+        let place = self.place.as_ref().map_or(Moment::ZERO, ResponseTicket::taken_at);
+        let expected = self.equal.as_ref().and_then(|equal| equal.expected.as_ref());
+        let expected = expected.map_or(Moment::ZERO, Self::taken_at);
+        self.uri.taken_at().max(place).max(expected)
     }
 
     /// Gives it back, so that in other processes nobody waits for it.

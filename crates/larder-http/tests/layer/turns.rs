@@ -292,3 +292,51 @@ async fn a_fetch_is_joined_no_longer_than_the_promise_says() {
         assert_eq!(texts(&clock, late).await, ["new"], "begun {begun}");
     }
 }
+
+/// RFC 9111 §4.2.3: a wait for another process before the origin is asked makes nothing younger
+#[tokio::test]
+async fn a_wait_for_another_process_makes_nothing_younger() {
+    const HEAD: &str = "200\ncache-control: max-age=60\nvary: a";
+    const BEFORE: usize = 3;
+    // Each process has asked for two variants twice before the origin takes its time.
+    let given = Given::default();
+    let (asked, mut count) = (Arc::clone(&given), 0);
+    let origin = Origin::new(move |_| {
+        count += 1;
+        if count <= BEFORE {
+            return response(&format!("{HEAD}\n\nx")).into();
+        }
+        let (sender, receiver) = oneshot::channel();
+        asked.lock().unwrap().push_back(sender);
+        Said::Later(receiver)
+    });
+    let (clock, apps) = processes(&origin, 2).await;
+    for fields in ["a: 0", "a: 1", "a: 0", "a: 1"] {
+        for app in &apps {
+            app.get_with("/vary", fields).await;
+            pass(&clock).await;
+        }
+    }
+    assert_eq!(origin.count(), BEFORE);
+    clock.advance(Duration::from_secs(61));
+    pass(&clock).await;
+    let count = origin.count();
+    let first = clients(&apps[..1], 1, "/vary", "a: 0");
+    until("it is asked for", || origin.count() == count + 1).await;
+    let second = clients(&apps[1..], 1, "/vary", "a: 0");
+    for _ in 0..6 {
+        pass(&clock).await;
+    }
+    assert_eq!(origin.count(), count + 1, "it waits for the other process");
+    give(&given, response("200\ncache-control: private\n\nown"));
+    for _ in 0..2 {
+        pass(&clock).await;
+    }
+    assert_eq!(origin.count(), count + 2);
+    give(&given, response(&format!("{HEAD}\nage: 50\n\nx")));
+    assert_eq!(texts(&clock, first).await, ["own"]);
+    assert_eq!(texts(&clock, second).await, ["x"]);
+    let reply = apps[1].get_with("/vary", "a: 0").await;
+    let age: u64 = reply.field("age").parse().unwrap();
+    assert!(reply.is_hit() && age >= 50, "{age} s: {}", reply.cache());
+}
