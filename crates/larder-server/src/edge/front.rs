@@ -247,13 +247,17 @@ impl Edge {
             true => Invalidation::MarkStale,
             false => Invalidation::Drop,
         };
+        let mut done = Ok(());
         for order in &orders {
-            if let Err(error) = self.purge(order, how).await {
+            done = done.and(self.purge(order, how).await);
+        }
+        match done {
+            Ok(()) => own(StatusCode::OK, "purged"),
+            Err(error) => {
                 let status = StatusCode::from_u16(error.kind().http_status());
-                return own(status.unwrap_or(StatusCode::BAD_GATEWAY), &error.chain());
+                own(status.unwrap_or(StatusCode::BAD_GATEWAY), &error.chain())
             }
         }
-        own(StatusCode::OK, "purged")
     }
 
     /// Purges what `order` names: here, and in every process that hears of it.
@@ -261,38 +265,42 @@ impl Edge {
     /// # Errors
     ///
     /// `BadKey` when it names nothing that can be stored. `SharedDown` when the others can't be
-    /// told yet: they are as soon as they can be.
+    /// told yet: it is done here, and they are as soon as they can be.
     ///
     /// # Cancel safety
     ///
     /// What was begun is done, in this process at once.
     pub async fn purge(&self, order: &PurgeOrder, how: Invalidation) -> Result<()> {
         self.stats.purged();
-        match order {
+        let named = match order {
             PurgeOrder::Url(uri) => {
-                let uri = self.counting(uri);
-                for url in purge::schemes(&uri.to_string()) {
-                    let uri = Uri::try_from(&url).map_err(|error| {
+                let urls = purge::schemes(&self.counting(uri).to_string());
+                let named = urls.iter().map(|url| {
+                    let uri = Uri::try_from(url).map_err(|error| {
                         let message = format!("{url} is no URL that could be purged");
                         Error::new(ErrorKind::BadKey, message).caused_by(error)
                     })?;
-                    self.responses.purge(&Purge::Url(uri), how).await?;
-                }
+                    Ok(Purge::Url(uri))
+                });
+                named.collect::<Result<Vec<_>>>()?
             }
             PurgeOrder::Prefix(prefix) => {
-                for prefix in purge::schemes(prefix) {
-                    self.responses.purge(&Purge::Prefix(prefix.into()), how).await?;
-                }
+                purge::schemes(prefix).map(|prefix| Purge::Prefix(prefix.into())).into()
             }
-            PurgeOrder::All => drop(self.responses.purge(&Purge::All, how).await?),
-            // Whoever else is to be told hears of tags by the engine.
-            PurgeOrder::Tag(tag) => {
-                self.responses.purge(&Purge::tag(tag.as_str()), how).await?;
-                return Ok(());
-            }
+            PurgeOrder::All => vec![Purge::All],
+            PurgeOrder::Tag(tag) => vec![Purge::tag(tag.as_str())],
+        };
+        let mut done = Ok(());
+        for what in &named {
+            // Where the others can't be told of one, the next is done here all the same.
+            done = done.and(self.responses.purge(what, how).await.map(drop));
         }
-        self.tell(order.clone(), how);
-        Ok(())
+        let is_purged = done.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::BadKey);
+        // Whoever else is to be told hears of tags by the engine.
+        if is_purged && !matches!(order, PurgeOrder::Tag(_)) {
+            self.tell(order.clone(), how);
+        }
+        done
     }
 
     /// Tells the webhook, if there is one, of what was struck by its tags.

@@ -216,14 +216,18 @@ async fn purge(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     }
     // A tag strikes wherever it stands, so telling one is enough.
     let many = if matches!(order, PurgeOrder::Tag(_)) { 1 } else { edges.len() };
+    let mut done = Ok(());
     for edge in &edges[..many] {
-        if let Err(error) = edge.purge(&order, how).await {
+        done = done.and(edge.purge(&order, how).await);
+    }
+    match done {
+        Ok(()) => "purged\n".into_response(),
+        Err(error) => {
             let status = StatusCode::from_u16(error.kind().http_status());
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            return (status, format!("{}\n", error.chain())).into_response();
+            (status, format!("{}\n", error.chain())).into_response()
         }
     }
-    "purged\n".into_response()
 }
 
 /// What a purge asks for: `{"url": …}`, `{"prefix": …}`, `{"tag": …}` or `{"all": true}`, beside it

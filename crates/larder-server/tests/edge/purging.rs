@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use larder_test::{Reply, RespClient};
+use larder_test::{Redis, Reply, RespClient};
 
 use crate::support::{Answer, Bench, admin, fresh};
 
@@ -250,4 +250,30 @@ fn a_request_that_changes_something_drops_what_it_changed() {
     fill(&bench, &["/a", "/b"]);
     assert_eq!(bench.ask("POST /a", "Content-Length: 0\r\n").status, 200);
     assert!(!is_held(&bench, "/a") && is_held(&bench, "/b"));
+}
+
+/// Where other processes can't be told, the answer says so, and all that was named is purged here.
+#[test]
+fn what_others_cannot_be_told_of_is_purged_here() {
+    let redis = Redis::start();
+    let shared = format!("[shared]\nurl = \"{}\"", redis.url());
+    let bench = Bench::new(&format!("{PERMITTED}\ntrusted = [\"127.0.0.1\"]\n{shared}"));
+    bench.put("/a", fresh("a").header("Cache-Tag", "red, green"));
+    let ask = |scheme: &str| bench.ask("GET /a", &format!("X-Forwarded-Proto: {scheme}\r\n"));
+    let fill = || {
+        for scheme in ["http", "https"] {
+            ask(scheme);
+            assert!(ask(scheme).is_hit(), "{scheme}");
+        }
+    };
+    fill();
+    redis.kill();
+    let of_tags = "Cache-Tag: blue, red\r\n";
+    for (what, lines) in [("PURGE /a", ""), ("PURGE /*", ""), ("PURGE /", of_tags)] {
+        fill();
+        assert_eq!(bench.ask(what, lines).status, 503, "{what}");
+        for scheme in ["http", "https"] {
+            assert!(!ask(scheme).is_hit(), "{what} {lines}: {scheme}");
+        }
+    }
 }
