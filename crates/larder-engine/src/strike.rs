@@ -86,7 +86,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             });
             let was_used = standing.is_some_and(|held| held.uses > 0);
             let struck = Struck { was_held: standing.is_some(), was_used };
-            let change = change(held, self.permitted(what), horizon);
+            let change = self.change(held, self.permitted(what), horizon);
             if let Change::Put { value, .. } = &change {
                 put = self.notes.ledger.weight(key, value);
             }
@@ -130,21 +130,23 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         }
         if self.sweeps.is_walked() { Invalidation::Drop } else { what }
     }
-}
 
-/// What an invalidation makes of what is held.
-fn change<V: Clone>(
-    held: Option<Held<'_, Slot<V>>>,
-    what: Invalidation,
-    horizon: Moment,
-) -> Change<Slot<V>> {
-    match (held, what) {
-        (None, _) => Change::Keep,
-        (Some(_), Invalidation::Drop) => Change::Remove(RemovalCause::Invalidated),
-        (Some(held), Invalidation::MarkStale) => {
-            let mut slot = held.value.clone();
-            slot.times.mark_stale(horizon);
-            Change::Put { value: slot, weight: held.weight, expires_at: held.expires_at }
+    /// What an invalidation makes of what is held. What a tag, say, has struck already is marked as
+    /// of then: nothing that the stream vouched for since concerns it.
+    fn change(
+        &self,
+        held: Option<Held<'_, Slot<V>>>,
+        what: Invalidation,
+        horizon: Moment,
+    ) -> Change<Slot<V>> {
+        let Some(held) = held else { return Change::Keep };
+        match (what, held.value.times_now(self.ground())) {
+            (Invalidation::MarkStale, Some(mut times)) => {
+                times.mark_stale(horizon);
+                let value = Slot { times, ..held.value.clone() };
+                Change::Put { value, weight: held.weight, expires_at: held.expires_at }
+            }
+            _ => Change::Remove(RemovalCause::Invalidated),
         }
     }
 }

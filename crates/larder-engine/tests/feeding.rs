@@ -207,6 +207,19 @@ async fn a_key_that_is_new_is_found_behind_a_filter() {
     assert_eq!(cache.get(&5_000).await.unwrap(), Some(1));
 }
 
+/// A tag said that it changed. That its key is marked, too, makes it no younger.
+#[tokio::test]
+async fn what_is_marked_stale_twice_is_as_old_as_at_the_first_time() {
+    let alone = Alone::new().await;
+    assert_eq!(alone.get(7).await, Some(7));
+    alone.bench.source.set(7, 70);
+    alone.cache.mark_tags_stale(&["number:7"]).await.unwrap();
+    alone.pass(10 * S).await;
+    alone.cache.mark_stale(&7).await.unwrap();
+    assert_eq!(alone.cache.peek(&7), None, "nothing has vouched for it since the tag was marked");
+    assert_eq!(alone.get(7).await, Some(70));
+}
+
 #[tokio::test]
 async fn a_feed_is_started_once_and_has_a_name_of_its_own() {
     let alone = Alone::new().await;
