@@ -76,7 +76,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             return Begun::Done(Ok(self.served(answer)));
         }
-        if let Some(answer) = self.surely_absent(key) {
+        if let Some(answer) = self.surely_absent(key, self.patience.max_staleness) {
             return Begun::Done(Ok(answer));
         }
         self.counters.misses.add(1);

@@ -3,8 +3,13 @@
 //! What the filter is and why it loses nothing stands in [`filter`](crate::filter); here it meets
 //! the cache. An insert that is announced by its key is added. What can't be named (the whole
 //! cache, a prefix, or, where entries have tags, a tag) voids the filter until it is built again.
+//!
+//! What other processes insert is announced by a feed or a bus, and known no further than its
+//! horizon. So "absent" is as current as the horizon is, and within the promise like any answer;
+//! when the stream stands still the source is asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder_core::sync::{AtomicU64, Ordering};
 use larder_core::{Answer, CacheKey, Reason, State, Tier};
@@ -17,13 +22,15 @@ use crate::keys::AnyKeyList;
 pub(crate) struct Penetration<K> {
     filter: Filter<K>,
     list: AnyKeyList<K>,
+    /// Whether other processes may insert, too.
+    hears_of_others: bool,
     /// How many events there had been when the last build began.
     since: AtomicU64,
 }
 
 impl<K: CacheKey> Penetration<K> {
-    pub(crate) fn new(filter: Filter<K>, list: AnyKeyList<K>) -> Self {
-        Self { filter, list, since: AtomicU64::new(0) }
+    pub(crate) fn new(filter: Filter<K>, list: AnyKeyList<K>, hears_of_others: bool) -> Self {
+        Self { filter, list, hears_of_others, since: AtomicU64::new(0) }
     }
 
     /// The source answered for `key`.
@@ -62,10 +69,20 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 }
 
 impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
-    /// The answer for a key that surely doesn't exist; `None` for every other.
-    pub(crate) fn surely_absent(&self, key: &K) -> Option<Answer<V>> {
+    /// The answer for a key that surely doesn't exist, if inserts are known up to a moment that is
+    /// no longer ago than this; `None` for every other.
+    pub(crate) fn surely_absent(&self, key: &K, max_staleness: Duration) -> Option<Answer<V>> {
         let penetration = self.penetration.as_ref()?;
         self.see_to_filter();
+        // What others insert is known up to the horizon, which is read before the filter is asked.
+        // When it stands still, the filter knows no more of them than what is held does.
+        let current = match penetration.hears_of_others {
+            true => self.engine.now() - self.vouches.get(),
+            false => Duration::ZERO,
+        };
+        if current > max_staleness {
+            return None;
+        }
         // What was written behind isn't listed by the source yet.
         if penetration.filter.ask(key) != Verdict::Absent || self.is_dirty(key) {
             return None;
@@ -74,8 +91,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         Some(Answer {
             value: None,
             tier: Tier::Memory,
-            age: std::time::Duration::ZERO,
-            current: std::time::Duration::ZERO,
+            age: current,
+            current,
             state: State::Fresh,
             reason: Reason::Filtered,
         })

@@ -159,7 +159,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
             return Ok(self.served(answer));
         }
-        if let (Loader::Source, Some(answer)) = (&loader, self.surely_absent(key)) {
+        if let Loader::Source = &loader
+            && let Some(answer) = self.surely_absent(key, patience.max_staleness)
+        {
             return Ok(answer);
         }
         self.counters.misses.add(1);

@@ -9,7 +9,7 @@ use common::network::{Network, Process};
 use common::{Bench, Numbers, S, settle};
 use larder_core::change::{Change, Changed, Field, Row, Table};
 use larder_core::feed::Notice;
-use larder_core::{ErrorKind, State};
+use larder_core::{ErrorKind, Reason, State};
 use larder_engine::feeding::{Feeding, Touched};
 use larder_test::{TestFeed, TestSource};
 
@@ -205,6 +205,39 @@ async fn a_key_that_is_new_is_found_behind_a_filter() {
     log.commit([changed("numbers", 5_000)]);
     settle().await;
     assert_eq!(cache.get(&5_000).await.unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn when_the_feed_stands_still_a_filter_denies_nothing_for_longer_than_the_promise() {
+    let bench = Bench::with(TestSource::of((0..10).map(|key| (key, key))));
+    let log = TestFeed::new();
+    let feeding = Feeding::over("log", log.clone());
+    let builder = bench.builder().max_staleness(2 * S).fresh_for(HOUR).feed(&feeding, route);
+    let cache = builder.filter(larder_core::keys_of(0..10_u64)).build().unwrap();
+    feeding.start(&bench.engine).unwrap();
+    let alone = Alone { bench, log, feeding, cache };
+    alone.pass(10 * S).await;
+    let keys = 5_000..5_100;
+    let mut denied = None;
+    for key in keys.clone() {
+        let answer = alone.cache.ask(&key).await.unwrap();
+        if answer.reason == Reason::Filtered {
+            assert!(answer.current < S, "{answer:?}");
+            denied = Some(key);
+        }
+    }
+    let key = denied.unwrap();
+    alone.log.stand_still(true);
+    alone.bench.source.set(key, 1);
+    alone.log.commit([changed("numbers", key)]);
+    alone.pass(1500 * MS).await;
+    // Not known yet, and it says how far it knows.
+    let answer = alone.cache.ask(&key).await.unwrap();
+    assert_eq!((answer.value, answer.reason), (None, Reason::Filtered));
+    assert!(answer.current >= 1500 * MS, "{answer:?}");
+    alone.pass(S).await;
+    assert_eq!(alone.get(key).await, Some(1));
+    assert_eq!(alone.cache.get_many(&[key, 7]).await.unwrap(), [Some(1), Some(7)]);
 }
 
 /// A tag said that it changed. That its key is marked, too, makes it no younger.

@@ -11,9 +11,9 @@ use common::network::{Network, Process, name};
 use common::{Numbers, S, asking, settle};
 use larder_core::bus::Announcement;
 use larder_core::envelope::encoding;
-use larder_core::{Changes, ErrorKind, LoadContext, LoadError, State, Tier};
+use larder_core::{Changes, ErrorKind, LoadContext, LoadError, Reason, State, Tier, keys_of};
 use larder_engine::observe::{Event, What};
-use larder_engine::{Cache, Codec, Invalidation, SharingBounds};
+use larder_engine::{Cache, Codec, Consistency, Invalidation, SharingBounds};
 use larder_test::TestSource;
 
 const MS: Duration = Duration::from_millis(1);
@@ -160,6 +160,53 @@ async fn a_position_is_read_in_another_process_even_before_the_announcement_arri
     assert!(!read.is_finished(), "it waits for the announcement");
     network.pass(100 * MS).await;
     assert_eq!(read.await.unwrap().unwrap(), Some(2));
+}
+
+/// The announcement is what tells a filter of it.
+#[tokio::test]
+async fn a_row_that_is_new_is_read_at_its_position_whatever_a_filter_says() {
+    for consistency in [Consistency::Eventual, Consistency::Bounded] {
+        let network = Network::with(TestSource::of([(7, 1)]));
+        let (a, b) = (network.process().await, network.process().await);
+        let filtered = |process: &Process| {
+            let builder = process.builder().changes(Changes::Announced).consistency(consistency);
+            builder.max_staleness(2 * S).filter(keys_of([7_u64])).build().unwrap()
+        };
+        let (in_a, in_b) = (filtered(&a), filtered(&b));
+        network.pass(S).await;
+        let mut new = 1_000;
+        while in_b.ask(&new).await.unwrap().reason != Reason::Filtered {
+            new += 1;
+        }
+        b.client.hold_bus();
+        network.source.set(new, 2);
+        let position = in_a.invalidate(&new).await.unwrap().position.unwrap();
+        let read = tokio::spawn(async move { in_b.read(&new).at(position).get().await });
+        network.pass(200 * MS).await;
+        assert_eq!(read.await.unwrap().unwrap(), Some(2), "{consistency:?}");
+    }
+}
+
+/// Nobody would ever tell of what another process inserts.
+#[tokio::test]
+async fn where_no_bus_tells_of_others_a_filter_denies_nothing() {
+    let network = Network::with(TestSource::of([(7, 1)]));
+    let process = network.process_without_bus().await;
+    let builder = process.builder().changes(Changes::Announced).max_staleness(2 * S);
+    let cache = builder.filter(keys_of([7_u64])).build().unwrap();
+    settle().await;
+    for key in 1_000..1_020 {
+        assert_ne!(cache.ask(&key).await.unwrap().reason, Reason::Filtered);
+    }
+    // Where nothing changes nobody inserts.
+    let builder = process.builder().changes(Changes::Static).max_staleness(2 * S);
+    let cache = builder.filter(keys_of([7_u64])).build().unwrap();
+    settle().await;
+    let mut denied = 0;
+    for key in 1_000..1_020 {
+        denied += usize::from(cache.ask(&key).await.unwrap().reason == Reason::Filtered);
+    }
+    assert!(denied > 10, "{denied}");
 }
 
 #[tokio::test]

@@ -124,7 +124,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
                      or leave the filter out",
                 ));
             }
-            Some((options, list)) => Some(Penetration::new(Filter::new(options)?, list)),
+            Some((options, list)) => {
+                let hears = self.changes != Changes::Static && (vouched || engine.shares());
+                Some(Penetration::new(Filter::new(options)?, list, hears))
+            }
         };
         if self.budget.is_some() && (memory.is_some() || self.bounds_given) {
             return Err(config(
