@@ -83,8 +83,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if current > max_staleness {
             return None;
         }
-        // What was written behind isn't listed by the source yet.
-        if penetration.filter.ask(key) != Verdict::Absent || self.is_dirty(key) {
+        // What was written behind isn't listed by the source yet. In this order: what is applied in
+        // between is in the filter by then.
+        if self.is_dirty(key) || penetration.filter.ask(key) != Verdict::Absent {
             return None;
         }
         self.counters.filtered.add(1);

@@ -8,6 +8,7 @@ mod crashes;
 mod durable;
 mod ends;
 mod fed;
+mod filtered;
 mod installing;
 mod others;
 mod reading;
