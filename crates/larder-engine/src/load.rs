@@ -7,6 +7,7 @@
 use std::any::Any;
 use std::borrow::Borrow;
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,6 +189,16 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         if self.engine.omits(crate::engine::Omit::SecondLook) {
             return false;
         }
+        let landed = catch_unwind(AssertUnwindSafe(|| self.land_from_held(key, flight, seek)));
+        landed.unwrap_or_else(|panic| {
+            // A value whose copy panics. Whoever joined meanwhile must not wait for ever.
+            let message = format!("a value of the cache {} couldn't be copied", self.name);
+            self.flights.land(key, flight, Err(Error::new(ErrorKind::Internal, message)));
+            resume_unwind(panic)
+        })
+    }
+
+    fn land_from_held(self: &Arc<Self>, key: &K, flight: &Arc<Flight<V>>, seek: Seek) -> bool {
         if self.land_from_dirty(key, flight, seek) {
             return true;
         }

@@ -5,13 +5,14 @@
 mod common;
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use common::S;
+use common::{S, at_once};
 use larder_core::{CacheKey, KeyText, LoadContext, LoadError, Source};
 use larder_engine::{Cache, Engine, Fill, Invalidation, Lookup, memory_tier};
 use larder_memory::Bounds;
@@ -44,6 +45,37 @@ impl CacheKey for Watched {
     fn parse(text: &str) -> Option<Self> {
         u64::parse(text).map(Self)
     }
+}
+
+/// The copy of one of them panics.
+struct Fragile(u64, Arc<AtomicBool>);
+
+impl Clone for Fragile {
+    fn clone(&self) -> Self {
+        assert!(!self.1.swap(false, Ordering::SeqCst), "it breaks");
+        Self(self.0, Arc::clone(&self.1))
+    }
+}
+
+/// 1. A finds nothing in memory,
+/// 2. somebody fills it,
+/// 3. A leads a flight, looks again, and panics with the copy of what it finds.
+#[tokio::test]
+async fn a_copy_that_panics_leaves_no_flight_behind() {
+    let cache: Cache<Watched, Fragile> =
+        Cache::builder("fragile").max_staleness(10 * S).build().unwrap();
+    let breaks = Arc::<AtomicBool>::default();
+    let Lookup::Miss(ticket) = cache.lookup_here(&Watched(1)) else { panic!("nothing is held") };
+    let (mut ticket, armed) = (Some(ticket), Arc::clone(&breaks));
+    watch(move |_| {
+        let Some(ticket) = ticket.take() else { return };
+        assert_eq!(ticket.fill(Some(Fragile(7, Arc::clone(&armed)))), Fill::Stored);
+        armed.store(true, Ordering::SeqCst);
+    });
+    let read = || at_once(cache.get_or_load(&Watched(1), |_| async { Ok(None) }));
+    assert!(catch_unwind(AssertUnwindSafe(read)).is_err());
+    assert!(!breaks.load(Ordering::SeqCst));
+    assert_eq!((cache.flights(), read().unwrap().map(|value| value.0)), (0, Some(7)));
 }
 
 type Look = Box<dyn FnOnce() + Send>;
