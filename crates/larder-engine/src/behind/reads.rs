@@ -28,7 +28,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     ) -> bool {
         let Some(behind) = self.behind() else { return false };
         let horizon = self.horizon();
-        let Some(read) = self.look_dirty(behind, key, horizon) else { return false };
+        let since = seek.as_of_since;
+        let Some(read) = self.look_dirty(behind, key, horizon, since) else { return false };
         let departed = Departed::new(self, key, flight, seek);
         match read.seen {
             Seen::Value(value) if behind.is_durable(read.last) => {
@@ -45,7 +46,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     pub(crate) fn dirty_answer(&self, key: &K) -> Option<Answer<V>> {
         let behind = self.behind()?;
         let horizon = self.horizon();
-        let read = self.look_dirty(behind, key, horizon)?;
+        let read = self.look_dirty(behind, key, horizon, Moment::ZERO)?;
         match read.seen {
             Seen::Value(value) if behind.is_durable(read.last) => {
                 let known = self.known(value, read.base, horizon);
@@ -57,13 +58,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
 
     /// The same, and waits until it is so.
     pub(crate) async fn ask_dirty(&self, key: &K) -> Option<Answer<V>> {
-        let known = self.read_dirty(key).await.ok()??;
+        let known = self.read_dirty(key, Moment::ZERO).await.ok()??;
         Some(self.answer(self.landed_dirty(known, self.fence(key)), false))
     }
 
-    /// What is seen of a key that has writes waiting, by a horizon that was read before.
-    fn look_dirty(&self, behind: &Behind<K, V>, key: &K, horizon: Moment) -> Option<Read<V>> {
-        let stands = |base: Option<&Base>| base.is_none_or(|base| self.stands(base, horizon));
+    /// What is seen of a key that has writes waiting, by a horizon that was read before. What is
+    /// beneath is to be as current as `since`: otherwise it isn't what is seen any more.
+    fn look_dirty(
+        &self,
+        behind: &Behind<K, V>,
+        key: &K,
+        horizon: Moment,
+        since: Moment,
+    ) -> Option<Read<V>> {
+        let stands = |base: Option<&Base>| {
+            base.is_none_or(|base| base.at.max(horizon) >= since && self.stands(base, horizon))
+        };
         behind.dirty.doubt_unless(key, stands);
         behind.dirty.read(key)
     }
@@ -93,10 +103,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     }
 
     /// What a read returns of a key that has writes waiting; `None` where it hasn't any more.
-    async fn read_dirty(&self, key: &K) -> Result<Option<Known<V>>> {
+    async fn read_dirty(&self, key: &K, since: Moment) -> Result<Option<Known<V>>> {
         let (_, behind) = self.written_behind()?;
         let horizon = self.horizon();
-        let Some(read) = self.look_dirty(behind, key, horizon) else { return Ok(None) };
+        let Some(read) = self.look_dirty(behind, key, horizon, since) else { return Ok(None) };
         // Nobody is shown what an end of the process could still take back.
         behind.durable(read.last).await?;
         match read.seen {
@@ -192,7 +202,7 @@ where
     V: Clone + Send + Sync + 'static,
 {
     let parts = Arc::clone(departed.parts());
-    let read = parts.read_dirty(departed.key()).await;
+    let read = parts.read_dirty(departed.key(), departed.seek().as_of_since).await;
     match read {
         Ok(Some(known)) => {
             let landed = parts.landed_dirty(known, departed.fence());

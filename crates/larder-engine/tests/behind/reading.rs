@@ -186,3 +186,20 @@ async fn loads_beneath_are_never_more_than_the_guard_lets_through() {
         assert_eq!(read.await.unwrap().unwrap(), Some(5));
     }
 }
+
+/// What it adds to was read a moment ago. That would do for a read; an update wants what is held
+/// now.
+#[tokio::test]
+async fn an_update_reads_anew_what_is_beneath() {
+    let (table, _, process) = fresh().await;
+    table.rows(|rows| rows.held.insert(1, 100));
+    process.add(1, 5).await.unwrap();
+    assert_eq!(process.get(1).await, Some(105));
+    // Nobody tells of it.
+    table.rows(|rows| rows.held.insert(1, 200));
+    process.clock.advance(S / 2);
+    assert_eq!(process.get(1).await, Some(105));
+    let up = |value: Option<i64>| value.map(|value| Write::Store(value + 1));
+    let wrote = process.cache.update(&1, up).await.unwrap();
+    assert_eq!(wrote.written, Written::Value(206));
+}
