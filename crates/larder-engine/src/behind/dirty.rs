@@ -342,8 +342,8 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         let mut shard = self.shard(key).lock();
         match shard.keys.get_mut(key) {
             None => Beneath::Clean,
-            Some(Place { seen: Seen::Value(value), base, .. }) => {
-                Beneath::Known(value.clone(), base.clone())
+            Some(Place { seen: Seen::Value(value), base, last, .. }) => {
+                Beneath::Known(value.clone(), base.clone(), *last)
             }
             // With nothing waiting it is about to be closed.
             Some(place) if place.flies || place.waiting.is_empty() => Beneath::Flies,

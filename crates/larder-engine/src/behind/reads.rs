@@ -127,7 +127,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let settled = behind.settled.notified();
             match behind.dirty.pin(key) {
                 Beneath::Clean => return Ok(None),
-                Beneath::Known(value, base) => return Ok(Some(self.known(value, base, horizon))),
+                Beneath::Known(value, base, last) => {
+                    // It may say what was written since.
+                    behind.durable(last).await?;
+                    return Ok(Some(self.known(value, base, horizon)));
+                }
                 Beneath::Pinned(doubts) => break doubts,
                 Beneath::Flies => {
                     let clock = &**self.engine.clock();
@@ -173,8 +177,11 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let terms = context.take_terms().pop().unwrap_or_default();
         check_terms(&terms)?;
         pin.found = Some(Found { value, base: self.base_of(&terms, at, born), doubts });
+        let behind = pin.behind;
         match pin.end() {
-            Some(Read { seen: Seen::Value(value), base, .. }) => {
+            Some(Read { seen: Seen::Value(value), base, last }) => {
+                // What was written meanwhile is on top of it, too.
+                behind.durable(last).await?;
                 Ok(Some(self.known(value, base, horizon)))
             }
             Some(Read { seen: Seen::Beneath, .. }) => {

@@ -150,3 +150,49 @@ async fn what_could_never_be_written_is_refused_at_once_and_not_written_down() {
     process.turn(2 * S).await;
     assert_eq!((table.held(1), table.rows(|rows| rows.letters.len())), (None, 0));
 }
+
+#[tokio::test]
+async fn what_is_added_while_somebody_loads_beneath_isnt_shown_before_it_is_durable() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| {
+        rows.held.insert(1, 100);
+        rows.holds_loads = true;
+    });
+    process.add(1, 5).await.unwrap();
+    let cache = process.cache.clone();
+    let read = tokio::spawn(async move { cache.get(&1).await });
+    settle().await;
+    journal.hold(true);
+    let cache = process.cache.clone();
+    let add = tokio::spawn(async move { cache.increment(&1, 1).await });
+    settle().await;
+    table.let_go();
+    settle().await;
+    assert!(!add.is_finished() && !read.is_finished());
+    journal.hold(false);
+    settle().await;
+    add.await.unwrap().unwrap();
+    assert_eq!(read.await.unwrap().unwrap(), Some(106));
+}
+
+#[tokio::test]
+async fn what_is_written_while_a_batch_flies_isnt_shown_before_it_is_durable() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| rows.holds_answers = true);
+    process.add(1, 5).await.unwrap();
+    process.turn(2 * S).await;
+    let cache = process.cache.clone();
+    let read = tokio::spawn(async move { cache.get(&1).await });
+    settle().await;
+    journal.hold(true);
+    let cache = process.cache.clone();
+    let put = tokio::spawn(async move { cache.put(&1, 9).await });
+    settle().await;
+    table.let_go();
+    settle().await;
+    assert!(!put.is_finished() && !read.is_finished());
+    journal.hold(false);
+    settle().await;
+    put.await.unwrap().unwrap();
+    assert_eq!(read.await.unwrap().unwrap(), Some(9));
+}

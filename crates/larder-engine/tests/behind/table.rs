@@ -26,6 +26,10 @@ pub(crate) enum Fails {
     Before(WriteFault),
     /// It is committed, and the answer lost.
     Committed,
+    /// It is committed, and the sink panics.
+    Panicking,
+    /// It is committed, and the answer leaves out what became of the last write.
+    Forgetful,
     /// It goes well; to be put between others.
     Not,
 }
@@ -47,7 +51,9 @@ pub(crate) struct Rows {
     pub(crate) epoch: u64,
     /// How often it can still be asked what was applied, if that has an end.
     pub(crate) asks_left: Option<usize>,
-    /// Transactions wait until they are let go.
+    /// What was applied is said of all keys that it is asked for but the last.
+    pub(crate) is_forgetful: bool,
+    /// Loads and transactions wait until they are let go.
     pub(crate) holds: bool,
     /// Those of more writes than this never end.
     pub(crate) slow_beyond: Option<usize>,
@@ -209,6 +215,7 @@ impl Sink<u64, i64> for Table {
         self.rows(|rows| rows.batches.push(batch.len()));
         self.wait_while(|rows| rows.slow_beyond.is_some_and(|most| batch.len() > most)).await;
         self.wait().await;
+        let panics = self.rows(|rows| rows.fails.front() == Some(&Fails::Panicking));
         let done = self.rows(|rows| {
             let fails = rows.fails.pop_front().unwrap_or(Fails::Not);
             if let Fails::Before(what) = fails {
@@ -227,9 +234,11 @@ impl Sink<u64, i64> for Table {
             }
             match fails {
                 Fails::Committed => Err(fault(WriteFault::Unknown, "the answer was lost")),
+                Fails::Forgetful => Ok(done.split_off(1)),
                 _ => Ok(done),
             }
         });
+        assert!(!panics, "the sink is told to panic");
         self.wait_while(|rows| rows.holds_answers).await;
         done
     }
@@ -240,7 +249,8 @@ impl Sink<u64, i64> for Table {
                 return Err(Error::new(ErrorKind::SourceDown, "it is down"));
             }
             rows.asks_left = rows.asks_left.map(|left| left - 1);
-            Ok(keys.iter().map(|key| rows.applied.get(key).copied()).collect())
+            let said = keys.len() - usize::from(rows.is_forgetful);
+            Ok(keys[..said].iter().map(|key| rows.applied.get(key).copied()).collect())
         })
     }
 

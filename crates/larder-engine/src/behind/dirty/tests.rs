@@ -140,7 +140,7 @@ fn what_is_beneath_is_read_while_nothing_is_applied() {
     assert_eq!(read.seen, Seen::Value(Some(107)));
     assert_eq!(taken(&map), [(Write::Add(7), 2)]);
     push(&map, 1, Write::Add(1), 3);
-    assert!(matches!(map.pin(&1), Beneath::Known(Some(108), Some(_))));
+    assert!(matches!(map.pin(&1), Beneath::Known(Some(108), Some(_), _)));
 }
 
 #[test]

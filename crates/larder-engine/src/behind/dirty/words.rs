@@ -50,8 +50,8 @@ pub(crate) struct Read<V> {
 pub(crate) enum Beneath<V> {
     /// Nothing waits any more.
     Clean,
-    /// What is seen is known by now, and what that rests on.
-    Known(Option<V>, Option<Arc<Base>>),
+    /// What is seen is known by now, what that rests on, and the number of the last write.
+    Known(Option<V>, Option<Arc<Base>>, u64),
     /// Something is being applied, and nobody can say if what is beneath has it. Ask again when it
     /// is settled.
     Flies,
