@@ -190,3 +190,24 @@ async fn a_start_that_failed_leaves_in_the_journal_what_it_has_not_read() {
     assert_eq!(journal.standing().first, needed.first);
     assert!(table.rows(|rows| rows.owner.is_some()));
 }
+
+#[tokio::test]
+async fn what_was_read_before_the_start_or_during_it_is_not_what_is_read_after_it() {
+    let (table, journal, process) = fresh().await;
+    table.rows(|rows| {
+        rows.held.extend([(1, 1), (2, 1)]);
+        rows.fails.extend([Fails::Before(WriteFault::Transient); 99]);
+    });
+    process.put(1, 2).await.unwrap();
+    process.put(2, 2).await.unwrap();
+    let next = Process::over(&table, &journal.after_the_end(0), BOUNDS);
+    assert_eq!(next.get(1).await, Some(1));
+    table.rows(|rows| rows.holds_loads = true);
+    let cache = next.cache.clone();
+    let read = tokio::spawn(async move { cache.get(&2).await });
+    settle().await;
+    next.behind.start(&next.engine).await.unwrap();
+    table.let_go();
+    read.await.unwrap().unwrap();
+    assert_eq!((next.get(1).await, next.get(2).await), (Some(2), Some(2)));
+}
