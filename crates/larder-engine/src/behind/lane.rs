@@ -6,7 +6,7 @@
 //! |---|---|
 //! | transient, conflict | nothing is written: its keys wait again, and may be joined by further writes |
 //! | too slow | the batch is divided in two: it would take as long again, and nothing of it ever be applied |
-//! | unknown | the same batch again, with the same sequences, until it is known, and joined by nothing: what is committed already would be counted again with what joined it |
+//! | unknown, a panic | the same batch again, with the same sequences, until it is known, and joined by nothing: what is committed already would be counted again with what joined it |
 //! | poison | the batch is divided in two, until one write is left: that one is buried |
 //! | disowned | nothing is written any more; what waits stays in the journal |
 
@@ -23,7 +23,7 @@ use crate::cache::{Cache, Parts};
 use crate::fence::Fence;
 use crate::install::Returned;
 use crate::observe::{Failing, What};
-use crate::wait::within;
+use crate::wait::{catch_panic, within};
 use crate::write::Install;
 
 /// So many bytes are taken for one transaction, about.
@@ -261,11 +261,23 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         let began = parts.engine.now();
         let fences: Vec<Fence> = batch.iter().map(|taken| parts.fence(&taken.key)).collect();
         let until = began + behind.hub.bounds.apply_within;
-        let applied = within(clock, until, sink.apply(behind.epoch(), batch)).await;
-        let applied = applied.unwrap_or_else(|| {
-            let message = "the transaction took too long";
-            Err(WriteError::new(WriteFault::Unknown, Error::new(ErrorKind::Timeout, message)))
-        })?;
+        let question = catch_panic(sink.apply(behind.epoch(), batch));
+        let applied = match within(clock, until, question).await {
+            Some(Ok(applied)) => applied?,
+            Some(Err(panic)) => return Err(panicked(&parts.name, &panic)),
+            None => {
+                let error = Error::new(ErrorKind::Timeout, "the transaction took too long");
+                return Err(WriteError::new(WriteFault::Unknown, error));
+            }
+        };
+        if applied.len() != batch.len() {
+            let (writes, answers) = (batch.len(), applied.len());
+            let message = format!("the sink was given {writes} writes and answered {answers}");
+            return Err(WriteError::new(
+                WriteFault::Unknown,
+                Error::new(ErrorKind::Loader, message),
+            ));
+        }
         let done = batch.iter().zip(fences).zip(applied).map(|((numbered, fence), applied)| {
             let (counter, written) = match applied {
                 Applied::Now(written) => (&behind.counters.applied, written),
@@ -354,7 +366,10 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
     ) -> Turn {
         loop {
             let Ok((sink, _)) = parts.written_behind() else { return Turn::Ended };
-            match sink.bury(self.behind.epoch(), &dead, &reason.chain()).await {
+            let reason = reason.chain();
+            let question = catch_panic(sink.bury(self.behind.epoch(), &dead, &reason));
+            let buried = question.await.unwrap_or_else(|panic| Err(panicked(&parts.name, &panic)));
+            match buried {
                 Ok(()) => break,
                 Err(WriteError { fault: WriteFault::Disowned, error }) => {
                     self.behind.dirty.give_back(&dead.key);
@@ -384,7 +399,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
     async fn take_letters(&self, parts: &Arc<Parts<K, V>>) {
         let Ok((sink, _)) = parts.written_behind() else { return };
         let asking = self.behind.letters.ask();
-        let letters = match sink.requeued(LETTERS_MAX).await {
+        let letters = catch_panic(sink.requeued(LETTERS_MAX)).await;
+        let letters = letters.unwrap_or_else(|panic| Err(panicked(&parts.name, &panic).error));
+        let letters = match letters {
             Ok(letters) => letters,
             Err(error) => {
                 let what = What::WriteFailed { what: Failing::Requeue, error: &error };
@@ -405,6 +422,12 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
             }
         }
     }
+}
+
+/// Nobody knows what a sink has done that panicked.
+fn panicked(cache: &str, panic: &str) -> WriteError {
+    let message = format!("the sink of the cache {cache} panicked: {panic}");
+    WriteError::new(WriteFault::Unknown, Error::new(ErrorKind::Loader, message))
 }
 
 /// Nothing was asked.

@@ -214,6 +214,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let mut before = Vec::new();
         // Asked for each record, not for each key: it is the same question, and needs no map.
         let applied = sink.applied(&keys).await?;
+        if applied.len() != keys.len() {
+            return Err(self.misanswered(keys.len(), applied.len()));
+        }
         for (((number, entry), key), applied) in entries.iter().zip(&keys).zip(applied) {
             let sequence = Sequence { epoch: entry.epoch, number: *number };
             if applied.is_some_and(|applied| applied >= sequence) {
@@ -280,6 +283,15 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             let soon = self.engine.now() + behind.hub.bounds.retry_after;
             crate::wait::within(&**self.engine.clock(), soon, settled).await;
         }
+    }
+
+    fn misanswered(&self, keys: usize, answers: usize) -> Error {
+        let name = &self.name;
+        let message = format!(
+            "the sink of the cache {name} was asked what was applied of {keys} keys and answered \
+             for {answers}: what waits stays in the journal"
+        );
+        Error::new(ErrorKind::Loader, message)
     }
 
     fn parse(&self, key: &str) -> Result<K> {

@@ -207,3 +207,32 @@ async fn a_dead_letter_that_was_applied_does_not_come_back_over_what_was_written
     }
     assert_eq!((table.held(3), process.get(3).await), (Some(8), Some(8)));
 }
+
+#[tokio::test]
+async fn a_sink_that_panics_is_asked_again_and_what_it_committed_counts_once() {
+    let (table, _, process) = fresh().await;
+    table.rows(|rows| rows.fails.push_back(Fails::Panicking));
+    process.add(1, 5).await.unwrap();
+    process.turn(2 * S).await;
+    process.add(1, 2).await.unwrap();
+    for _ in 0..10 {
+        process.turn(S).await;
+    }
+    assert_eq!((table.held(1), process.cache.behind_stats().unwrap().keys), (Some(7), 0));
+    assert_eq!(process.get(1).await, Some(7));
+}
+
+#[tokio::test]
+async fn a_sink_that_leaves_a_write_out_of_its_answer_is_asked_again() {
+    let (table, _, process) = fresh().await;
+    table.rows(|rows| rows.fails.push_back(Fails::Forgetful));
+    process.add(1, 5).await.unwrap();
+    process.add(2, 5).await.unwrap();
+    process.turn(2 * S).await;
+    for _ in 0..10 {
+        process.turn(S).await;
+    }
+    assert_eq!((table.held(1), table.held(2)), (Some(5), Some(5)));
+    let stats = process.cache.behind_stats().unwrap();
+    assert_eq!((stats.keys, stats.applied_before), (0, 2));
+}

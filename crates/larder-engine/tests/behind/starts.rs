@@ -211,3 +211,18 @@ async fn what_was_read_before_the_start_or_during_it_is_not_what_is_read_after_i
     read.await.unwrap().unwrap();
     assert_eq!((next.get(1).await, next.get(2).await), (Some(2), Some(2)));
 }
+
+#[tokio::test]
+async fn a_start_that_isnt_told_of_every_key_what_was_applied_loses_nothing() {
+    let (table, journal, process) = fresh().await;
+    process.put(1, 1).await.unwrap();
+    process.put(2, 1).await.unwrap();
+    let journal = journal.after_the_end(0);
+    let next = Process::over(&table, &journal, BOUNDS);
+    table.rows(|rows| rows.is_forgetful = true);
+    let error = next.behind.start(&next.engine).await.unwrap_err();
+    assert!(error.to_string().contains("2 keys"), "{error}");
+    table.rows(|rows| rows.is_forgetful = false);
+    next.behind.start(&next.engine).await.unwrap();
+    assert_eq!((next.get(1).await, next.get(2).await), (Some(1), Some(1)));
+}
