@@ -43,9 +43,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     ///
-    /// `BadKey` when the key has no valid text; nothing is held of such a key. `SharedDown` when
-    /// the shared tier or the bus doesn't answer: it is done in this process, kept, and carried
-    /// out as soon as they answer.
+    /// `BadKey` when the key has no valid text: nobody else can hold it or be told of it, and here
+    /// it is done. `SharedDown` when the shared tier or the bus doesn't answer: it is done in this
+    /// process, kept, and carried out as soon as they answer.
     ///
     /// # Cancel safety
     ///
@@ -219,15 +219,15 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Ok(invalidated)
     }
 
-    /// Forgets what a feed tells of. Nothing is held of keys without a valid text, so they are left
-    /// out. Where nobody else is to be told, no text is made at all.
-    pub(crate) async fn invalidate_told(&self, mut keys: Vec<K>) -> Result<()> {
+    /// Forgets what a feed tells of. Nobody else holds anything of keys without a valid text, so
+    /// they are told of none. Where nobody else is to be told, no text is made at all.
+    pub(crate) async fn invalidate_told(&self, keys: Vec<K>) -> Result<()> {
         let parts = &self.0;
         let beyond = parts.beyond(false)?;
         let mut texts = Vec::new();
         if beyond.is_some() {
             texts.reserve(keys.len());
-            keys.retain(|key| parts.text(key).map(|text| texts.push(text)).is_ok());
+            texts.extend(keys.iter().filter_map(|key| parts.text(key).ok()));
         }
         let (begun, hot) = self.begin_with(&keys, beyond, &texts, Invalidation::Drop);
         begun.carry_out().await?;
@@ -237,7 +237,14 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Cache<K, V> {
 
     fn begin(&self, keys: &[K], what: Invalidation) -> Result<(Begun<'_>, Vec<K>)> {
         let parts = &self.0;
-        let texts = keys.iter().map(|key| parts.text(key)).collect::<Result<Vec<_>>>()?;
+        let texts = keys.iter().map(|key| parts.text(key)).collect::<Result<Vec<_>>>();
+        let texts = texts.inspect_err(|_| {
+            // A ticket fills such a key all the same; nobody else knows of it.
+            let now = parts.engine.now();
+            for key in keys.iter().filter(|key| parts.text(key).is_err()) {
+                parts.strike(key, now, what);
+            }
+        })?;
         Ok(self.begin_with(keys, parts.beyond(false)?, &texts, what))
     }
 

@@ -38,8 +38,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         self.void_filter();
     }
 
-    /// Strikes everything whose key's text begins with `prefix`, and every load under way.
-    /// Returns how many entries that were.
+    /// Strikes everything whose key's text begins with `prefix`, and every load under way. What has
+    /// a key without a valid text, which a ticket may fill, is struck by every prefix. Returns how
+    /// many entries that were.
     pub(crate) fn strike_prefix(&self, prefix: &str, what: Invalidation) -> usize {
         self.engine.events().apply(|event| self.sweeps.fence(event));
         self.void_filter();
@@ -48,7 +49,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let walk = self.sweeps.walk();
         self.memory.for_each(now, |key, held| {
             let is_plain = held.value.born == Slot::<V>::BORN_PLAIN;
-            if !is_plain && KeyText::of(key).is_ok_and(|text| text.starts_with(prefix)) {
+            if !is_plain && KeyText::of(key).map_or(true, |text| text.starts_with(prefix)) {
                 struck.push(key.clone());
             }
         });

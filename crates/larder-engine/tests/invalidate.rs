@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Bench, S, settle};
-use larder_core::{Moment, Reason, State};
+use larder_core::{ErrorKind, Moment, Reason, State};
 use larder_engine::{Cache, Fill, Invalidation, Lookup, Ticket, Token};
 use larder_test::TestSource;
 
@@ -231,4 +231,27 @@ async fn a_ticket_taken_in_the_middle_of_a_strike_is_void() {
     assert_eq!(held, Some(10));
     assert_eq!(ticket.fill(Some(Copied(10, looks))), Fill::Refused);
     assert_eq!(cache.peek(&1).unwrap().state, State::Stale);
+}
+
+/// A key without a valid text can't be named to others, but a ticket fills it: a prefix strikes it,
+/// and so does whoever names the key.
+#[tokio::test]
+async fn what_has_no_text_is_invalidated_here() {
+    let cache: Cache<String, u32> =
+        Cache::builder("odd").max_staleness(Duration::from_secs(10)).build().unwrap();
+    let key = "a\u{1}".to_owned();
+    for names_it in [true, false] {
+        let Lookup::Miss(ticket) = cache.lookup(&key).await else { panic!("nothing is held") };
+        let Lookup::Miss(late) = cache.lookup(&key).await else { panic!("nothing is held") };
+        assert_eq!(ticket.fill(Some(1)), Fill::Stored);
+        match names_it {
+            true => {
+                let fault = cache.invalidate(&key).await.unwrap_err();
+                assert_eq!(fault.kind(), ErrorKind::BadKey);
+            }
+            false => assert_eq!(cache.invalidate_prefix("a").await.unwrap().entries, 1),
+        }
+        assert!(matches!(cache.lookup(&key).await, Lookup::Miss(_)), "names it: {names_it}");
+        assert_eq!(late.fill(Some(1)), Fill::Refused);
+    }
 }
