@@ -171,14 +171,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     /// 1. A finds nothing in memory,
     /// 2. B's flight fills memory and lands,
     /// 3. A finds no flight and loads again.
-    ///
-    /// What a prefix that is being struck may concern doesn't count, as whoever comes when that is
-    /// done joins this flight. Otherwise
-    ///
-    /// 1. W commits `v1` and writes down the event of the prefix,
-    /// 2. A leads a flight and sees `v0` in memory,
-    /// 3. the entry is evicted, so W, who walks through memory, doesn't find the key, and ends,
-    /// 4. B joins A's flight, which lands with `v0`.
     pub(crate) fn land_from_memory(
         self: &Arc<Self>,
         key: &K,
@@ -206,8 +198,7 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         let held = self.memory.peek(key, now, |slot| {
             let as_of = slot.times.as_of(ground.horizon);
             let serves = seek.takes_held(as_of, slot.times.loaded_at())
-                && slot.state(ground, now) == State::Fresh
-                && !self.sweeps.voids(slot.born);
+                && slot.state(ground, now) == State::Fresh;
             serves.then(|| Landed {
                 value: slot.value.clone(),
                 times: slot.times,

@@ -6,7 +6,12 @@
 //! - **A whole cache.** An event (see [`events`](crate::events)): entries and loads of before are
 //!   struck, in the same time, however many there are.
 //! - **A prefix.** An event that voids every load of the cache under way, since nobody knows which
-//!   of them have the prefix, and then each held key that has it, one by one.
+//!   of them have the prefix, then each held key that has it, one by one, and then such an event
+//!   once more. Without that
+//!   1. W commits `v1` and writes down the first event,
+//!   2. A leads a flight, looks into memory again, and sees `v0`,
+//!   3. that is evicted, so W, who walks through memory, doesn't find the key, and ends,
+//!   4. B, who comes then, joins A's flight, which lands with `v0`.
 
 use larder_core::{CacheKey, KeyText, Moment};
 use larder_memory::{Change, Held, Outcome, RemovalCause};
@@ -54,7 +59,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             }
         });
         drop(walk);
-        struck.into_iter().filter(|key| self.strike(key, now, what).was_held).count()
+        let held = struck.into_iter().filter(|key| self.strike(key, now, what).was_held).count();
+        self.engine.events().apply(|event| self.sweeps.fence(event));
+        held
     }
 
     /// Strikes one key, and what was read beneath its writes that wait.

@@ -18,9 +18,11 @@ use larder_engine::{Cache, Engine, Fill, Invalidation, Lookup, memory_tier};
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
 
+type Watch = Box<dyn FnMut(u64)>;
+
 thread_local! {
     /// Who looks on when this thread writes a key as text.
-    static WATCH: RefCell<Option<Box<dyn FnMut(u64)>>> = const { RefCell::new(None) };
+    static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
 }
 
 fn watch(watch: impl FnMut(u64) + 'static) {
@@ -185,7 +187,7 @@ fn who_comes_after_a_prefix_joins_nobody_who_saw_what_it_concerned() {
         }));
         a_let_go.send(()).unwrap();
         drop((a_let_go, a_comes));
-        // It copies what it loaded or, if that goes wrong, what it saw.
+        // It sees what the walk hasn't come to.
         copying_comes.recv().unwrap();
         assert!(cache.evict_if(&key, |_| true));
         w_let_go.send(()).unwrap();
