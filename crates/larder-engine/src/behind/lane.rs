@@ -10,6 +10,7 @@
 //! | poison | the batch is divided in two, until one write is left: that one is buried |
 //! | disowned | nothing is written any more; what waits stays in the journal |
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -300,7 +301,9 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
             let settled = match before {
                 Some((began, fence)) => {
                     let (at, born) = (*began, fence.born);
-                    let base = parts.base_of_written(&numbered.key, written, at, born);
+                    let base = || parts.base_of_written(&numbered.key, written, at, born);
+                    // Where what says its terms panics, nobody knows its tags.
+                    let base = catch_unwind(AssertUnwindSafe(base)).unwrap_or(None);
                     Settled::Applied(written.clone(), base)
                 }
                 None => Settled::Buried,
@@ -331,7 +334,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Lane<K, V> {
         let is_left = |done: &&Done<'_, K, V>| {
             let Some((began, fence)) = done.before else { return false };
             let returned = Returned { written: &done.written, began, fence };
-            self.leave(parts, &done.numbered.key, &returned)
+            let leave = || self.leave(parts, &done.numbered.key, &returned);
+            catch_unwind(AssertUnwindSafe(leave)).unwrap_or(false)
         };
         let struck: Vec<K> = clean
             .iter()

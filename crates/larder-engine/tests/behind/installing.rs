@@ -2,6 +2,8 @@
 //! time doesn't load it after each batch.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 
 use larder_core::{ErrorKind, Terms, Tier, Written};
 use larder_engine::behind::WriteBehind;
@@ -185,4 +187,36 @@ async fn a_sink_that_says_nothing_leaves_nothing() {
     assert_eq!(process.get(1).await, Some(5));
     process.turn(2 * S).await;
     assert_eq!((table.held(1), process.cache.peek(&1)), (Some(5), None));
+}
+
+/// Whatever of a user panics when it was applied, it is applied, and so is what comes.
+#[tokio::test]
+async fn what_says_the_terms_or_the_weight_of_what_was_applied_and_panics_stops_nothing() {
+    for (panics, times) in [("terms", 2), ("weight", 1)] {
+        let (table, left) = (Table::default(), Arc::new(AtomicUsize::new(times)));
+        let (of_terms, of_weight) = (Arc::clone(&left), Arc::clone(&left));
+        let once_more = |left: &AtomicUsize| {
+            let down = |left: usize| left.checked_sub(1);
+            assert!(left.fetch_update(SeqCst, SeqCst, down).is_err(), "it panics");
+        };
+        let process = with(&table, |builder| {
+            let builder = builder.install(Install::Always).written(move |_, _| {
+                (panics == "terms").then(|| once_more(&of_terms));
+                Terms::default()
+            });
+            builder.weigher(move |_, _| {
+                (panics == "weight").then(|| once_more(&of_weight));
+                0
+            })
+        })
+        .await;
+        for value in 1..=4 {
+            process.put(1, value).await.unwrap();
+            process.turn(2 * S).await;
+            assert_eq!(table.held(1), Some(value), "{panics}");
+            assert_eq!(process.get(1).await, Some(value));
+        }
+        assert_eq!(left.load(SeqCst), 0, "{panics}");
+        assert_eq!(process.cache.behind_stats().unwrap().keys, 0);
+    }
 }
