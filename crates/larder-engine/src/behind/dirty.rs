@@ -121,6 +121,18 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         coming: Coming<V>,
         append: impl FnOnce(Option<u64>) -> Result<u64>,
     ) -> Result<Read<V>> {
+        self.push_then(key, coming, append, || ())
+    }
+
+    /// The same, and `then` is called under the lock of the key as well, when it waits: whoever sees
+    /// its number from then on sees what was done there.
+    pub(crate) fn push_then(
+        &self,
+        key: &K,
+        coming: Coming<V>,
+        append: impl FnOnce(Option<u64>) -> Result<u64>,
+        then: impl FnOnce(),
+    ) -> Result<Read<V>> {
         let mut shard = self.shard(key).lock();
         let Shard { keys, order, firsts, replacing } = &mut *shard;
         let place = keys.get(key);
@@ -162,6 +174,7 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         {
             last.write = Write::Add(sum);
             last.sequence = sequence;
+            then();
             return Ok(read);
         }
         let mut first = (number, coming.now);
@@ -187,6 +200,7 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
             place.stands = true;
             order.push_back(key.clone());
         }
+        then();
         Ok(read)
     }
 

@@ -173,18 +173,18 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         // What is returned is what is held then, and not what was.
         let stands = |base: Option<&Base>| base.is_none_or(|base| self.stands(base, horizon));
         behind.dirty.doubt_unless(key, stands);
-        let read =
-            behind.dirty.push(
-                key,
-                Coming { write, epoch, letter, weight, now },
-                |last| match only {
-                    Only::Unchanged(mark) if last != mark.last || !self.fence_holds(mark.fence) => {
-                        let message = "the key was written meanwhile: nothing was written";
-                        Err(Error::new(ErrorKind::Conflict, message).for_key(&*text))
-                    }
-                    _ => behind.hub.journal.append(&record),
-                },
-            );
+        let read = behind.dirty.push_then(
+            key,
+            Coming { write, epoch, letter, weight, now },
+            |last| match only {
+                Only::Unchanged(mark) if last != mark.last || !self.fence_holds(mark.fence) => {
+                    let message = "the key was written meanwhile: nothing was written";
+                    Err(Error::new(ErrorKind::Conflict, message).for_key(&*text))
+                }
+                _ => behind.hub.journal.append(&record),
+            },
+            || self.raise_at_push(key),
+        );
         // Where the journal was full, it may be of what is applied by now.
         let read = read.inspect_err(|_| behind.wake.notify_one())?;
         // From now on it is read in the map, and no load of before is what memory holds.
@@ -197,6 +197,22 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
             behind.wake.notify_one();
         }
         Ok(read)
+    }
+
+    /// Voids the loads that began when the write didn't wait yet, as soon as its number can be seen.
+    /// With the strike alone, which comes later,
+    ///
+    /// 1. A leads a flight, whose load begins in its turn,
+    /// 2. W puts a write that adds into the map,
+    /// 3. U, who updates, marks that it waits, joins A's flight, and is given what its load, which
+    ///    begins now, finds without it,
+    /// 4. nothing was written since the mark, so U replaces what W added to.
+    fn raise_at_push(&self, key: &K) {
+        #[cfg(shuttle)]
+        if self.engine.omits(crate::engine::Omit::EpochAtPush) {
+            return;
+        }
+        self.engine.epochs().raise(self.scope, key);
     }
 
     /// Returns whether something was held.

@@ -1,12 +1,13 @@
 //! What the tests under a checker have in common: a cache small enough to explore, users whose
 //! reads and writes go into a history, and the two ways to explore.
 //!
-//! The code is the real one; only locks and atomics are exchanged. Time stands still: nothing here
-//! is about expiry.
+//! The code is the real one; only locks and atomics are exchanged. Time stands still until somebody
+//! turns it, but that no two looks at the clock see the same, and nobody is ever late.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use larder_core::sink::{Applied, Numbered, Sequence, Sink, SinkAbilities, WriteError, WriteFault};
@@ -18,12 +19,12 @@ use larder_core::{
 use larder_engine::behind::WriteBehind;
 use larder_engine::{
     Cache, CacheBuilder, Engine, Fill, Invalidation, Lookup, MemoryTier, MessagePack, Omit,
-    WriteMode, memory_tier,
+    WriteMode, Wrote, memory_tier,
 };
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
 use larder_test::History;
-use larder_test::history::Announced;
+use larder_test::history::{Announced, Begun};
 use shuttle::future::{JoinHandle, spawn, yield_now};
 use shuttle::rand::{Rng, thread_rng};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
@@ -34,16 +35,28 @@ pub(crate) const ITERATIONS: usize = 2_000;
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// The keys of the record.
 pub(crate) const KEYS: [u64; 3] = [7, 70, 8];
+/// One that it hasn't.
+pub(crate) const ABSENT: u64 = 9;
 /// What two of them begin with.
 pub(crate) const PREFIX: &str = "7";
 /// What all of them are tagged with.
 pub(crate) const TAG: &str = "all";
 
-pub(crate) struct Still;
+/// How much time has passed, in nanoseconds. It is of the standard library: to look at the clock
+/// adds no interleavings.
+#[derive(Clone, Default)]
+pub(crate) struct Still(Arc<atomic::AtomicU64>);
+
+impl Still {
+    pub(crate) fn turn(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap();
+        self.0.fetch_add(nanos, Ordering::SeqCst);
+    }
+}
 
 impl Clock for Still {
     fn now(&self) -> Moment {
-        Moment::from_nanos(1_000_000_000)
+        Moment::from_nanos(1_000_000_000 + self.0.fetch_add(1, Ordering::SeqCst))
     }
 
     fn wall(&self) -> SystemTime {
@@ -88,7 +101,7 @@ struct Table {
 
 impl Record {
     fn version(&self, key: u64) -> &AtomicU64 {
-        &self.0.versions[KEYS.iter().position(|&other| other == key).unwrap()]
+        &self.0.versions[place(key)]
     }
 
     async fn read(&self, key: u64) -> u64 {
@@ -108,25 +121,37 @@ impl Source<u64, u64> for Record {
     async fn load(&self, key: &u64, context: &mut LoadContext) -> Result<Option<u64>, LoadError> {
         self.0.loads.fetch_add(1, Ordering::SeqCst);
         context.tag(TAG);
-        Ok(Some(self.read(*key).await))
+        Ok(if *key == ABSENT { None } else { Some(self.read(*key).await) })
     }
 }
 
 /// Each write raises the version; now and then the answer is lost.
 impl Sink<u64, u64> for Record {
     fn abilities(&self) -> SinkAbilities {
-        SinkAbilities { add: true, behind: true, ..SinkAbilities::default() }
+        SinkAbilities { store: true, add: true, replace: true, behind: true, delete: false }
     }
 
     async fn write(&self, key: &u64, _: &Write<u64>) -> Result<Written<u64>, WriteError> {
         pause().await;
         let version = self.version(*key).fetch_add(1, Ordering::SeqCst) + 1;
+        answered(version).await
+    }
+
+    async fn replace(
+        &self,
+        key: &u64,
+        expected: Option<&u64>,
+        _: &Write<u64>,
+    ) -> Result<Written<u64>, WriteError> {
         pause().await;
-        if draw(8) == 0 {
-            let lost = Error::new(ErrorKind::Timeout, version.to_string());
-            return Err(WriteError::new(WriteFault::Unknown, lost));
+        let expected = *expected.unwrap();
+        let (at, next) = (self.version(*key), expected + 1);
+        if at.compare_exchange(expected, next, Ordering::SeqCst, Ordering::SeqCst).is_err() {
+            pause().await;
+            let other = Error::new(ErrorKind::Conflict, "it holds something else");
+            return Err(WriteError::new(WriteFault::Conflict, other));
         }
-        Ok(Written::Value(version))
+        answered(next).await
     }
 
     async fn own(&self, _: &str) -> Result<u64> {
@@ -141,9 +166,18 @@ impl Sink<u64, u64> for Record {
     ) -> Result<Vec<Applied<u64>>, WriteError> {
         pause().await;
         let raise = |write: &Numbered<u64, u64>| {
-            let Write::Add(by) = write.write else { panic!("it is only added to") };
-            let by = u64::try_from(by).unwrap();
-            let version = self.version(write.key).fetch_add(by, Ordering::SeqCst) + by;
+            let at = self.version(write.key);
+            let version = match write.write {
+                Write::Add(by) => {
+                    let by = u64::try_from(by).unwrap();
+                    at.fetch_add(by, Ordering::SeqCst) + by
+                }
+                Write::Store(version) => {
+                    at.store(version, Ordering::SeqCst);
+                    version
+                }
+                Write::Delete => panic!("nothing is deleted"),
+            };
             Applied::Now(Written::Value(version))
         };
         let applied = batch.iter().map(raise).collect();
@@ -154,6 +188,21 @@ impl Sink<u64, u64> for Record {
     async fn applied(&self, keys: &[u64]) -> Result<Vec<Option<Sequence>>> {
         Ok(vec![None; keys.len()])
     }
+}
+
+/// Which key of the record it is.
+fn place(key: u64) -> usize {
+    KEYS.iter().position(|&other| other == key).unwrap()
+}
+
+/// What a write returns that was committed: now and then the answer is lost.
+async fn answered(version: u64) -> Result<Written<u64>, WriteError> {
+    pause().await;
+    if draw(8) == 0 {
+        let lost = Error::new(ErrorKind::Timeout, version.to_string());
+        return Err(WriteError::new(WriteFault::Unknown, lost));
+    }
+    Ok(Written::Value(version))
 }
 
 /// How the cache is told of a write.
@@ -174,9 +223,10 @@ pub(crate) struct Explored {
     pub(crate) record: Record,
     pub(crate) memory: Arc<MemoryTier<u64, u64>>,
     pub(crate) cache: Cache<u64, u64>,
+    pub(crate) time: Still,
     history: Arc<History>,
-    /// How many writes are done, where each makes what is read greater by one.
-    done: Arc<AtomicU64>,
+    /// How many writes of each key are done, where each makes what is read greater by one.
+    done: Arc<[AtomicU64; KEYS.len()]>,
 }
 
 impl Explored {
@@ -187,6 +237,8 @@ impl Explored {
 
     pub(crate) fn with(omit: Omit, max_staleness: Duration, bounds: Bounds) -> Self {
         Self::told(omit, max_staleness, bounds, |builder| {
+            let half = max_staleness / 2;
+            let builder = builder.fresh_for(half).stale_for(half).jitter(Duration::ZERO);
             builder.write(WriteMode::Through).written(|_, _| {
                 let mut terms = Terms::default();
                 terms.tag(TAG);
@@ -195,9 +247,13 @@ impl Explored {
         })
     }
 
-    /// A cache that is written behind, by one writer at a time.
+    /// A cache that is written behind.
     pub(crate) fn behind(omit: Omit, behind: &WriteBehind) -> Self {
-        Self::told(omit, MINUTE, Bounds::entries(16).shards(1), |builder| {
+        Self::behind_with(omit, behind, Bounds::entries(16).shards(1))
+    }
+
+    pub(crate) fn behind_with(omit: Omit, behind: &WriteBehind, bounds: Bounds) -> Self {
+        Self::told(omit, MINUTE, bounds, |builder| {
             let sum = |value: Option<&u64>, by: i64| {
                 Ok(value.copied().unwrap_or(0).saturating_add_signed(by))
             };
@@ -215,7 +271,8 @@ impl Explored {
         bounds: Bounds,
         tell: impl FnOnce(CacheBuilder<u64, u64>) -> CacheBuilder<u64, u64>,
     ) -> Self {
-        let engine = Engine::to_explore(Arc::new(Still), Arc::new(Tasks), omit);
+        let time = Still::default();
+        let engine = Engine::to_explore(Arc::new(time.clone()), Arc::new(Tasks), omit);
         let record = Record::default();
         let memory = Arc::new(memory_tier(bounds, PolicyKind::default(), None));
         let builder = Cache::builder("explored")
@@ -225,8 +282,8 @@ impl Explored {
             .source(record.clone())
             .sink(record.clone());
         let cache = tell(builder).build().unwrap();
-        let (history, done) = (Arc::new(History::new()), Arc::new(AtomicU64::new(0)));
-        Self { engine, record, memory, cache, history, done }
+        let done = Arc::new(std::array::from_fn(|_| AtomicU64::new(0)));
+        Self { engine, record, memory, cache, time, history: Arc::default(), done }
     }
 
     pub(crate) async fn get(&self, key: u64) -> u64 {
@@ -236,11 +293,27 @@ impl Explored {
         version
     }
 
+    /// The same of somebody who would load for himself.
+    pub(crate) async fn get_or_load(&self, key: u64) {
+        let begun = self.history.begin();
+        let record = self.record.clone();
+        let load = move |context: LoadContext| async move {
+            context.tag(TAG);
+            Ok(Some(record.read(key).await))
+        };
+        let version = self.cache.get_or_load(&key, load).await.unwrap().unwrap();
+        self.history.read(begun, key, version);
+    }
+
     pub(crate) async fn get_many(&self, keys: &[u64]) {
         let begun = self.history.begin();
         let versions = self.cache.get_many(keys).await.unwrap();
+        assert_eq!(keys.len(), versions.len());
         for (key, version) in keys.iter().zip(versions) {
-            self.history.read(begun, *key, version.unwrap());
+            match version {
+                Some(version) => self.history.read(begun, *key, version),
+                None => assert_eq!(*key, ABSENT),
+            }
         }
     }
 
@@ -258,10 +331,39 @@ impl Explored {
         self.history.read(begun, key, version);
     }
 
+    /// The same who takes nothing that is held, and takes his time; he reads another key beside it.
+    pub(crate) async fn aside_slowly(&self, key: u64, beside: u64) {
+        let begun = self.history.begin();
+        let now = self.time.now();
+        match self.cache.lookup_newer(&key, now).await {
+            Lookup::Hit(answer) => self.history.read(begun, key, answer.value.unwrap()),
+            Lookup::Miss(ticket) => {
+                let beside = (beside, ticket.beside(&beside));
+                for (key, ticket) in [beside, (key, ticket)] {
+                    let version = self.record.read(key).await;
+                    for _ in 0..draw(12) {
+                        yield_now().await;
+                    }
+                    let _: Fill = ticket.fill_on(Some(version), Terms::default().tag(TAG));
+                    self.history.read(begun, key, version);
+                }
+            }
+        }
+    }
+
     /// A write around the cache: the commit, and then its announcement.
     pub(crate) async fn write(&self, key: u64, way: Way, what: Invalidation) {
         let begun = self.history.begin();
         let version = self.record.version(key).fetch_add(1, Ordering::SeqCst) + 1;
+        self.announce(key, way, what).await;
+        let announced = match what {
+            Invalidation::Drop => Announced::Dropping,
+            Invalidation::MarkStale => Announced::Loosely,
+        };
+        self.history.wrote(begun, key, version, announced);
+    }
+
+    async fn announce(&self, key: u64, way: Way, what: Invalidation) {
         let cache = &self.cache;
         match (way, what) {
             (Way::Key, _) => drop(cache.invalidate_here(&[key], what).unwrap()),
@@ -275,47 +377,57 @@ impl Explored {
                 let _: usize = cache.invalidate_prefix_here(prefix, what).unwrap();
             }
         }
-        let announced = match what {
-            Invalidation::Drop => Announced::Dropping,
-            Invalidation::MarkStale => Announced::Loosely,
-        };
-        self.history.wrote(begun, key, version, announced);
     }
 
     /// A write through the cache.
     pub(crate) async fn put(&self, key: u64) {
         let begun = self.history.begin();
-        let version = match self.cache.increment(&key, 1).await {
-            Ok(wrote) => match wrote.written {
-                Written::Value(version) => version,
-                other => panic!("it wrote {other:?}"),
-            },
-            Err(error) => {
-                let lost = error.downcast_ref::<WriteError>().unwrap();
-                lost.error.to_string().parse().unwrap()
-            }
+        let wrote = match draw(2) {
+            0 => self.cache.increment(&key, 1).await,
+            // Whatever is stored, it is the next version.
+            _ => self.cache.put(&key, 0).await,
         };
+        let version = version(wrote).unwrap();
         self.history.wrote(begun, key, version, Announced::Dropping);
+    }
+
+    /// A write through the cache of somebody who has read what he replaces.
+    pub(crate) async fn update(&self, key: u64) {
+        let begun = self.history.begin();
+        let up = |held: Option<u64>| held.map(|version| Write::Store(version + 1));
+        if let Some(version) = version(self.cache.update(&key, up).await) {
+            self.history.wrote(begun, key, version, Announced::Dropping);
+        }
     }
 
     /// A write behind the cache. Whoever reads then reads at least as much as was done so far.
     pub(crate) async fn put_behind(&self, key: u64) {
         let begun = self.history.begin();
         self.cache.increment(&key, 1).await.unwrap();
-        let version = self.done.fetch_add(1, Ordering::SeqCst) + 1;
-        self.history.wrote(begun, key, version, Announced::Dropping);
+        self.is_done(begun, key);
     }
 
-    /// A write behind larder's back, and its announcement. While something waits to be applied
-    /// nobody reads what it did.
+    /// The same of somebody who has read what he replaces, if nobody else commits.
+    pub(crate) async fn update_behind(&self, key: u64) {
+        let begun = self.history.begin();
+        let up = |held: Option<u64>| held.map(|version| Write::Store(version + 1));
+        match self.cache.update(&key, up).await {
+            Ok(_) => self.is_done(begun, key),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
+        }
+    }
+
+    /// A write behind larder's back, and its announcement.
     pub(crate) async fn write_beside(&self, key: u64, way: Way) {
         let begun = self.history.begin();
         self.record.version(key).fetch_add(1, Ordering::SeqCst);
-        match way {
-            Way::Key => drop(self.cache.invalidate_here(&[key], Invalidation::Drop).unwrap()),
-            _ => self.cache.invalidate_all_here(Invalidation::Drop).unwrap(),
-        }
-        let version = self.done.fetch_add(1, Ordering::SeqCst) + 1;
+        self.announce(key, way, Invalidation::Drop).await;
+        self.is_done(begun, key);
+    }
+
+    /// One more write is done, whichever of those that overlap it was.
+    fn is_done(&self, begun: Begun, key: u64) {
+        let version = self.done[place(key)].fetch_add(1, Ordering::SeqCst) + 1;
         self.history.wrote(begun, key, version, Announced::Dropping);
     }
 
@@ -376,6 +488,19 @@ impl Explored {
     }
 }
 
+/// What was written; `None` where somebody else was first each time.
+fn version(wrote: Result<Wrote<u64>>) -> Option<u64> {
+    match wrote {
+        Ok(Wrote { written: Written::Value(version), .. }) => Some(version),
+        Ok(other) => panic!("it wrote {other:?}"),
+        Err(error) if error.kind() == ErrorKind::Conflict => None,
+        Err(error) => {
+            let lost = error.downcast_ref::<WriteError>().unwrap();
+            Some(lost.error.to_string().parse().unwrap())
+        }
+    }
+}
+
 /// The checker must find nothing.
 pub(crate) fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     random(ITERATIONS).run(scenario);
@@ -389,7 +514,7 @@ pub(crate) fn must_fail(scenario: impl Fn() + Send + Sync + 'static + UnwindSafe
 }
 
 /// Orders by chance.
-fn random(orders: usize) -> Runner<RandomScheduler> {
+pub(crate) fn random(orders: usize) -> Runner<RandomScheduler> {
     Runner::new(RandomScheduler::new(orders), config())
 }
 
