@@ -18,8 +18,8 @@ use larder_core::{
 };
 use larder_engine::behind::WriteBehind;
 use larder_engine::{
-    Cache, CacheBuilder, Engine, Fill, Invalidation, Lookup, MemoryTier, MessagePack, Omit,
-    WriteMode, Wrote, memory_tier,
+    Cache, CacheBuilder, Engine, Fill, Guard, GuardBounds, Invalidation, Lookup, MemoryTier,
+    MessagePack, Omit, WriteMode, Wrote, memory_tier,
 };
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
@@ -275,8 +275,11 @@ impl Explored {
         let engine = Engine::to_explore(Arc::new(time.clone()), Arc::new(Tasks), omit);
         let record = Record::default();
         let memory = Arc::new(memory_tier(bounds, PolicyKind::default(), None));
+        // Lost answers are drawn, and may be many: nobody is to be left alone for that.
+        let guard = Guard::new(GuardBounds { breaker: None, ..GuardBounds::default() }).unwrap();
         let builder = Cache::builder("explored")
             .engine(&engine)
+            .guard(guard)
             .memory(Arc::clone(&memory))
             .max_staleness(max_staleness)
             .source(record.clone())
