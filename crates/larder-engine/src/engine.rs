@@ -84,8 +84,6 @@ pub enum Omit {
     EpochAtInstall,
     /// A flight leaves the map before what it loaded is in memory.
     FillBeforeLeaving,
-    /// The loads that are under way are void when a write that waits is struck, and not before.
-    EpochAtPush,
     /// What memory holds is left there when a write is acknowledged behind.
     StrikeAtPush,
     /// A key of which nothing waits any more is forgotten, and neither struck nor put into memory.

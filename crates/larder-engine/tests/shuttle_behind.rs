@@ -104,16 +104,6 @@ fn an_update_replaces_nothing_that_it_has_not_read() {
     explore(|| an_update_beside_a_writer_and_a_reader(Omit::Nothing));
 }
 
-/// 1. A leads a flight, whose load begins in its turn,
-/// 2. W puts a write that adds into the map,
-/// 3. U marks that it waits, joins A's flight, and is given what its load finds without it,
-/// 4. nothing was written since the mark, so U replaces what W added to.
-#[test]
-#[ignore = "the order is rare: it takes a minute"]
-fn without_the_epoch_at_the_push_an_update_loses_what_was_added() {
-    must_fail_by_priorities(|| an_update_beside_a_writer_and_a_reader(Omit::EpochAtPush));
-}
-
 /// 1. Memory holds `v0`,
 /// 2. W is acknowledged, and gets `v0`.
 #[test]

@@ -124,8 +124,8 @@ impl<K: CacheKey, V: Clone> Dirty<K, V> {
         self.push_then(key, coming, append, || ())
     }
 
-    /// The same, and `then` is called under the lock of the key as well, when it waits: whoever sees
-    /// its number from then on sees what was done there.
+    /// The same, and `then` is called under the lock of the key as well, when it waits: whoever
+    /// sees its number from then on sees what was done there.
     pub(crate) fn push_then(
         &self,
         key: &K,

@@ -199,8 +199,8 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
         Ok(read)
     }
 
-    /// Voids the loads that began when the write didn't wait yet, as soon as its number can be seen.
-    /// With the strike alone, which comes later,
+    /// Voids the loads that began when the write didn't wait yet, as soon as its number can be
+    /// seen. With the strike alone, which comes later,
     ///
     /// 1. A leads a flight, whose load begins in its turn,
     /// 2. W puts a write that adds into the map,
@@ -208,10 +208,6 @@ impl<K: CacheKey, V: Clone + Send + Sync + 'static> Parts<K, V> {
     ///    begins now, finds without it,
     /// 4. nothing was written since the mark, so U replaces what W added to.
     fn raise_at_push(&self, key: &K) {
-        #[cfg(shuttle)]
-        if self.engine.omits(crate::engine::Omit::EpochAtPush) {
-            return;
-        }
         self.engine.epochs().raise(self.scope, key);
     }
 
