@@ -65,6 +65,7 @@ async fn run<S: Future<Output = ()> + Send>(
     explored: &Explored,
     step: impl Fn(Explored) -> S + Copy + Send + 'static,
 ) {
+    explored.time.ticks();
     let users: Vec<_> = (0..USERS)
         .map(|_| {
             let explored = explored.clone();

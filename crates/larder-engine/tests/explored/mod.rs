@@ -2,7 +2,7 @@
 //! reads and writes go into a history, and the two ways to explore.
 //!
 //! The code is the real one; only locks and atomics are exchanged. Time stands still until somebody
-//! turns it, but that no two looks at the clock see the same, and nobody is ever late.
+//! turns it or lets it tick, and nobody is ever late.
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::panic::{UnwindSafe, catch_unwind};
@@ -42,21 +42,31 @@ pub(crate) const PREFIX: &str = "7";
 /// What all of them are tagged with.
 pub(crate) const TAG: &str = "all";
 
-/// How much time has passed, in nanoseconds. It is of the standard library: to look at the clock
-/// adds no interleavings.
+/// A clock that stands still. It is of the standard library: to look at it adds no interleavings.
 #[derive(Clone, Default)]
-pub(crate) struct Still(Arc<atomic::AtomicU64>);
+pub(crate) struct Still {
+    /// How much time has passed, in nanoseconds, and passes with each look.
+    passed: Arc<atomic::AtomicU64>,
+    tick: Arc<atomic::AtomicU64>,
+}
 
 impl Still {
     pub(crate) fn turn(&self, time: Duration) {
         let nanos = u64::try_from(time.as_nanos()).unwrap();
-        self.0.fetch_add(nanos, Ordering::SeqCst);
+        self.passed.fetch_add(nanos, Ordering::SeqCst);
+    }
+
+    /// No two looks at it see the same from now on: of two loads one began later. Where nothing
+    /// may be stale nobody joins a load that began before him then, whatever its epoch.
+    pub(crate) fn ticks(&self) {
+        self.tick.store(1, Ordering::SeqCst);
     }
 }
 
 impl Clock for Still {
     fn now(&self) -> Moment {
-        Moment::from_nanos(1_000_000_000 + self.0.fetch_add(1, Ordering::SeqCst))
+        let tick = self.tick.load(Ordering::SeqCst);
+        Moment::from_nanos(1_000_000_000 + self.passed.fetch_add(tick, Ordering::SeqCst))
     }
 
     fn wall(&self) -> SystemTime {
