@@ -16,6 +16,8 @@ use crate::missing;
 
 /// How many seconds a client program may take.
 const CLIENT_SECONDS_MAX: &str = "120";
+/// And how many to connect: a server whose disk stands still for a while answers behind that.
+const CONNECT_SECONDS_MAX: &str = "60";
 
 /// What every server runs with. Nothing here must survive a power cut, so nothing is synced;
 /// a test about durability says `fsync=on`.
@@ -225,7 +227,8 @@ impl Postgres {
         let beside = Some(self.programs.join(name)).filter(|file| is_program(file));
         let program = beside.or_else(|| find_program(name)).unwrap_or_else(|| missing(name));
         let mut command = Command::new("timeout");
-        command.arg(CLIENT_SECONDS_MAX).arg(program).env("PGCONNECT_TIMEOUT", "10");
+        command.arg(CLIENT_SECONDS_MAX).arg(program);
+        command.env("PGCONNECT_TIMEOUT", CONNECT_SECONDS_MAX);
         command
     }
 }
