@@ -27,7 +27,8 @@
 //!    server gets to it**: after a pause of the server an entry would look younger than it is. A
 //!    lifetime is therefore sent as a moment of the server's own clock, which was read before the
 //!    lease was granted. An entry looks between nothing and four seconds older than it is, never
-//!    younger.
+//!    younger; but a server that stood still takes the moment before for the present until it looks
+//!    at its clock again, within a second.
 //! 4. **`md … I T<s>` makes what is nearly over live longer**, and look younger. Marking stale
 //!    leaves the lifetime as it is.
 //!

@@ -87,7 +87,8 @@ fn a_database_that_is_down_is_waited_for_and_no_read_misses_what_was_acknowledge
         }
         sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
         let answer = asked.await;
-        assert!(answer.contains(ADA), "{answer}");
+        // As it was acknowledged, or as the database has it when it was applied before that.
+        assert!(answer.contains(r#""name":"Ada""#), "{answer}");
     })
     .unwrap();
     assert_eq!(shop.value("SELECT name FROM users"), "Ada");
