@@ -86,7 +86,7 @@ impl Epochs {
     }
 
     /// Voids every fence of the key captured so far. To be called under the memory tier's lock
-    /// of that key, when the entry has been removed or exchanged.
+    /// of that key, when the entry has been removed or exchanged; earlier only in addition.
     pub(crate) fn raise<Q: Hash + ?Sized>(&self, scope: u64, key: &Q) {
         let hash = self.hasher.hash_one((scope, key));
         self.epoch(hash).fetch_add(1, Ordering::AcqRel);

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use common::{S, at_once};
-use larder_core::{CacheKey, KeyText, LoadContext, LoadError, Source};
+use larder_core::{CacheKey, KeyText, LoadContext, LoadError, Moment, Source, State};
 use larder_engine::{Cache, Engine, Fill, Invalidation, Lookup, memory_tier};
 use larder_memory::Bounds;
 use larder_memory::policy::PolicyKind;
@@ -93,6 +93,31 @@ impl Clone for Copied {
         }
         Self(self.0, Arc::clone(&self.1))
     }
+}
+
+/// Memory is read without a lock, so somebody may look while a strike is half done. What is held
+/// is copied then to be marked stale: a ticket that is taken at that moment, together with what is
+/// still held, must not bring it back.
+#[tokio::test]
+async fn a_ticket_taken_in_the_middle_of_a_strike_is_void() {
+    let cache: Cache<u64, Copied> = Cache::builder("copied").max_staleness(10 * S).build().unwrap();
+    let looks = Arc::default();
+    let Lookup::Miss(ticket) = cache.lookup_here(&1) else { panic!("nothing is held") };
+    assert_eq!(ticket.fill(Some(Copied(10, Arc::clone(&looks)))), Fill::Stored);
+    let (sender, taken) = mpsc::channel();
+    *looks.lock().unwrap() = Some(Box::new({
+        let cache = cache.clone();
+        move || {
+            let Lookup::Miss(ticket) = cache.lookup_newer_here(&1, Moment::MAX) else { return };
+            let held = cache.fresh(&1, cache.engine().clock().now(), |held| held.unwrap().0);
+            sender.send((ticket, held)).unwrap();
+        }
+    }));
+    assert_eq!(cache.invalidate_here(&[1], Invalidation::MarkStale).unwrap(), 1);
+    let (ticket, held) = taken.recv().unwrap();
+    assert_eq!(held, Some(10));
+    assert_eq!(ticket.fill(Some(Copied(10, looks))), Fill::Refused);
+    assert_eq!(cache.peek(&1).unwrap().state, State::Stale);
 }
 
 /// The system of record, whose rows are all the same.

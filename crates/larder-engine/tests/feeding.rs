@@ -64,6 +64,17 @@ impl Alone {
         alone
     }
 
+    /// The same with a filter that knows the keys of the source.
+    fn behind_a_filter() -> Self {
+        let bench = Bench::with(TestSource::of((0..10).map(|key| (key, key))));
+        let log = TestFeed::new();
+        let feeding = Feeding::over("log", log.clone());
+        let builder = bench.builder().max_staleness(2 * S).fresh_for(HOUR).feed(&feeding, route);
+        let cache = builder.filter(larder_core::keys_of(0..10_u64)).build().unwrap();
+        feeding.start(&bench.engine).unwrap();
+        Self { bench, log, feeding, cache }
+    }
+
     async fn pass(&self, time: Duration) {
         let mut left = time;
         while !left.is_zero() {
@@ -193,29 +204,18 @@ async fn a_connection_that_was_cut_is_no_gap() {
 
 #[tokio::test]
 async fn a_key_that_is_new_is_found_behind_a_filter() {
-    let bench = Bench::with(TestSource::of((0..10).map(|key| (key, key))));
-    let log = TestFeed::new();
-    let feeding = Feeding::over("log", log.clone());
-    let builder = bench.builder().max_staleness(2 * S).fresh_for(HOUR).feed(&feeding, route);
-    let cache = builder.filter(larder_core::keys_of(0..10_u64)).build().unwrap();
-    feeding.start(&bench.engine).unwrap();
+    let alone = Alone::behind_a_filter();
     settle().await;
-    assert_eq!(cache.get(&5_000).await.unwrap(), None);
-    bench.source.set(5_000, 1);
-    log.commit([changed("numbers", 5_000)]);
+    assert_eq!(alone.get(5_000).await, None);
+    alone.bench.source.set(5_000, 1);
+    alone.log.commit([changed("numbers", 5_000)]);
     settle().await;
-    assert_eq!(cache.get(&5_000).await.unwrap(), Some(1));
+    assert_eq!(alone.get(5_000).await, Some(1));
 }
 
 #[tokio::test]
 async fn when_the_feed_stands_still_a_filter_denies_nothing_for_longer_than_the_promise() {
-    let bench = Bench::with(TestSource::of((0..10).map(|key| (key, key))));
-    let log = TestFeed::new();
-    let feeding = Feeding::over("log", log.clone());
-    let builder = bench.builder().max_staleness(2 * S).fresh_for(HOUR).feed(&feeding, route);
-    let cache = builder.filter(larder_core::keys_of(0..10_u64)).build().unwrap();
-    feeding.start(&bench.engine).unwrap();
-    let alone = Alone { bench, log, feeding, cache };
+    let alone = Alone::behind_a_filter();
     alone.pass(10 * S).await;
     let keys = 5_000..5_100;
     let mut denied = None;
